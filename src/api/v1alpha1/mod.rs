@@ -1,0 +1,1 @@
+//! Group `gaoler.dev`, version `v1alpha1`.

@@ -1,0 +1,144 @@
+//! Resources or files to one validated [`Config`], with a verdict per object (DESIGN §3).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::engine::{FilterName, FilterSpec, JailName, JailSpec, LayoutSpec, Subject, Timestamp};
+use crate::firewall::Action;
+
+/// Everything that is declared, validated. Holds only accepted objects; refused ones are in the report beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Jails that are not `Disabled`, sorted by name.
+    pub jails: Vec<Arc<JailConfig>>,
+    /// Manual bans of all BanLists.
+    pub ban_entries: Vec<BanEntry>,
+    /// Prefixes of all AllowLists.
+    pub allowed: Vec<AllowEntry>,
+}
+
+/// One accepted jail.
+#[derive(Clone, Debug)]
+pub struct JailConfig {
+    /// Thresholds, sentence, prefixes, ignore.
+    pub spec: JailSpec,
+    /// Whether bans reach the kernel.
+    pub mode: Mode,
+    /// Its filters, resolved.
+    pub filters: Vec<Arc<FilterSpec>>,
+    /// Where its lines come from.
+    pub source: Source,
+    /// How lines split.
+    pub layout: LayoutSpec,
+    /// What its bans close.
+    pub enforce: Enforce,
+    /// Beyond this many bans a minute it observes only.
+    pub bans_per_minute: u32,
+    /// Whether RFC 1918, RFC 6598 and ULA addresses may be banned.
+    pub ban_private: bool,
+}
+
+impl JailConfig {
+    /// The jail's name.
+    #[must_use]
+    pub fn name(&self) -> &JailName {
+        &self.spec.name
+    }
+}
+
+/// Whether a jail's bans bite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Counts and bans.
+    #[default]
+    Enforce,
+    /// Counts and reports; nothing reaches the kernel.
+    Observe,
+}
+
+/// Where lines come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Files on this host, as globs. A pattern that matches nothing yet is waited for.
+    Files(Vec<PathBuf>),
+    /// Units of the systemd journal; empty means every unit.
+    Journal(Vec<String>),
+    /// Pods in the jail's namespace. Kubernetes only.
+    Pods {
+        /// Label selector, in kubectl's syntax.
+        selector: String,
+        /// Container names; empty means all but init containers and sidecars.
+        containers: Vec<String>,
+    },
+}
+
+/// What a jail's bans close.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enforce {
+    /// TCP ports of this host; with `all_ports` ignored.
+    pub ports: Vec<u16>,
+    /// Services whose addresses are guarded. Kubernetes only.
+    pub services: Vec<String>,
+    /// Everything is closed.
+    pub all_ports: bool,
+    /// Drop or reject.
+    pub action: Action,
+}
+
+/// One entry of a BanList.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BanEntry {
+    /// The list.
+    pub list: String,
+    /// Who.
+    pub subject: Subject,
+    /// Until when; `None` is as long as the entry is there.
+    pub until: Option<Timestamp>,
+    /// The jail whose scope is closed; `None` closes everything.
+    pub jail: Option<JailName>,
+    /// A person's words.
+    pub reason: String,
+}
+
+/// One entry of an AllowList.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowEntry {
+    /// The list.
+    pub list: String,
+    /// Who.
+    pub who: Allowed,
+    /// Until when; `None` is as long as the entry is there.
+    pub until: Option<Timestamp>,
+}
+
+/// Who is never banned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// A prefix.
+    Prefix(IpNet),
+    /// A host name, resolved and refreshed by the runtime.
+    Host(String),
+}
+
+/// A name that appears in a report: the kind and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// `Jail`, `Filter`, `BanList`, …
+    pub kind: &'static str,
+    /// `metadata.name`, with `namespace/` before it in a cluster.
+    pub name: String,
+}
+
+impl std::fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// Built-in filters a jail may name without declaring them, by name.
+pub trait FilterLibrary {
+    /// The filter of this name.
+    fn get(&self, name: &FilterName) -> Option<Arc<FilterSpec>>;
+}

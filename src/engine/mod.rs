@@ -1,0 +1,22 @@
+//! What a log line says and what follows from it. Pure and synchronous: no clock, no files, no network.
+//!
+//! A [`scanner::Scanner`] turns blocks of lines into [`Match`]es; a [`jail::Jail`] counts them and pronounces
+//! [`Verdict`]s. Everything here may be called with any bytes: a log is written by attackers.
+
+mod clock;
+mod event;
+mod matched;
+mod name;
+mod spec;
+mod subject;
+mod time;
+mod verdict;
+
+pub use clock::ReadClock;
+pub use event::{Context, Event};
+pub use matched::{Match, Outcome, RuleRef};
+pub use name::{FilterName, JailName};
+pub use spec::{AddressSource, FilterSpec, JailSpec, LayoutSpec, OnePer, RuleSpec, SentenceSpec, TextSpec};
+pub use subject::{AddressPolicy, PrefixPolicy, Subject};
+pub use time::{Duration, Timestamp};
+pub use verdict::{Conviction, History, Skip, Term, Verdict};

@@ -1,0 +1,76 @@
+//! Bans in the kernel: one own table, hash sets with timeouts (DESIGN §6).
+//!
+//! The [`Skeleton`] (table, chains, scopes, never-ban sets) changes with configuration and is applied as a whole;
+//! [`Change`]s are set elements and go over netlink. A [`Firewall`] is driven by one thread.
+
+mod plan;
+
+pub use plan::{Action, Applied, Change, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
+
+use std::collections::BTreeMap;
+
+use crate::engine::Timestamp;
+
+/// Why the kernel did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum FirewallError {
+    /// `nft` could not be started.
+    #[error("cannot run nft: {0}")]
+    Spawn(#[source] std::io::Error),
+    /// `nft` took longer than its time limit and was ended.
+    #[error("nft did not finish within {0:?}")]
+    Timeout(std::time::Duration),
+    /// `nft` refused the ruleset.
+    #[error("nft refused the ruleset: {0}")]
+    Refused(String),
+    /// Netlink failed as a whole (socket, permission).
+    #[error("netlink: {0}")]
+    Netlink(#[source] std::io::Error),
+    /// The table or a set is gone; the skeleton must be applied again.
+    #[error("the gaoler table is not as it was left: {0}")]
+    Drifted(String),
+}
+
+/// Packets and bytes a scope dropped since its counter was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Something that keeps subjects out. Implemented by nftables and by a memory of what was asked (dry run, tests).
+pub trait Firewall: Send {
+    /// Makes table, chains, scopes and never-ban sets as described, in one transaction. Sets that hold elements
+    /// and counters survive.
+    ///
+    /// # Errors
+    /// When the kernel refuses; nothing has changed then.
+    fn ensure(&mut self, skeleton: &Skeleton) -> Result<(), FirewallError>;
+
+    /// Applies element changes, in order. Elements that the kernel refuses singly are in [`Applied::refused`] and
+    /// hold no other back.
+    ///
+    /// # Errors
+    /// When nothing could be applied (table gone, no permission); the caller keeps the changes.
+    fn apply(&mut self, changes: &[Change], now: Timestamp) -> Result<Applied, FirewallError>;
+
+    /// Whether table and skeleton are still as left. Cheap; never lists a set.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn is_intact(&mut self) -> Result<bool, FirewallError>;
+
+    /// What each scope dropped.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn counters(&mut self) -> Result<BTreeMap<ScopeName, Dropped>, FirewallError>;
+
+    /// Removes our table and nothing else. Succeeds when it is not there.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn teardown(&mut self) -> Result<(), FirewallError>;
+}

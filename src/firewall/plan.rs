@@ -1,0 +1,138 @@
+//! What the firewall is asked to be.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::engine::{Subject, Timestamp};
+
+/// Name of a scope; becomes part of chain, set and counter names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeName(Arc<str>);
+
+impl ScopeName {
+    /// The scope of bans that close everything.
+    pub const ALL: &'static str = "all";
+
+    /// A scope name made of letters, digits and `_`: other characters become `_`, and a hash of the original is
+    /// appended when that or the length changed it, so two jails never share one.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let clean: String =
+            name.chars().take(48).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        if clean == name {
+            return Self(name.into());
+        }
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3) // FNV-1a
+        });
+        Self(format!("{clean}_{:08x}", hash as u32 ^ (hash >> 32) as u32).into())
+    }
+
+    /// The scope of bans that close everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Self::ALL.into())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScopeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The whole skeleton: everything but the banned elements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skeleton {
+    /// Scopes, one per jail and one for everything.
+    pub scopes: Vec<Scope>,
+    /// Prefixes whose packets are never dropped.
+    pub never: Vec<IpNet>,
+}
+
+/// What one scope closes, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Its name.
+    pub name: ScopeName,
+    /// What it closes.
+    pub reach: Reach,
+    /// What happens to the packet.
+    pub action: Action,
+}
+
+/// What a scope closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// These (destination, TCP port) pairs, for open connections too.
+    Ports(Vec<Guard>),
+    /// Every protocol and port; replies to connections this host opened still pass.
+    Everything,
+}
+
+/// One guarded (destination, port).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Guard {
+    /// Where packets are going.
+    pub destination: Destination,
+    /// TCP destination port.
+    pub port: u16,
+}
+
+/// A destination of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    /// Any address of this host.
+    Local,
+    /// This address (a Service, load balancer or pod).
+    Address(IpAddr),
+}
+
+/// What happens to a banned packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Silence.
+    #[default]
+    Drop,
+    /// TCP reset, else ICMP port unreachable.
+    Reject,
+}
+
+/// One element to add or remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Keep `subject` out of `scope` until then; renews when it is there already.
+    Ban {
+        /// Where.
+        scope: ScopeName,
+        /// Who.
+        subject: Subject,
+        /// Until when; `None` is permanent.
+        until: Option<Timestamp>,
+    },
+    /// Let `subject` in again; nothing happens when it is not there.
+    Lift {
+        /// Where.
+        scope: ScopeName,
+        /// Who.
+        subject: Subject,
+    },
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How many changes the kernel took.
+    pub done: usize,
+    /// Changes the kernel refused, with its reason.
+    pub refused: Vec<(Change, String)>,
+}

@@ -1,0 +1,1 @@
+//! Bytes on disk (or in the journal) to blocks of lines, with offsets that survive a restart.

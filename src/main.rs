@@ -1,0 +1,3 @@
+//! The `gaoler` binary.
+
+fn main() {}
