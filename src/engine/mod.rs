@@ -3,6 +3,10 @@
 //! A [`scanner::Scanner`] turns blocks of lines into [`Match`]es; a [`jail::Jail`] counts them and pronounces
 //! [`Verdict`]s. Everything here may be called with any bytes: a log is written by attackers.
 
+pub mod address;
+pub mod cri;
+
+mod civil;
 mod clock;
 mod event;
 mod matched;
