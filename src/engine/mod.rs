@@ -5,12 +5,21 @@
 
 mod clock;
 mod event;
+pub mod house;
+pub mod jail;
 mod matched;
 mod name;
+mod ranked;
+mod roster;
+pub mod sentence;
 mod spec;
 mod subject;
 mod time;
+pub mod trust;
 mod verdict;
+pub mod well_known;
+pub mod window;
+pub mod words;
 
 pub use clock::ReadClock;
 pub use event::{Context, Event};
