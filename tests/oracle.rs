@@ -48,7 +48,9 @@ fn random_spec(r: &mut Random) -> JailSpec {
         max_retry: r.pick(&[1, 2, 3, 5, 8]),
         find_time: Duration::from_secs(r.pick(&[60, 600])),
         sentence: SentenceSpec {
-            ban_time: r.pick(&[Some(30), Some(60), Some(600), Some(900), Some(900), None]).map(Duration::from_secs),
+            ban_time: r
+                .pick(&[Some(30), Some(60), Some(600), Some(900), Some(900), None])
+                .map(Duration::from_secs),
             factor: r.pick(&[1.0, 1.5, 2.0]),
             max_ban_time: Duration::from_secs(2000),
             jitter: Duration::from_secs(r.pick(&[0, 0, 45])),
@@ -122,7 +124,8 @@ fn count(spec: &JailSpec, records: &[Match], lag: Duration) -> (Bans, Ledger) {
             Verdict::Extended { subject, n, until } => {
                 ledger.prolong(&spec.name, subject, n, until, now);
                 let until = until.map(Timestamp::as_micros);
-                let last = bans.range_mut((subject.to_string(), n, i64::MIN)..=(subject.to_string(), n, i64::MAX));
+                let last =
+                    bans.range_mut((subject.to_string(), n, i64::MIN)..=(subject.to_string(), n, i64::MAX));
                 *last.last().expect("only a ban that fell is extended").1 = until;
             }
             Verdict::Counted { .. } | Verdict::Trusted(_) => {}

@@ -400,3 +400,7 @@ impl Ledger {
         Some(id)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/ledger.rs"]
+mod tests;
