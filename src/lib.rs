@@ -14,7 +14,9 @@
 
 pub mod api;
 pub mod bans;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod firewall;
 pub mod logs;
+pub mod telemetry;
