@@ -11,8 +11,7 @@ use super::config_report::{ConfigReport, ObjectReport, ProblemReport};
 use super::notify::Notifier;
 use crate::agent::handle::{AgentHandle, Gone, Unusable};
 use crate::agent::report::{Condition, ConditionType, Moment, Status};
-use crate::config::load::{Loaded, load};
-use crate::config::{ObjectName, Problem, Severity};
+use crate::config::{Loaded, ObjectName, Problem, Severity, load};
 use crate::engine::Timestamp;
 
 /// The status of the whole daemon.
