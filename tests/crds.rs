@@ -50,7 +50,11 @@ fn every_field_is_documented_and_every_list_and_string_bounded() {
     for crd in crds::crds() {
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         for part in ["spec", "status"] {
-            walk(&format!("{} {part}", crd["spec"]["names"]["kind"]), &schema["properties"][part], &mut complaints);
+            walk(
+                &format!("{} {part}", crd["spec"]["names"]["kind"]),
+                &schema["properties"][part],
+                &mut complaints,
+            );
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));

@@ -48,7 +48,10 @@ pub fn files() -> Result<Vec<(String, String)>, serde_yaml::Error> {
             let name = crd["metadata"]["name"].as_str().unwrap_or_default();
             let plural = name.split('.').next().unwrap_or_default();
             let text = serde_yaml::to_string(crd)?;
-            Ok((format!("{plural}.yaml"), format!("# Generated from src/api by `gaoler crds --to crds`; do not edit.\n{text}")))
+            Ok((
+                format!("{plural}.yaml"),
+                format!("# Generated from src/api by `gaoler crds --to crds`; do not edit.\n{text}"),
+            ))
         })
         .collect()
 }
