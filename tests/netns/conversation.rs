@@ -91,6 +91,16 @@ pub enum Probe {
     Silent,
 }
 
+impl Probe {
+    /// Whether the connection opened and what was sent came back.
+    pub fn answers(self) -> bool {
+        match self {
+            Self::Open(mut talk) => talk.exchanges(super::PATIENCE),
+            Self::Refused(_) | Self::Silent => false,
+        }
+    }
+}
+
 impl fmt::Debug for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

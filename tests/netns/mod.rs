@@ -60,6 +60,18 @@ pub fn with<F: FnOnce(&Net)>(test: F) {
     test(&Net::new());
 }
 
+/// Like [`with`], on a thread inside `host`: firewalls opened and children started by the test live there.
+///
+/// # Panics
+/// When there can be no network, or when the test panics.
+pub fn on_the_host<F: FnOnce(&Net) + Send>(test: F) {
+    if !may_make_namespaces() {
+        return again_in_user_namespace(std::any::type_name::<F>());
+    }
+    let net = Net::new();
+    net.host.inside(|| test(&net));
+}
+
 fn may_make_namespaces() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -151,10 +163,7 @@ impl Net {
 
     /// Whether a connection from `attacker` to this port of the host opens and answers. Waits [`PATIENCE`].
     pub fn reaches(&self, attacker: IpAddr, port: u16) -> bool {
-        match self.probe(attacker, port, PATIENCE) {
-            Probe::Open(mut talk) => talk.exchanges(PATIENCE),
-            Probe::Refused(_) | Probe::Silent => false,
-        }
+        self.probe(attacker, port, PATIENCE).answers()
     }
 
     /// Whether nothing at all comes back for a connection from `attacker` to this port of the host.

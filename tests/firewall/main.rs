@@ -1,6 +1,10 @@
 //! The firewall against a real kernel, with real packets.
 
+#[path = "../netns/mod.rs"]
 mod netns;
+
+mod drops;
+mod wishes;
 
 #[test]
 fn the_private_network_carries_packets_of_any_attacker() {
