@@ -4,10 +4,15 @@
 //! `pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus>`. To add one, write its `mod` line and
 //! its line in `verbs!` below, both in alphabetical order.
 
+pub mod check;
 pub mod completions;
 mod context;
+#[cfg(feature = "kubernetes")]
+pub mod crds;
 mod exit;
+pub mod filters;
 pub mod man;
+pub mod schema;
 mod table;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -102,8 +107,13 @@ macro_rules! verbs {
 }
 
 verbs! {
+    Check = check,
     Completions = completions,
+    #[cfg(feature = "kubernetes")]
+    Crds = crds,
+    Filters = filters,
     Man = man,
+    Schema = schema,
 }
 
 #[cfg(test)]

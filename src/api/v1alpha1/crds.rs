@@ -36,3 +36,22 @@ fn tidy(value: &mut Value) {
         _ => {}
     }
 }
+
+/// File names and texts of the definitions, as they are committed in `crds/`.
+///
+/// # Errors
+/// When a definition cannot be written as YAML.
+pub fn files() -> Result<Vec<(String, String)>, serde_yaml::Error> {
+    crds()
+        .iter()
+        .map(|crd| {
+            let name = crd["metadata"]["name"].as_str().unwrap_or_default();
+            let plural = name.split('.').next().unwrap_or_default();
+            let text = serde_yaml::to_string(crd)?;
+            Ok((
+                format!("{plural}.yaml"),
+                format!("# Generated from src/api by `gaoler crds --to crds`; do not edit.\n{text}"),
+            ))
+        })
+        .collect()
+}
