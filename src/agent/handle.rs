@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
@@ -63,7 +63,7 @@ pub struct AgentHandle {
     pub(super) events: broadcast::Sender<Arc<Event>>,
     pub(super) turns: Arc<AtomicU64>,
     /// Shared with the detector's thread as long as that runs.
-    pub(super) alive: Arc<()>,
+    pub(super) alive: Weak<()>,
 }
 
 impl AgentHandle {
@@ -151,7 +151,7 @@ impl AgentHandle {
     /// Whether the detector has ended: then nothing will be answered any more.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        Arc::strong_count(&self.alive) == 1
+        self.alive.strong_count() == 0
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Gone> {

@@ -107,10 +107,11 @@ pub fn spawn(settings: Settings, firewall: Box<dyn Firewall>) -> Result<(AgentHa
         totals: Arc::default(),
     };
     let alive = Arc::new(());
-    let life = Arc::clone(&alive);
+    let gone = Arc::downgrade(&alive);
+    let life = alive;
     let thread = thread::Builder::new().name("detector".into()).spawn(move || {
         let _life = life;
         Detector::new(parts).run();
     })?;
-    Ok((AgentHandle { commands, waker, events, turns, alive }, thread))
+    Ok((AgentHandle { commands, waker, events, turns, alive: gone }, thread))
 }
