@@ -9,6 +9,7 @@ pub mod cri;
 mod civil;
 mod clock;
 mod event;
+pub mod filter;
 mod matched;
 mod name;
 mod spec;
