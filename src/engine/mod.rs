@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod cri;
+pub mod dates;
 
 mod civil;
 mod clock;
