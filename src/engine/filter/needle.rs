@@ -203,7 +203,7 @@ mod tests {
             (r"^AUTH method (\S{1,20}) failed from .*", "AUTH method "),
             (r"^.-.org.apache.james.AuthCmdHandler.\[ip=\].-.AUTH method LOGIN failed from User.*", "AUTH method LOGIN failed from User"),
             (r"(foo)(bar)baz", "foobarbaz"),
-            (r"(?:x+|y)restricted by", "restricted by"),
+            (r"(?:x+|y)restricted by", "tricted by"),
             (r"a(?:bcd)+e", "bcd"),
         ] {
             assert_eq!(needles(regex, Origin::Field), [needle.chars().take(LONGEST).collect::<String>()], "{regex}");
@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn what_json_escapes_is_in_no_literal() {
-        assert_eq!(needles(r#"from host/"address""#, Origin::Field), ["address"]);
+        assert_eq!(needles(r#"from host/"address""#, Origin::Field), ["from host"]);
         assert_eq!(needles("länge failed", Origin::Field), ["nge failed"]);
     }
 
     #[test]
     fn a_literal_never_spans_where_a_date_may_have_been() {
-        assert_eq!(needles(r"abc - - \[\] GET request", Origin::CutLine), ["GET request"]);
-        assert_eq!(needles(r"host  failed login", Origin::CutLine), ["failed login"]);
+        assert_eq!(needles(r"abc - - \[\] GET request", Origin::CutLine), [" GET request"]);
+        assert_eq!(needles(r"host  failed login", Origin::CutLine), [" failed login"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::dialect::{self, Translated};
 use super::error::RegexError;
 use super::needle::{self, Origin, Required};
 use super::span::Span;
+use crate::engine::address::parse_address;
 
 /// Bytes of a regex as written.
 const LONGEST_SOURCE: usize = 8 * 1024;
@@ -224,6 +225,26 @@ impl Groups {
     }
 }
 
+impl Pattern {
+    /// One engine that tells which of several patterns can match an ASCII line.
+    pub(crate) fn set(patterns: &[Self]) -> Option<meta::Regex> {
+        let hirs: Vec<Hir> =
+            patterns.iter().map(|p| parse(&p.source, &p.translated.relaxed, false).ok()).collect::<Option<_>>()?;
+        let built = meta::Builder::new()
+            .syntax(syntax::Config::new().unicode(false).utf8(false))
+            .configure(
+                meta::Config::new()
+                    .utf8_empty(false)
+                    .match_kind(regex_automata::MatchKind::All)
+                    .which_captures(regex_automata::nfa::thompson::WhichCaptures::None)
+                    .nfa_size_limit(Some(4 * SIZE_LIMIT))
+                    .hybrid_cache_capacity(4 * 1024 * 1024),
+            )
+            .build_many_from_hir(&hirs);
+        built.ok()
+    }
+}
+
 fn names(hir: &Hir, note: &mut impl FnMut(&str)) {
     use regex_syntax::hir::HirKind;
     match hir.kind() {
@@ -240,6 +261,31 @@ fn names(hir: &Hir, note: &mut impl FnMut(&str)) {
 }
 
 impl<'t> Found<'t> {
+    /// Who is accused: the text and, when it is one, the address. An address goes before a name, a name before an
+    /// identifier.
+    pub(crate) fn accused(self) -> Option<(&'t str, Option<IpAddr>)> {
+        if let Some(text) = self.ip {
+            return Some((text, self.address.or_else(|| parse_address(text))));
+        }
+        if let Some(text) = self.dns {
+            return Some((text, None));
+        }
+        self.id.map(|text| (text, parse_address(text)))
+    }
+
+    /// The groups of `prefRegex` (`self`) and those of the regex after it, which win where it has them.
+    pub(crate) fn overlaid_by(self, later: Self, groups: Groups) -> Self {
+        Self {
+            address: if groups.address { later.address } else { self.address },
+            ip: if groups.address { later.ip } else { self.ip },
+            dns: if groups.address { later.dns } else { self.dns },
+            id: later.id.or(self.id),
+            session: later.session.or(self.session),
+            no_failure: later.no_failure || self.no_failure,
+            content: None,
+        }
+    }
+
     fn new(group: impl Fn(&str) -> Option<&'t str>) -> Self {
         Self {
             address: None,
