@@ -6,6 +6,7 @@
 pub mod address;
 pub mod cri;
 pub mod dates;
+pub mod layout;
 
 mod civil;
 mod clock;
