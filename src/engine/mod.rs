@@ -13,6 +13,7 @@ mod clock;
 mod event;
 pub mod house;
 pub mod jail;
+pub mod filter;
 mod matched;
 mod name;
 mod ranked;
