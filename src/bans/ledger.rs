@@ -13,7 +13,9 @@ use crate::engine::{Duration, JailName, Subject, Timestamp};
 /// How much of the past the ledger keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerLimits {
-    /// Bans over for longer than this are forgotten: at least the longest `forgetAfter` of all jails.
+    /// Bans over for longer than this, by the clock, are forgotten: at least the longest `forgetAfter` of all jails
+    /// plus the longest `findTime`, because a record may be read that late. Each jail keeps to its own `forgetAfter`
+    /// by the log's time.
     pub forget_after: Duration,
     /// Past bans kept at most; the one that ended first gives way. Active bans have no limit: each is an element in
     /// the kernel that somebody wanted there, and the brake bounds how fast jails add them.
@@ -22,7 +24,7 @@ pub struct LedgerLimits {
 
 impl Default for LedgerLimits {
     fn default() -> Self {
-        Self { forget_after: Duration::from_secs(30 * 86_400), past: 100_000 }
+        Self { forget_after: Duration::from_secs(31 * 86_400), past: 100_000 }
     }
 }
 
@@ -398,3 +400,7 @@ impl Ledger {
         Some(id)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/ledger.rs"]
+mod tests;

@@ -323,3 +323,7 @@ fn convict(
     }
     Conviction { subject, n, since, until, weight, first, rules }
 }
+
+#[cfg(test)]
+#[path = "tests/jail.rs"]
+mod tests;
