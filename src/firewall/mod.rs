@@ -7,9 +7,11 @@ mod attributes;
 mod ban_set;
 mod drift;
 mod elements;
+pub mod enforcer;
 mod inventory;
 mod kernel;
 mod listing;
+mod memory;
 mod netlink;
 mod nft;
 mod phrase;
@@ -17,6 +19,7 @@ mod plan;
 mod ruleset;
 
 pub use kernel::Nftables;
+pub use memory::Memory;
 pub use plan::{Action, Applied, Change, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
 
 use std::collections::BTreeMap;

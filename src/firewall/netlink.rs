@@ -129,7 +129,7 @@ impl Netlink {
                     None => acknowledged |= message.request_sequence() == Some(awaited),
                     // Later refusals only follow from the first.
                     Some(errno) if refusal.is_none() => {
-                        refusal = Some(Refusal { errno, words: message.words() })
+                        refusal = Some(Refusal { errno, words: message.words() });
                     }
                     Some(_) => {}
                 }

@@ -30,17 +30,17 @@ fn equal(left: Expression<'static>, right: Expression<'static>) -> Statement<'st
     Statement::Match(Match { left, right, op: Operator::EQ })
 }
 
-fn text(value: impl ToString) -> Expression<'static> {
+fn text(value: &(impl ToString + ?Sized)) -> Expression<'static> {
     Expression::String(value.to_string().into())
 }
 
 /// The source address cut to `bits` is in the set.
-pub(super) fn source_in(family: Family, bits: u8, set: String) -> Statement<'static> {
+pub(super) fn source_in(family: Family, bits: u8, set: &str) -> Statement<'static> {
     let source = address_field(family, "saddr");
     let key = if bits == family.bits() {
         source
     } else {
-        Expression::BinaryOperation(Box::new(BinaryOperation::AND(source, text(mask(family, bits)))))
+        Expression::BinaryOperation(Box::new(BinaryOperation::AND(source, text(&mask(family, bits)))))
     };
     equal(key, Expression::String(format!("@{set}").into()))
 }
@@ -68,16 +68,16 @@ pub(super) fn destination_and_port(family: Family) -> Expression<'static> {
 
 /// This address and this port.
 pub(super) fn pair(address: IpAddr, port: u16) -> Expression<'static> {
-    Expression::Named(NamedExpression::Concat(vec![text(address), Expression::Number(port.into())]))
+    Expression::Named(NamedExpression::Concat(vec![text(&address), Expression::Number(port.into())]))
 }
 
 /// A prefix as an element of an interval set.
 pub(super) fn prefix(net: IpNet) -> Expression<'static> {
     if net.prefix_len() == net.max_prefix_len() {
-        return text(net.addr());
+        return text(&net.addr());
     }
     Expression::Named(NamedExpression::Prefix(Prefix {
-        addr: Box::new(text(net.network())),
+        addr: Box::new(text(&net.network())),
         len: net.prefix_len().into(),
     }))
 }

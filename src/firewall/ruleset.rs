@@ -193,7 +193,7 @@ impl<'a> Target<'a> {
             if !nets.is_empty() {
                 batch.add(rule(
                     &name,
-                    vec![phrase::source_in(family, family.bits(), never_name(family)), phrase::back()],
+                    vec![phrase::source_in(family, family.bits(), &never_name(family)), phrase::back()],
                 ));
             }
         }
@@ -247,10 +247,10 @@ impl<'a> Guards<'a> {
             let Some(chain) = self.chains.get(&(*port, names.clone())) else { continue };
             match destination {
                 Destination::Address(at @ IpAddr::V4(_)) => {
-                    v4.push((phrase::pair(*at, *port), chain.clone()))
+                    v4.push((phrase::pair(*at, *port), chain.clone()));
                 }
                 Destination::Address(at @ IpAddr::V6(_)) => {
-                    v6.push((phrase::pair(*at, *port), chain.clone()))
+                    v6.push((phrase::pair(*at, *port), chain.clone()));
                 }
                 Destination::Local => local.push((Expression::Number((*port).into()), chain.clone())),
             }
@@ -333,7 +333,7 @@ fn rule(chain: &str, statements: Vec<Statement<'static>>) -> NfListObject<'stati
 }
 
 fn look_up(set: &BanSet) -> NfListObject<'static> {
-    let found = phrase::source_in(set.family, set.bits, set.name());
+    let found = phrase::source_in(set.family, set.bits, &set.name());
     rule(&scope_chain(&set.scope), vec![found, phrase::jump(drop_chain(&set.scope))])
 }
 
