@@ -119,7 +119,7 @@ fn accepted(object: &ObjectReport) -> Condition {
 
 /// Says what is wrong on stderr and keeps it for `status`.
 fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
-    let mut problems: Vec<ProblemReport> = loaded.problems().map(problem).collect();
+    let mut problems: Vec<ProblemReport> = loaded.all_problems().map(problem).collect();
     for Unusable { jail, reason } in unusable {
         problems.push(ProblemReport {
             severity: "error".into(),
@@ -144,7 +144,7 @@ fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
     let objects = loaded.objects.iter().map(|object| ObjectReport {
         kind: object.name.kind.into(),
         name: object.name.name.clone(),
-        origin: object.origin.to_string(),
+        origin: format!("{}:{}", object.file.display(), object.line),
         accepted: object.accepted,
         last_good: object.last_good,
     });
