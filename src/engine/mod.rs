@@ -14,6 +14,7 @@ mod event;
 pub mod filter;
 mod matched;
 mod name;
+pub mod scanner;
 mod spec;
 mod subject;
 mod time;
