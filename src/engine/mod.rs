@@ -19,6 +19,7 @@ mod name;
 mod ranked;
 mod roster;
 pub mod sentence;
+pub mod scanner;
 mod spec;
 mod subject;
 mod time;
