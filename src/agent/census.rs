@@ -117,7 +117,8 @@ impl Detector {
         }
         let mut missing: Vec<String> =
             awaited.iter().map(|glob| format!("nothing matches {} yet", glob.display())).collect();
-        let trouble = |file: &FileReport| Some(format!("{}: {}", file.path.display(), file.problem.as_ref()?));
+        let trouble =
+            |file: &FileReport| Some(format!("{}: {}", file.path.display(), file.problem.as_ref()?));
         missing.extend(report.files.iter().filter_map(trouble));
         if let Some(journal) = report.journal.as_ref().filter(|journal| !journal.running) {
             missing.push(journal.problem.clone().unwrap_or_else(|| "journalctl does not run".into()));

@@ -4,7 +4,6 @@
 //! people gathers in [`Outcome`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::plan::scope_of;
 use super::report::{BanReport, Event, EventKind, Moment};
@@ -13,7 +12,9 @@ use crate::bans::{Ban, Evidence, Ledger, LedgerLimits, LedgerSnapshot, Origin, R
 use crate::config::{BanEntry, Config};
 use crate::engine::house::NeverBan;
 use crate::engine::jail::JailSnapshot;
-use crate::engine::{Conviction, Duration, JailName, Match, Outcome as MatchOutcome, Skip, Subject, Timestamp, Verdict};
+use crate::engine::{
+    Conviction, Duration, JailName, Match, Outcome as MatchOutcome, Skip, Subject, Timestamp, Verdict,
+};
 use crate::firewall::Change;
 
 /// What shall leave the court.
@@ -283,6 +284,3 @@ pub(super) fn limits(config: &Config) -> LedgerLimits {
     let longest = config.jails.iter().map(|jail| jail.spec.sentence.forget_after).max();
     LedgerLimits { forget_after: longest.unwrap_or(Duration::ZERO), ..LedgerLimits::default() }
 }
-
-/// The name is shared, cloning it is cheap; this only says so where it is done.
-pub(super) type SharedEvent = Arc<Event>;

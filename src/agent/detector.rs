@@ -79,7 +79,8 @@ enum Then {
 
 impl Detector {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { commands, waker, events, turns, enforcer, kernel, mut saver, snapshot, observe, totals } = parts;
+        let Parts { commands, waker, events, turns, enforcer, kernel, mut saver, snapshot, observe, totals } =
+            parts;
         let Snapshot { files, journals, jails, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(limits(&Config::default()), &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
@@ -208,7 +209,9 @@ impl Detector {
                 Err(TryRecvError::Empty) => return Then::Go,
                 // Nobody can ask for an end any more: this is one.
                 Err(TryRecvError::Disconnected) => {
-                    self.end();
+                    if let Err(problem) = self.end() {
+                        tracing::error!(problem, "the last snapshot could not be written");
+                    }
                     return Then::End;
                 }
             }
@@ -231,7 +234,9 @@ impl Detector {
             Command::Unban(order, reply) => {
                 let unbanned = self.court.unban(order, now);
                 self.emit();
-                self.answer_when_saved(unbanned, reply, |unbanned: &mut Unbanned, saved| unbanned.saved = saved);
+                self.answer_when_saved(unbanned, reply, |unbanned: &mut Unbanned, saved| {
+                    unbanned.saved = saved
+                });
             }
             Command::Save(reply) => self.saver.wait(Box::new(move |outcome| answer(reply, outcome))),
             Command::Stop(reply) => {
@@ -284,7 +289,10 @@ impl Detector {
         self.saver.changed();
         let jails = &self.config.jails;
         let name = |seat: usize| jails.get(seat).map(|jail| jail.name().clone());
-        unusable.into_iter().filter_map(|(seat, reason)| Some(Unusable { jail: name(seat)?, reason })).collect()
+        unusable
+            .into_iter()
+            .filter_map(|(seat, reason)| Some(Unusable { jail: name(seat)?, reason }))
+            .collect()
     }
 
     /// The house is another.
@@ -331,7 +339,10 @@ impl Detector {
                     self.order(Order::Restore(holds));
                 }
                 EnforcerEvent::Failing(problem) => {
-                    tracing::error!(problem, "the firewall fails; it is tried again and nothing is forgotten");
+                    tracing::error!(
+                        problem,
+                        "the firewall fails; it is tried again and nothing is forgotten"
+                    );
                     self.firewall.state = FirewallState::Failing;
                     self.firewall.problem = Some(problem);
                 }

@@ -10,21 +10,21 @@ const MEMORY: Duration = Duration::from_secs(600);
 
 /// Bans of one jail that did not bite.
 #[derive(Clone, Debug, Default)]
-pub struct Efficacy {
+pub(super) struct Efficacy {
     seen: u64,
     last: Option<(Subject, Timestamp)>,
 }
 
 impl Efficacy {
     /// Notes a ban whose subject was seen again at `now`.
-    pub fn note(&mut self, subject: Subject, now: Timestamp) {
+    pub(super) fn note(&mut self, subject: Subject, now: Timestamp) {
         self.seen += 1;
         self.last = Some((subject, now));
     }
 
     /// How many bans did not bite, and the last, when that was not long ago.
     #[must_use]
-    pub fn recent(&self, now: Timestamp) -> Option<(u64, Subject)> {
+    pub(super) fn recent(&self, now: Timestamp) -> Option<(u64, Subject)> {
         self.last.filter(|(_, at)| *at + MEMORY > now).map(|(subject, _)| (self.seen, subject))
     }
 }

@@ -79,10 +79,11 @@ impl Feed {
         let progress = journal.poll(now, BUDGET, &mut |record| {
             let clock = ReadClock { now, live: false, zone };
             for pipeline in pipelines.iter() {
-                let at = states.iter().position(|(layout, _)| *layout == pipeline.layout).unwrap_or_else(|| {
-                    states.push((pipeline.layout.clone(), ScanState::default()));
-                    states.len() - 1
-                });
+                let at =
+                    states.iter().position(|(layout, _)| *layout == pipeline.layout).unwrap_or_else(|| {
+                        states.push((pipeline.layout.clone(), ScanState::default()));
+                        states.len() - 1
+                    });
                 let Some((_, state)) = states.get_mut(at) else { continue };
                 let routes = pipeline.routes();
                 let stats = pipeline.scanner.record(state, record.text, Some(record.time), clock, &mut |m| {

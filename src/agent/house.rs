@@ -14,7 +14,7 @@ use crate::engine::house::{NeverBan, Why};
 
 /// Gathers prefixes and reasons.
 #[derive(Debug)]
-pub struct House {
+pub(super) struct House {
     interfaces: Option<Interfaces>,
     own: Vec<IpAddr>,
     allowed: Vec<AllowEntry>,
@@ -27,7 +27,7 @@ pub struct House {
 impl House {
     /// The house of this network namespace; `known` are host addresses of an earlier run.
     #[must_use]
-    pub fn new(known: Answers, waker: Waker) -> Self {
+    pub(super) fn new(known: Answers, waker: Waker) -> Self {
         let interfaces = Interfaces::watch()
             .inspect_err(|error| tracing::warn!(%error, "cannot watch this host's own addresses"))
             .ok();
@@ -45,7 +45,7 @@ impl House {
     }
 
     /// Takes other allow lists.
-    pub fn configure(&mut self, allowed: &[AllowEntry], now: Timestamp) {
+    pub(super) fn configure(&mut self, allowed: &[AllowEntry], now: Timestamp) {
         self.allowed = allowed.to_vec();
         let mut names: Vec<String> = allowed
             .iter()
@@ -64,7 +64,7 @@ impl House {
 
     /// Takes up what changed by itself: addresses of interfaces, answers of name servers, entries that ended. True
     /// when the prefixes are others than before.
-    pub fn refresh(&mut self, now: Timestamp) -> bool {
+    pub(super) fn refresh(&mut self, now: Timestamp) -> bool {
         let moved = self.interfaces.as_mut().is_some_and(Interfaces::changed) && self.look_at_interfaces();
         let answered = self.resolver.refresh();
         let ended = self.next_end.is_some_and(|end| end <= now);
@@ -78,37 +78,37 @@ impl House {
 
     /// Everybody who is never banned by any jail.
     #[must_use]
-    pub fn never(&self) -> &NeverBan {
+    pub(super) fn never(&self) -> &NeverBan {
         &self.never
     }
 
     /// The same as prefixes, for the kernel.
     #[must_use]
-    pub fn kernel(&self) -> &[IpNet] {
+    pub(super) fn kernel(&self) -> &[IpNet] {
         &self.kernel
     }
 
     /// Readable when an interface's address changed.
     #[must_use]
-    pub fn interfaces(&self) -> Option<&Interfaces> {
+    pub(super) fn interfaces(&self) -> Option<&Interfaces> {
         self.interfaces.as_ref()
     }
 
     /// When the next entry of an allow list ends.
     #[must_use]
-    pub fn next_end(&self) -> Option<Timestamp> {
+    pub(super) fn next_end(&self) -> Option<Timestamp> {
         self.next_end
     }
 
     /// Host addresses, to be kept over a restart.
     #[must_use]
-    pub fn answers(&self) -> &Answers {
+    pub(super) fn answers(&self) -> &Answers {
         self.resolver.known()
     }
 
     /// What `status` tells.
     #[must_use]
-    pub fn report(&self) -> HouseReport {
+    pub(super) fn report(&self) -> HouseReport {
         let hosts = self.allowed.iter().filter_map(|entry| match &entry.who {
             Allowed::Host(name) => Some(name),
             Allowed::Prefix(_) => None,
@@ -138,7 +138,8 @@ impl House {
 
     fn assemble(&mut self, now: Timestamp) {
         let mut prefixes: Vec<(IpNet, Why)> = Vec::new();
-        prefixes.extend(self.own.iter().map(|a| (IpNet::from(*a), Why::OwnAddress("of an interface".into()))));
+        prefixes
+            .extend(self.own.iter().map(|a| (IpNet::from(*a), Why::OwnAddress("of an interface".into()))));
         let in_force = |entry: &&AllowEntry| entry.until.is_none_or(|until| until > now);
         for entry in self.allowed.iter().filter(in_force) {
             let why = || Why::AllowList(entry.list.clone());
@@ -197,7 +198,8 @@ mod tests {
     fn a_host_keeps_the_address_of_the_last_run_until_it_resolves() {
         let known = Answers::from([("mail.invalid".to_string(), vec!["198.51.100.7".parse().unwrap()])]);
         let mut house = House::new(known, Waker::new().unwrap());
-        let host = |name: &str| AllowEntry { list: "office".into(), who: Allowed::Host(name.into()), until: None };
+        let host =
+            |name: &str| AllowEntry { list: "office".into(), who: Allowed::Host(name.into()), until: None };
         house.configure(&[host("mail.invalid"), host("other.invalid")], Timestamp::from_secs(0));
         assert!(house.never().covers("198.51.100.7".parse().unwrap()).is_some());
         assert_eq!(house.report().unresolved, ["other.invalid"]);

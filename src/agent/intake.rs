@@ -230,10 +230,12 @@ impl Reader {
         let clock = ReadClock { now, live: chunk.live, zone: &self.zone };
         let mut lines = 0;
         for pipeline in pipelines.iter() {
-            let at = source.states.iter().position(|(layout, _)| *layout == pipeline.layout).unwrap_or_else(|| {
-                source.states.push((pipeline.layout.clone(), ScanState::default()));
-                source.states.len() - 1
-            });
+            let at = source.states.iter().position(|(layout, _)| *layout == pipeline.layout).unwrap_or_else(
+                || {
+                    source.states.push((pipeline.layout.clone(), ScanState::default()));
+                    source.states.len() - 1
+                },
+            );
             let Some((_, state)) = source.states.get_mut(at) else { continue };
             let routes = pipeline.routes();
             let stats = pipeline.scanner.scan(state, chunk.bytes, clock, &mut |m| {
@@ -246,7 +248,8 @@ impl Reader {
     }
 
     fn build(&mut self, groups: &[GroupId], envelope: Envelope) -> Arc<Vec<Pipeline>> {
-        let seat = |group: &GroupId| Some((group.0 as SeatId, Arc::clone(self.jails.get(group.0 as SeatId)?)));
+        let seat =
+            |group: &GroupId| Some((group.0 as SeatId, Arc::clone(self.jails.get(group.0 as SeatId)?)));
         let jails: Vec<_> = groups.iter().filter_map(seat).collect();
         let mut pipelines = Vec::new();
         for built in Pipeline::build(&jails, envelope, &mut self.filters) {

@@ -71,10 +71,14 @@ pub enum AgentError {
 ///
 /// # Errors
 /// When the system gives no thread or descriptor.
-pub fn spawn(settings: Settings, firewall: Box<dyn Firewall>) -> Result<(AgentHandle, JoinHandle<()>), AgentError> {
+pub fn spawn(
+    settings: Settings,
+    firewall: Box<dyn Firewall>,
+) -> Result<(AgentHandle, JoinHandle<()>), AgentError> {
     let Settings { observe, state } = settings;
-    let Found { state: snapshot, troubles } =
-        state.as_ref().map_or_else(|| Found { state: None, troubles: Vec::new() }, StateFile::load::<Snapshot>);
+    let Found { state: snapshot, troubles } = state
+        .as_ref()
+        .map_or_else(|| Found { state: None, troubles: Vec::new() }, StateFile::load::<Snapshot>);
     let waker = Waker::new()?;
     let mut saver = Saver::new(state, waker.clone())?;
     for trouble in &troubles {

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::court::Court;
 use super::report::{
-    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, Ports, Refusal, UnbanOrder, Unbanned, Watched,
-    WhyReport,
+    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, Ports, Refusal, UnbanOrder, Unbanned,
+    Watched, WhyReport,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon, Recorded};
 use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
@@ -104,7 +104,8 @@ impl Court {
         if named.prefix_len() == named.net().max_prefix_len() {
             let address = named.addr();
             meant.extend(self.seats.iter().map(|seat| seat.config.spec.prefix.subject(address).net()));
-            let counted = self.ledger.covering(address, now).into_iter().filter(|ban| ban.origin == Origin::Jail);
+            let counted =
+                self.ledger.covering(address, now).into_iter().filter(|ban| ban.origin == Origin::Jail);
             meant.extend(counted.map(|ban| ban.subject.net()));
             meant.sort_unstable();
             meant.dedup();

@@ -26,7 +26,10 @@ pub(super) struct Pipeline {
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pipeline").field("layout", &self.layout).field("routes", &self.routes).finish_non_exhaustive()
+        f.debug_struct("Pipeline")
+            .field("layout", &self.layout)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +81,11 @@ impl Pipeline {
     }
 
     /// Gives a match to every jail that has its filter, numbered as in that jail.
-    pub(super) fn deliver(routes: &[SmallVec<[(SeatId, u16); 2]>], m: &Match, hear: &mut dyn FnMut(SeatId, &Match)) {
+    pub(super) fn deliver(
+        routes: &[SmallVec<[(SeatId, u16); 2]>],
+        m: &Match,
+        hear: &mut dyn FnMut(SeatId, &Match),
+    ) {
         for (seat, filter) in routes.get(usize::from(m.rule.filter)).into_iter().flatten() {
             hear(*seat, &Match { rule: RuleRef { filter: *filter, ..m.rule }, ..*m });
         }

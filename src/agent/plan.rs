@@ -8,7 +8,7 @@ use crate::firewall::{Action, Destination, Guard, Reach, Scope, ScopeName, Skele
 
 /// The scope of a jail's bans; of bans that belong to no jail, the one that closes everything.
 #[must_use]
-pub fn scope_of(jail: Option<&JailName>) -> ScopeName {
+pub(super) fn scope_of(jail: Option<&JailName>) -> ScopeName {
     match jail {
         // A prefix, because a jail may be called `all`.
         Some(jail) => ScopeName::new(&format!("j_{jail}")),
@@ -18,7 +18,7 @@ pub fn scope_of(jail: Option<&JailName>) -> ScopeName {
 
 /// What a jail's bans close on this host.
 #[must_use]
-pub fn reach_of(enforce: &Enforce) -> Reach {
+pub(super) fn reach_of(enforce: &Enforce) -> Reach {
     if enforce.all_ports {
         return Reach::Everything;
     }
@@ -31,7 +31,7 @@ pub fn reach_of(enforce: &Enforce) -> Reach {
 
 /// The skeleton for these jails (only those that enforce), with one scope for bans that close everything.
 #[must_use]
-pub fn skeleton<'a>(jails: impl IntoIterator<Item = &'a JailConfig>, never: &[IpNet]) -> Skeleton {
+pub(super) fn skeleton<'a>(jails: impl IntoIterator<Item = &'a JailConfig>, never: &[IpNet]) -> Skeleton {
     let everything = Scope { name: ScopeName::all(), reach: Reach::Everything, action: Action::Drop };
     let jails = jails.into_iter().map(|jail| Scope {
         name: scope_of(Some(jail.name())),

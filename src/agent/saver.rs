@@ -174,7 +174,10 @@ impl Saver {
             }
             Err(problem) => {
                 if self.report.problem.is_none() {
-                    tracing::error!(problem, "the snapshot cannot be written; guarding goes on, a crash now would forget");
+                    tracing::error!(
+                        problem,
+                        "the snapshot cannot be written; guarding goes on, a crash now would forget"
+                    );
                 }
                 self.report.problem = Some(problem.clone());
                 self.changed = true;

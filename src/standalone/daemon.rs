@@ -86,7 +86,8 @@ impl Daemon {
         let mut agent = self.agent.status().await?;
         let current = self.current.borrow();
         for jail in &mut agent.jails {
-            let object = current.report.objects.iter().find(|o| o.kind == "Jail" && o.name == jail.name.as_str());
+            let object =
+                current.report.objects.iter().find(|o| o.kind == "Jail" && o.name == jail.name.as_str());
             if let Some(object) = object {
                 jail.conditions.insert(0, accepted(object));
             }
@@ -148,7 +149,11 @@ fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
         accepted: object.accepted,
         last_good: object.last_good,
     });
-    ConfigReport { read: Moment(Timestamp::from(jiff::Timestamp::now())), objects: objects.collect(), problems }
+    ConfigReport {
+        read: Moment(Timestamp::from(jiff::Timestamp::now())),
+        objects: objects.collect(),
+        problems,
+    }
 }
 
 fn problem(problem: &Problem) -> ProblemReport {
