@@ -1,4 +1,5 @@
 //! Random histories: the jail and the ledger agree with an independent brute-force oracle in Python.
+#![allow(clippy::unwrap_used)] // in helpers, which the lint does not take for tests
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -67,7 +68,7 @@ fn random_spec(r: &mut Random) -> JailSpec {
 fn random_record(r: &mut Random, spec: &JailSpec, address: IpAddr, width: u64) -> Match {
     let step = spec.find_time.as_micros() as u64 / 4;
     let off = r.pick(&[0, 0, 0, 1, 999_999, 250_000]);
-    let micros = START + (r.below(width) * step + off) as i64;
+    let micros = START + (r.below(width) * step + off).cast_signed();
     let success = spec.trusted_factor > 1 && r.below(4) == 0;
     Match {
         rule: RuleRef { filter: 0, rule: 0 },
@@ -203,7 +204,7 @@ fn records_up_to_find_time_late_never_change_who_is_banned() {
         let mut records = random_history(r, &spec, 60, 30);
         let late = spec.find_time.as_micros() as u64;
         let mut arriving: Vec<_> =
-            records.iter().map(|m| (m.time.as_micros() + r.below(late) as i64, *m)).collect();
+            records.iter().map(|m| (m.time.as_micros() + r.below(late).cast_signed(), *m)).collect();
         arriving.sort_by_key(|(arrival, _)| *arrival);
         let arriving: Vec<Match> = arriving.into_iter().map(|(_, m)| m).collect();
         let (bans, _) = count(&spec, &arriving, Duration::ZERO);

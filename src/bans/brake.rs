@@ -6,14 +6,17 @@ use crate::engine::{Duration, Timestamp};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A ban is let through when fewer than `per_minute` bans, let through or not, were decided in the 60 seconds up to
-/// and including `now`. So a jail that goes wild (a broken filter, a proxy that lost the client's address) stops after
+/// A ban is let through when fewer than `per_minute` of the latest bans, let through or not, were decided within 60
+/// seconds of it. So a jail that goes wild (a broken filter, a proxy that lost the client's address) stops after
 /// `per_minute` bans and stays stopped until a minute has seen fewer decisions than that, not merely until the next
 /// minute begins. With 0 nothing is ever let through.
+///
+/// Moments may come in any order: convictions by the log's time do when several files are read, and clocks are set
+/// back.
 #[derive(Clone, Debug)]
 pub struct Brake {
     per_minute: usize,
-    /// The latest decisions, at most `per_minute` of them.
+    /// The latest decisions in the order they fell, at most `per_minute` of them.
     decided: VecDeque<Timestamp>,
     held_back: u64,
 }
@@ -36,10 +39,6 @@ impl Brake {
     pub fn admit(&mut self, now: Timestamp) -> bool {
         let admitted = !self.is_engaged(now);
         self.held_back += u64::from(!admitted);
-        // Of a clock that was set back only the present remains: the past is not in the last minute any more.
-        while self.decided.back().is_some_and(|last| *last > now) {
-            self.decided.pop_back();
-        }
         if self.per_minute > 0 {
             if self.decided.len() >= self.per_minute {
                 self.decided.pop_front();
@@ -52,9 +51,8 @@ impl Brake {
     /// Whether a ban that fell now would be held back.
     #[must_use]
     pub fn is_engaged(&self, now: Timestamp) -> bool {
-        let recent =
-            self.decided.iter().rev().skip_while(|at| **at > now).take_while(|at| **at > now - MINUTE);
-        self.per_minute == 0 || (self.decided.len() >= self.per_minute && recent.count() >= self.per_minute)
+        let recent = self.decided.iter().filter(|at| at.distance(now) < MINUTE).count();
+        recent >= self.per_minute
     }
 
     /// How many bans were held back.
@@ -106,6 +104,13 @@ mod tests {
         assert_eq!(brake.decided.len(), 5);
         brake.reconfigure(2);
         assert_eq!(brake.decided.len(), 2);
+    }
+
+    #[test]
+    fn decisions_of_two_files_that_are_read_in_turn_add_up() {
+        let mut brake = Brake::new(4);
+        let admitted: Vec<bool> = (0..20).map(|i| brake.admit(at(1000 + i - 30 * (i % 2)))).collect();
+        assert_eq!(admitted.iter().filter(|a| **a).count(), 4);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod ledger;
 mod lists;
 mod pardon;
 mod prefixes;
+mod queries;
 mod row;
 mod snapshot;
 

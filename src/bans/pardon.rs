@@ -44,6 +44,8 @@ pub(super) struct Pardons {
     everywhere: Prefixes<Given>,
     jails: HashMap<JailName, Prefixes<Given>>,
     len: usize,
+    /// None is older.
+    oldest: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,10 +66,6 @@ impl Pardons {
             .max()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     pub(super) fn add(&mut self, pardon: Pardon) {
         let subject = Subject::new(pardon.prefix);
         let given = self.of(pardon.jail);
@@ -76,6 +74,7 @@ impl Pardons {
             given.insert(subject, Given { at: pardon.at, reason: pardon.reason.into() });
         }
         self.len += usize::from(known.is_none());
+        self.oldest = Some(self.oldest.map_or(pardon.at, |oldest| oldest.min(pardon.at)));
         if self.len > MOST
             && let Some(oldest) = self.iter().map(|p| p.at).min()
         {
@@ -85,6 +84,9 @@ impl Pardons {
 
     /// Forgets pardons at or before `time`.
     pub(super) fn forget_through(&mut self, time: Timestamp) {
+        if self.oldest.is_none_or(|oldest| oldest > time) {
+            return;
+        }
         for given in std::iter::once(&mut self.everywhere).chain(self.jails.values_mut()) {
             let old: Vec<_> =
                 given.iter().filter(|(_, g)| g.at <= time).map(|(subject, _)| *subject).collect();
@@ -94,6 +96,7 @@ impl Pardons {
             }
         }
         self.jails.retain(|_, given| !given.is_empty());
+        self.oldest = self.iter().map(|p| p.at).min();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Pardon> {

@@ -8,7 +8,7 @@ use super::calendar::Key;
 use super::ledger::{Ledger, LedgerLimits};
 use super::row::{Row, pack};
 use super::{Origin, Pardon};
-use crate::engine::words::{Words, WordsError, put_subject, relative};
+use crate::engine::words::{Words, WordsError, count, put_subject, relative};
 use crate::engine::{JailName, Timestamp};
 
 /// Everything the ledger knows: names once, bans as one row of integers.
@@ -46,7 +46,7 @@ impl Ledger {
         for (id, book) in self.books.iter().enumerate() {
             for (listed, table) in [(0, &book.rows), (LISTED, &book.listed)] {
                 for (subject, row) in table.iter() {
-                    snapshot.bans.push(id as i64);
+                    snapshot.bans.push(count(id));
                     put_subject(&mut snapshot.bans, *subject);
                     snapshot.put(row, listed);
                 }
@@ -110,7 +110,8 @@ impl Ledger {
 
 impl LedgerSnapshot {
     fn put(&mut self, row: &Row, listed: u8) {
-        let flags = listed | u8::from(row.over) * OVER | u8::from(row.reported) * REPORTED;
+        let flag = |set, flag| if set { flag } else { 0 };
+        let flags = listed | flag(row.over, OVER) | flag(row.reported, REPORTED);
         let near = |time: Timestamp| match time {
             Timestamp::MIN | Timestamp::MAX => NEVER,
             time => relative(time, row.since),
@@ -119,7 +120,7 @@ impl LedgerSnapshot {
             None => 0,
             Some(reason) => {
                 self.reasons.push(reason.into());
-                self.reasons.len() as i64
+                count(self.reasons.len())
             }
         };
         let counts: Vec<(u16, u32)> = row.counts().collect();
@@ -133,7 +134,7 @@ impl LedgerSnapshot {
             i64::from(row.weight),
             i64::from(row.origin),
             reason,
-            counts.len() as i64,
+            count(counts.len()),
         ]);
         self.bans.extend(counts.iter().flat_map(|(rule, times)| [i64::from(*rule), i64::from(*times)]));
     }
