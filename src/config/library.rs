@@ -55,7 +55,7 @@ fn read(file: &str, text: &'static str, schema: &serde_json::Value) -> Option<(F
         return None;
     };
     let filter_name = FilterName::new(&name.name);
-    let spec = filters::lower(filter_name.clone(), &declared, &mut notes)?;
+    let (spec, _) = filters::lower(filter_name.clone(), &declared, &mut notes)?;
     (!notes.has_errors()).then(|| (filter_name, BuiltIn { declared, spec: Arc::new(spec), manifest: text }))
 }
 

@@ -6,10 +6,12 @@
 pub mod address;
 pub mod cri;
 pub mod dates;
+pub mod layout;
 
 mod civil;
 mod clock;
 mod event;
+pub mod filter;
 pub mod house;
 pub mod jail;
 mod matched;

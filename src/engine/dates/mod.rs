@@ -18,8 +18,8 @@ pub use judge::judge;
 use template::{First, Hit, Template};
 
 pub(crate) use directive::month;
-pub(crate) use fields::{Fields as DateFields, in_zone, most_recent};
-pub(crate) use zone::{numeric_offset, offset as zone_offset};
+pub(crate) use fields::{Fields as DateFields, most_recent};
+pub(crate) use zone::offset as zone_offset;
 
 /// Why a date pattern was refused.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +142,7 @@ impl DateFinder {
             }
         }
         let usual = memory.last.as_ref().map_or(1, |(_, last)| last.start);
-        let first = self.default.then(|| first_of(line)).unwrap_or(Some(First::Either));
+        let first = if self.default { first_of(line) } else { Some(First::Either) };
         for (index, template) in self.templates.iter().enumerate() {
             if tried == Some(index) || (template.anchored && !may_begin(template.first, first)) {
                 continue;
@@ -162,6 +162,11 @@ impl DateFinder {
 fn found(fields: Option<Fields>, range: Range<usize>, clock: ReadClock<'_>) -> FoundDate {
     let time = fields.and_then(|fields| fields.resolve(clock)).unwrap_or(clock.now);
     FoundDate { time, range }
+}
+
+/// The point in time of text that is one ISO 8601 date and begins with it.
+pub(crate) fn iso_time(text: &str, clock: ReadClock<'_>) -> Option<Timestamp> {
+    iso::at_start(text).filter(|(_, range)| range.start == 0)?.0.resolve(clock)
 }
 
 fn keyword(pattern: &str) -> String {
