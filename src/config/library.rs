@@ -18,7 +18,18 @@ macro_rules! files {
     };
 }
 
-files!["james-log4j2.yaml"];
+files![
+    "james-imap-auth.yaml",
+    "james-jmap.yaml",
+    "james-log4j2.yaml",
+    "james-pop3-auth.yaml",
+    "james-smtp-abuse.yaml",
+    "james-smtp-auth.yaml",
+    "james-smtp-recipient.yaml",
+    "james-smtp-relay.yaml",
+    "james-webadmin.yaml",
+    "sshd.yaml",
+];
 
 /// One built-in filter.
 #[derive(Clone, Debug)]

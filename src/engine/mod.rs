@@ -18,6 +18,7 @@ mod matched;
 mod name;
 mod ranked;
 mod roster;
+pub mod scanner;
 pub mod sentence;
 mod spec;
 mod subject;

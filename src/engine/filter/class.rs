@@ -21,7 +21,8 @@ pub(super) fn translate(text: &str) -> Result<(String, usize), Refusal> {
         }
         let low = at;
         let item = item(text, &mut at)?;
-        let range = text.get(at..).and_then(|rest| rest.strip_prefix('-')).filter(|rest| !rest.starts_with(']'));
+        let range =
+            text.get(at..).and_then(|rest| rest.strip_prefix('-')).filter(|rest| !rest.starts_with(']'));
         match (item, range) {
             (Item::Char(from), Some(after)) if !after.is_empty() => {
                 at += 1;

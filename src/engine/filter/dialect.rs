@@ -184,8 +184,9 @@ impl<'s> Translator<'s> {
                 self.emit(1 + digits, &format!(r"(?:\{number})"), "(?s:.*)");
             }
             _ => {
-                let (value, len) = class::escaped(self.rest())
-                    .ok_or_else(|| self.error(self.at, &format!("unknown escape \\{c}"), "remove the backslash"))?;
+                let (value, len) = class::escaped(self.rest()).ok_or_else(|| {
+                    self.error(self.at, &format!("unknown escape \\{c}"), "remove the backslash")
+                })?;
                 self.literal(len, value);
             }
         }
@@ -219,7 +220,12 @@ impl<'s> Translator<'s> {
                 && letters.bytes().all(|b| b.is_ascii_lowercase())
             {
                 let flags = self.flag_letters(letters)?;
-                self.open(prefix.len() + letters.len() + 1, &format!("(?{flags}:"), &format!("(?{flags}:"), (")", ")"));
+                self.open(
+                    prefix.len() + letters.len() + 1,
+                    &format!("(?{flags}:"),
+                    &format!("(?{flags}:"),
+                    (")", ")"),
+                );
                 return Ok(());
             }
         }
@@ -238,7 +244,8 @@ impl<'s> Translator<'s> {
             self.bounded = true;
             self.open(3, "(?>", "(?:", (")", ")"));
         } else if rest.starts_with("(?#") {
-            let end = rest.find(')').ok_or_else(|| self.error(self.at, "unclosed comment", "close it with )"))?;
+            let end =
+                rest.find(')').ok_or_else(|| self.error(self.at, "unclosed comment", "close it with )"))?;
             self.at += end + 1;
         } else if let Some(after) = rest.strip_prefix("(?P=") {
             let name = self.name(after, ')')?;
@@ -251,8 +258,11 @@ impl<'s> Translator<'s> {
         } else if let Some(after) = rest.strip_prefix("(?(") {
             let name = self.name(after, ')')?;
             self.bounded = true;
-            let condition =
-                if name.bytes().all(|b| b.is_ascii_digit()) { format!("(?({name})") } else { format!("(?(<{name}>)") };
+            let condition = if name.bytes().all(|b| b.is_ascii_digit()) {
+                format!("(?({name})")
+            } else {
+                format!("(?(<{name}>)")
+            };
             self.open(name.len() + 4, &condition, "(?:(?:", (")", ")?)"));
         } else if let Some(after) = rest.strip_prefix("(?") {
             let len = after.bytes().take_while(|b| b.is_ascii_alphabetic() || *b == b'-').count();
@@ -286,7 +296,13 @@ impl<'s> Translator<'s> {
             match c {
                 'i' | 'm' | 's' | '-' => flags.push(c),
                 'a' | 'u' => {}
-                'x' => return Err(self.error(self.at, "verbose mode (?x)", "write the regex without blanks and comments")),
+                'x' => {
+                    return Err(self.error(
+                        self.at,
+                        "verbose mode (?x)",
+                        "write the regex without blanks and comments",
+                    ));
+                }
                 _ => return Err(self.error(self.at, &format!("unknown flag {c}"), "use i, m or s")),
             }
         }
@@ -340,7 +356,11 @@ impl<'s> Translator<'s> {
                     self.literal(1, '<');
                 }
                 _ => {
-                    return Err(self.error(self.at, "tag closed within another group", "close the inner group first"));
+                    return Err(self.error(
+                        self.at,
+                        "tag closed within another group",
+                        "close the inner group first",
+                    ));
                 }
             },
         }

@@ -13,11 +13,7 @@ pub struct FilterError {
 }
 
 impl FilterError {
-    pub(super) fn new(
-        field: impl Into<String>,
-        message: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into(), fix: fix.into() }
     }
 }

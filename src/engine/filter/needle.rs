@@ -161,7 +161,9 @@ fn best_window(piece: &[(u8, bool)]) -> Option<Required> {
     // A literal keeps at least half of its bytes, so that a rare beginning does not make it short.
     let latest = (piece.len() / 2).min(piece.len().saturating_sub(SHORTEST.max(8)));
     let start = (0..=latest)
-        .max_by_key(|start| (weight(piece.get(*start..).unwrap_or_default().get(..4).unwrap_or_default()), usize::MAX - start))
+        .max_by_key(|start| {
+            (weight(piece.get(*start..).unwrap_or_default().get(..4).unwrap_or_default()), usize::MAX - start)
+        })
         .unwrap_or(0);
     let window: Vec<(u8, bool)> = piece.iter().skip(start).take(LONGEST).copied().collect();
     let folded = window.iter().any(|(_, both)| *both);
@@ -201,12 +203,19 @@ mod tests {
     fn the_rarest_literal_is_taken_from_its_rarest_half_on() {
         for (regex, needle) in [
             (r"^AUTH method (\S{1,20}) failed from .*", "AUTH method "),
-            (r"^.-.org.apache.james.AuthCmdHandler.\[ip=\].-.AUTH method LOGIN failed from User.*", "AUTH method LOGIN failed from User"),
+            (
+                r"^.-.org.apache.james.AuthCmdHandler.\[ip=\].-.AUTH method LOGIN failed from User.*",
+                "AUTH method LOGIN failed from User",
+            ),
             (r"(foo)(bar)baz", "foobarbaz"),
             (r"(?:x+|y)restricted by", "tricted by"),
             (r"a(?:bcd)+e", "bcd"),
         ] {
-            assert_eq!(needles(regex, Origin::Field), [needle.chars().take(LONGEST).collect::<String>()], "{regex}");
+            assert_eq!(
+                needles(regex, Origin::Field),
+                [needle.chars().take(LONGEST).collect::<String>()],
+                "{regex}"
+            );
         }
     }
 
@@ -232,7 +241,12 @@ mod tests {
 
     #[test]
     fn letters_of_either_case_are_one_folded_literal() {
-        let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse("(?i)Failed 2x").unwrap();
+        let hir = regex_syntax::ParserBuilder::new()
+            .unicode(false)
+            .utf8(false)
+            .build()
+            .parse("(?i)Failed 2x")
+            .unwrap();
         let required = of_regex(&hir, Origin::Field).unwrap();
         assert_eq!(required.needles, [Needle { text: b"failed 2x".to_vec(), folded: true }]);
     }

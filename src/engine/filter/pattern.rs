@@ -94,7 +94,8 @@ impl Pattern {
         build(&hir, true).map_err(|_| too_large())?;
         let ascii_hir = parse(source, &translated.relaxed, false).ok();
         let ascii = ascii_hir.as_ref().and_then(|hir| build(hir, false).ok());
-        let backtracking = if translated.bounded { Some(Box::new(backtracking(source, &translated)?)) } else { None };
+        let backtracking =
+            if translated.bounded { Some(Box::new(backtracking(source, &translated)?)) } else { None };
         let required = needle::of_regex(ascii_hir.as_ref().unwrap_or(&hir), origin);
         let groups = Groups::of(&hir, backtracking.as_deref());
         let plain = groups.address && !groups.id && !groups.session && !groups.other;
@@ -179,7 +180,9 @@ impl Pattern {
             && ascii
             && self.ascii.is_some()
         {
-            let Some(found) = regex.search(&Input::new(text).anchored(Anchored::No)) else { return Search::Miss };
+            let Some(found) = regex.search(&Input::new(text).anchored(Anchored::No)) else {
+                return Search::Miss;
+            };
             if let Some((from, to)) = span.find(text.as_bytes(), found.start(), found.end())
                 && let Some(ip) = text.get(from..to)
                 && let Ok(address) = ip.parse()
@@ -228,8 +231,10 @@ impl Groups {
 impl Pattern {
     /// One engine that tells which of several patterns can match an ASCII line.
     pub(crate) fn set(patterns: &[Self]) -> Option<meta::Regex> {
-        let hirs: Vec<Hir> =
-            patterns.iter().map(|p| parse(&p.source, &p.translated.relaxed, false).ok()).collect::<Option<_>>()?;
+        let hirs: Vec<Hir> = patterns
+            .iter()
+            .map(|p| parse(&p.source, &p.translated.relaxed, false).ok())
+            .collect::<Option<_>>()?;
         let built = meta::Builder::new()
             .syntax(syntax::Config::new().unicode(false).utf8(false))
             .configure(
@@ -255,7 +260,9 @@ fn names(hir: &Hir, note: &mut impl FnMut(&str)) {
             names(&capture.sub, note);
         }
         HirKind::Repetition(repetition) => names(&repetition.sub, note),
-        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().for_each(|part| names(part, note)),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().for_each(|part| names(part, note))
+        }
         _ => {}
     }
 }
@@ -323,7 +330,10 @@ fn parse(source: &str, from: &dialect::Mapped, unicode: bool) -> Result<Hir, Reg
 }
 
 fn too_large() -> RegexError {
-    RegexError::new("regex too large when compiled", "use fewer or smaller counted repetitions such as {1,1000}")
+    RegexError::new(
+        "regex too large when compiled",
+        "use fewer or smaller counted repetitions such as {1,1000}",
+    )
 }
 
 fn build(hir: &Hir, unicode: bool) -> Result<meta::Regex, Box<meta::BuildError>> {
@@ -371,7 +381,12 @@ mod tests {
         let mut pattern = pattern(source);
         let read = |pattern: &Pattern| match pattern.search(text, text.is_ascii()) {
             Search::Hit(found) => Some(
-                found.address.map(|a| a.to_string()).or(found.ip.map(ToOwned::to_owned)).or(found.dns.map(|d| format!("name {d}"))).unwrap_or_default(),
+                found
+                    .address
+                    .map(|a| a.to_string())
+                    .or(found.ip.map(ToOwned::to_owned))
+                    .or(found.dns.map(|d| format!("name {d}")))
+                    .unwrap_or_default(),
             ),
             _ => None,
         };
@@ -385,14 +400,46 @@ mod tests {
         let rejected = r"^.-.org.apache.james.AbstractValidRcptHandler.\[ip=<HOST>\].-.Rejected message. Unknown user.*$";
         let auth = r"^.-.org.apache.james.AuthCmdHandler.\[ip=\].-.AUTH method LOGIN failed from Username.*\@<HOST>$";
         for (source, text, address) in [
-            (rejected, " - org.apache.james.AbstractValidRcptHandler [ip=45.129.14.30] - Rejected message. Unknown user: a@b", Some("45.129.14.30")),
-            (rejected, " - org.apache.james.AbstractValidRcptHandler [ip=] - Rejected message. Unknown user: a@b", None),
-            (rejected, " - org.apache.james.AbstractValidRcptHandler [ip=mx.b.de] - Rejected message. Unknown user: a@b", Some("name mx.b.de")),
-            (auth, " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@45.129.14.40", Some("45.129.14.40")),
-            (auth, " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x@8.8.8.8}@45.129.14.40", Some("45.129.14.40")),
-            (auth, " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@2001:db8:0:0:0:0:0:99", Some("2001:db8:0:0:0:0:0:99")),
-            (auth, " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{é}@45.129.14.40", Some("45.129.14.40")),
-            (auth, " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@8.8.8.8 ", None),
+            (
+                rejected,
+                " - org.apache.james.AbstractValidRcptHandler [ip=45.129.14.30] - Rejected message. Unknown user: a@b",
+                Some("45.129.14.30"),
+            ),
+            (
+                rejected,
+                " - org.apache.james.AbstractValidRcptHandler [ip=] - Rejected message. Unknown user: a@b",
+                None,
+            ),
+            (
+                rejected,
+                " - org.apache.james.AbstractValidRcptHandler [ip=mx.b.de] - Rejected message. Unknown user: a@b",
+                Some("name mx.b.de"),
+            ),
+            (
+                auth,
+                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@45.129.14.40",
+                Some("45.129.14.40"),
+            ),
+            (
+                auth,
+                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x@8.8.8.8}@45.129.14.40",
+                Some("45.129.14.40"),
+            ),
+            (
+                auth,
+                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@2001:db8:0:0:0:0:0:99",
+                Some("2001:db8:0:0:0:0:0:99"),
+            ),
+            (
+                auth,
+                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{é}@45.129.14.40",
+                Some("45.129.14.40"),
+            ),
+            (
+                auth,
+                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@8.8.8.8 ",
+                None,
+            ),
         ] {
             let [fast, slow] = both_ways(source, text);
             let canonical = |s: Option<String>| s.map(|s| s.parse::<IpAddr>().map_or(s, |a| a.to_string()));
@@ -400,13 +447,18 @@ mod tests {
             assert_eq!(canonical(fast), address, "{text}");
             assert_eq!(canonical(slow), address, "{text}");
         }
-        assert_eq!(pattern(rejected).span, Some(Span::FromStart(" - org.apache.james.AbstractValidRcptHandler [ip=".len())));
+        assert_eq!(
+            pattern(rejected).span,
+            Some(Span::FromStart(" - org.apache.james.AbstractValidRcptHandler [ip=".len()))
+        );
         assert_eq!(pattern(auth).span, Some(Span::FromEnd(0)));
     }
 
     #[test]
     fn an_address_next_to_anything_is_left_to_captures() {
-        for source in ["^.*<HOST>$", r"user\S*<HOST> failed", "<HOST>.*failed$", "(?:from <HOST>|x)$", r"^\w+<HOST>\w$"] {
+        for source in
+            ["^.*<HOST>$", r"user\S*<HOST> failed", "<HOST>.*failed$", "(?:from <HOST>|x)$", r"^\w+<HOST>\w$"]
+        {
             assert_eq!(pattern(source).span, None, "{source}");
         }
         for (source, span) in [
@@ -422,7 +474,9 @@ mod tests {
 
     #[test]
     fn brackets_belong_to_the_tag() {
-        for text in ["from [2001:db8::1] x", "from 2001:db8::1 x", "from ::ffff:1.2.3.4 x", "from [1.2.3.4] x"] {
+        for text in
+            ["from [2001:db8::1] x", "from 2001:db8::1 x", "from ::ffff:1.2.3.4 x", "from [1.2.3.4] x"]
+        {
             let [fast, slow] = both_ways(r"from <ADDR> x", text);
             let parsed = |s: Option<String>| s.map(|s| s.parse::<IpAddr>().unwrap().to_canonical());
             assert!(parsed(fast.clone()).is_some(), "{text}");
@@ -434,7 +488,10 @@ mod tests {
     fn look_around_runs_bounded_behind_a_linear_gate() {
         let p = pattern(r"^(?!.*safe)login (?P<q>['\x22])\w+(?P=q) from <HOST>(?= port)");
         assert!(p.bounded());
-        assert!(matches!(p.search("login 'x' from 1.2.3.4 port", true), Search::Hit(Found { ip: Some("1.2.3.4"), .. })));
+        assert!(matches!(
+            p.search("login 'x' from 1.2.3.4 port", true),
+            Search::Hit(Found { ip: Some("1.2.3.4"), .. })
+        ));
         assert_eq!(p.search("login 'x\" from 1.2.3.4 port", true), Search::Miss);
         assert_eq!(p.search("login 'x' from 1.2.3.4 port safe", true), Search::Miss);
         assert!(p.required().is_some(), "a literal stands before the engine");
@@ -498,12 +555,19 @@ mod tests {
 
     #[test]
     fn custom_tags_are_groups() {
-        let p = pattern(r"^<F-NOFAIL>Accepted</F-NOFAIL> for <F-USER>\S+</F-USER> from <ADDR> <F-MLFID>\d+</F-MLFID>$");
-        let Search::Hit(found) = p.search("Accepted for bob from 192.0.2.1 77", true) else { panic!("no match") };
+        let p = pattern(
+            r"^<F-NOFAIL>Accepted</F-NOFAIL> for <F-USER>\S+</F-USER> from <ADDR> <F-MLFID>\d+</F-MLFID>$",
+        );
+        let Search::Hit(found) = p.search("Accepted for bob from 192.0.2.1 77", true) else {
+            panic!("no match")
+        };
         assert!(found.no_failure);
         assert_eq!((found.ip, found.session), (Some("192.0.2.1"), Some("77")));
         assert!(pattern("^<F-ID/>$").groups().id);
         let subnet = pattern("^<SUBNET>$");
-        assert!(matches!(subnet.search("[192.0.2.0/24]", true), Search::Hit(Found { ip: Some("192.0.2.0"), .. })));
+        assert!(matches!(
+            subnet.search("[192.0.2.0/24]", true),
+            Search::Hit(Found { ip: Some("192.0.2.0"), .. })
+        ));
     }
 }

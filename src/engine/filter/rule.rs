@@ -43,15 +43,25 @@ pub(crate) enum Miss<'e> {
 
 impl Rule {
     pub(crate) fn compile(spec: &RuleSpec, outcome: Outcome, field: &str) -> Result<Self, FilterError> {
-        let error = |part: &str, message: &str, fix: &str| Err(FilterError::new(format!("{field}{part}"), message, fix));
+        let error = |part: &str, message: &str, fix: &str| {
+            Err(FilterError::new(format!("{field}{part}"), message, fix))
+        };
         if spec.logger.is_none() && spec.message.is_none() && spec.context.is_empty() {
-            return error("", "rule without a condition matches every line", "give it a logger, a message or a context");
+            return error(
+                "",
+                "rule without a condition matches every line",
+                "give it a logger, a message or a context",
+            );
         }
         if spec.logger.as_deref().is_some_and(|logger| logger.trim().is_empty()) {
             return error(".logger", "empty logger", "remove it or name one");
         }
         if spec.address.is_empty() {
-            return error(".address", "rule without an address", "add e.g. address: [proxy.source, remoteIP, ip] or [message]");
+            return error(
+                ".address",
+                "rule without an address",
+                "add e.g. address: [proxy.source, remoteIP, ip] or [message]",
+            );
         }
         if spec.weight == 0 {
             return error(".weight", "weight 0 never counts", "use 1 or more");
@@ -71,7 +81,9 @@ impl Rule {
                 Some(pattern)
             }
         };
-        if spec.address.contains(&AddressSource::Message) && !message.as_ref().is_some_and(|p| p.groups().identify()) {
+        if spec.address.contains(&AddressSource::Message)
+            && !message.as_ref().is_some_and(|p| p.groups().identify())
+        {
             return error(
                 ".address",
                 "the address is taken from the message, but the message regex has no <HOST> or <ADDR>",

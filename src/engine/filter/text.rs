@@ -60,7 +60,11 @@ impl TextRules {
             Pattern::compile(source, Origin::CutLine, multiline).map_err(|e| e.field(field))
         };
         let each = |sources: &[String], name: &str| {
-            sources.iter().enumerate().map(|(i, s)| compile(s, format!("{name}[{i}]"))).collect::<Result<Vec<_>, _>>()
+            sources
+                .iter()
+                .enumerate()
+                .map(|(i, s)| compile(s, format!("{name}[{i}]")))
+                .collect::<Result<Vec<_>, _>>()
         };
         let pref = spec.pref_regex.as_deref().map(|s| compile(s, "prefRegex".to_owned())).transpose()?;
         let fail = each(&spec.fail_regex, "failRegex")?;
@@ -170,7 +174,8 @@ impl TextRules {
         let whole = self.ignore.len() + 2 < self.fail.len();
         self.ignore.iter().position(|pattern| {
             // Where the engine gives up, nobody is banned.
-            (whole && pattern.is_match(text, ascii) != Some(false)) || pattern.is_match(content, ascii) != Some(false)
+            (whole && pattern.is_match(text, ascii) != Some(false))
+                || pattern.is_match(content, ascii) != Some(false)
         })
     }
 }

@@ -8,6 +8,7 @@ mod json;
 mod logger;
 mod pattern;
 
+pub(crate) use ansi::colour;
 pub use ansi::strip_ansi;
 pub use detect::detect;
 pub use logger::logger_matches;

@@ -82,7 +82,9 @@ impl Builder {
         let texts: Vec<Vec<u8>> = self.exact.iter().map(|(text, _)| text.clone()).collect();
         let exact_masks = texts
             .iter()
-            .map(|text| self.exact.iter().filter(|(start, _)| text.starts_with(start)).fold(0, |m, (_, bit)| m | bit))
+            .map(|text| {
+                self.exact.iter().filter(|(start, _)| text.starts_with(start)).fold(0, |m, (_, bit)| m | bit)
+            })
             .collect();
         let folded_texts: Vec<&Vec<u8>> = self.folded.iter().map(|(text, _)| text).collect();
         let folded = match folded_texts.is_empty() {
@@ -128,7 +130,8 @@ impl Exact {
             [] => Self::None,
             [text] => Self::One(Box::new(Finder::new(text).into_owned())),
             _ => {
-                let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).builder();
+                let mut builder =
+                    packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).builder();
                 match builder.extend(texts).build() {
                     Some(searcher) => Self::Packed(Box::new(searcher)),
                     None => Self::Many(Box::new(
@@ -173,7 +176,11 @@ enum Next {
 }
 
 impl Next {
-    fn refresh(&mut self, from: usize, search: impl FnOnce() -> Option<(usize, Mask)>) -> Option<(usize, Mask)> {
+    fn refresh(
+        &mut self,
+        from: usize,
+        search: impl FnOnce() -> Option<(usize, Mask)>,
+    ) -> Option<(usize, Mask)> {
         match *self {
             Self::At(at, mask) if at >= from => return Some((at, mask)),
             Self::None => return None,
@@ -203,7 +210,8 @@ impl Gate {
             None => None,
             Some(_) => cursor.folded.refresh(from, || self.folded(block, from, block.len())),
         };
-        let split = cursor.split.refresh(from, || self.split(block, from, block.len()).map(|at| (at, self.all)));
+        let split =
+            cursor.split.refresh(from, || self.split(block, from, block.len()).map(|at| (at, self.all)));
         [exact, folded, split].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 

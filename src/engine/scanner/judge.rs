@@ -58,7 +58,7 @@ impl<R: Report> Hearing<'_, '_, R> {
         let layout = self.scanner.layout.as_ref().or(own.as_ref());
         let (text, clock) = (self.line.text, self.clock);
         let cell = OnceCell::new();
-        let event = || -> Option<&Event<'_>> { cell.get_or_init(|| layout?.event(text, clock)).as_ref() };
+        let event = || cell.get_or_init(|| layout?.event(text, clock)).as_ref();
         if R::ALL {
             self.report.event(event());
         }
@@ -97,11 +97,11 @@ impl<R: Report> Hearing<'_, '_, R> {
     }
 
     /// Asks the structured rules. True: one of them holds, and no other rule of the filter is asked.
-    fn structured<'e>(
+    fn structured<'e, 't: 'e>(
         &mut self,
         index: usize,
         filter: &Filter,
-        event: &impl Fn() -> Option<&'e Event<'e>>,
+        event: &impl Fn() -> Option<&'e Event<'t>>,
     ) -> bool {
         if !(0..filter.rules().len()).any(|rule| self.wanted(index, rule)) {
             return false;
@@ -123,7 +123,12 @@ impl<R: Report> Hearing<'_, '_, R> {
                     });
                     let time = self.line.time.unwrap_or_else(|| judge(found, self.clock));
                     let (outcome, weight) = (compiled.outcome, compiled.weight);
-                    self.settle(index, filter, &Spoken { rule, outcome, weight, accused, found, time }, event);
+                    self.settle(
+                        index,
+                        filter,
+                        &Spoken { rule, outcome, weight, accused, found, time },
+                        event,
+                    );
                     return true;
                 }
             }
@@ -132,13 +137,13 @@ impl<R: Report> Hearing<'_, '_, R> {
     }
 
     /// Asks fail2ban's regexes about the text without its date.
-    fn text<'e>(
+    fn text<'e, 't: 'e>(
         &mut self,
         index: usize,
         filter: &Filter,
         rules: &TextRules,
         dates: &mut Dates,
-        event: &impl Fn() -> Option<&'e Event<'e>>,
+        event: &impl Fn() -> Option<&'e Event<'t>>,
     ) {
         let offset = filter.rules().len();
         if !(offset..filter.len()).any(|rule| self.wanted(index, rule)) {
@@ -222,12 +227,12 @@ impl<R: Report> Hearing<'_, '_, R> {
 
     /// Makes a match of a rule that holds, if it accuses somebody who can be counted and was not counted for this
     /// event already.
-    fn settle<'e>(
+    fn settle<'e, 't: 'e>(
         &mut self,
         index: usize,
         filter: &Filter,
         spoken: &Spoken<'_>,
-        event: &impl Fn() -> Option<&'e Event<'e>>,
+        event: &impl Fn() -> Option<&'e Event<'t>>,
     ) {
         let Accused { key, text, address } = spoken.accused;
         let Some(address) = address else {
@@ -247,7 +252,7 @@ impl<R: Report> Hearing<'_, '_, R> {
             if let Some(once) = self.state.once.get_mut(index)
                 && !once.counts(settings, (rule.rule, spoken.outcome), canonical, spoken.time, value)
             {
-                self.report.said(index, Some(spoken.rule), Said::Repeated(key, text, canonical));
+                self.report.said(index, Some(spoken.rule), Said::Repeated(canonical));
                 return;
             }
         }
@@ -267,7 +272,8 @@ impl<R: Report> Hearing<'_, '_, R> {
 /// `text` with its date cut out, the rest not trimmed.
 fn without<'t>(text: &'t str, date: Option<&FoundDate>, buffer: &'t mut String) -> &'t str {
     let Some(range) = date.map(|date| &date.range) else { return text };
-    let (before, after) = (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
+    let (before, after) =
+        (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
     if before.is_empty() {
         return after;
     }

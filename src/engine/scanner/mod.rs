@@ -10,6 +10,8 @@ mod judge;
 mod once;
 mod report;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -254,8 +256,13 @@ impl Scanner {
         self.gate.every_line() || state.templates || state.pieces.open() || self.undecided(state)
     }
 
+    /// Whether lines are still looked at for what they show of the source.
     fn undecided(&self, state: &ScanState) -> bool {
-        self.layout.is_none() && state.layout.is_none() && state.undecided < MOST_UNDECIDED
+        let open = match &self.layout {
+            None => true,
+            Some(layout) => *layout.spec() == LayoutSpec::JsonEncoder,
+        };
+        open && !state.settled && state.undecided < MOST_UNDECIDED
     }
 
     fn too_long<R: Report>(&self, state: &mut ScanState, line: &[u8], work: &mut Work<'_, R>) {
@@ -332,8 +339,12 @@ impl Scanner {
             state.undecided += 1;
             return;
         };
+        state.settled = true;
+        // Without formatted messages, a line holds a template and arguments, but no text that a rule looks for.
         state.templates = *layout.spec() == LayoutSpec::JsonEncoder && !text.contains("\"formattedMessage\"");
-        state.layout = Some(layout);
+        if self.layout.is_none() {
+            state.layout = Some(layout);
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) enum Said<'a> {
     Waiting,
     NotAnAddress(Option<&'a str>, &'a str),
     NeverASubject(IpAddr),
-    Repeated(Option<&'a str>, &'a str, IpAddr),
+    Repeated(IpAddr),
     Matched(Option<&'a str>, &'a str, Match, Option<Timestamp>),
 }
 

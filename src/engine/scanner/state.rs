@@ -13,6 +13,8 @@ use crate::engine::{LayoutSpec, Timestamp};
 #[derive(Default)]
 pub struct ScanState {
     pub(super) layout: Option<Layout>,
+    /// A line showed what is to be known of the source's layout.
+    pub(super) settled: bool,
     /// Lines looked at in vain for a layout.
     pub(super) undecided: u32,
     /// The layout's encoder leaves the message unformatted: no literal of a message need be in the line.
@@ -44,6 +46,7 @@ impl ScanState {
     pub fn renewed(self) -> Self {
         Self {
             layout: self.layout,
+            settled: self.settled,
             undecided: self.undecided,
             templates: self.templates,
             pieces: self.pieces,
