@@ -1,6 +1,7 @@
 //! A declared Filter to the engine's.
 
 use crate::api::v1alpha1 as api;
+use crate::engine::filter::Filter;
 use crate::engine::{AddressSource, FilterName, FilterSpec, OnePer, RuleSpec, TextSpec};
 
 use super::compile;
@@ -23,7 +24,7 @@ pub(super) fn yields_address(regex: &str) -> bool {
 }
 
 /// Turns a declared filter into the engine's, and compiles it once to see whether it can be. `None` when refused.
-pub(super) fn lower(name: FilterName, filter: &api::FilterSpec, notes: &mut Notes<'_>) -> Option<FilterSpec> {
+pub(super) fn lower(name: FilterName, filter: &api::FilterSpec, notes: &mut Notes<'_>) -> Option<(FilterSpec, Filter)> {
     let rules = lower_rules("rules", filter.rules.as_deref(), notes);
     let successes = lower_rules("successes", filter.successes.as_deref(), notes);
     if rules.is_empty() && successes.is_empty() && filter.fail_regex.is_none() {
@@ -39,11 +40,11 @@ pub(super) fn lower(name: FilterName, filter: &api::FilterSpec, notes: &mut Note
         return None;
     }
     match compile::filter(&spec) {
-        Ok(warnings) => {
+        Ok((filter, warnings)) => {
             for fault in warnings {
                 notes.warning(&format!("spec.{}", fault.field), fault.message, fault.fix);
             }
-            Some(spec)
+            Some((spec, filter))
         }
         Err(fault) => {
             notes.error(&format!("spec.{}", fault.field), fault.message, fault.fix);

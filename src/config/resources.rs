@@ -229,8 +229,8 @@ fn lower(
             {
                 return Some(GoodObject::Filter { declared: Arc::clone(declared), spec: Arc::clone(spec) });
             }
-            let spec = filters::lower(name.into(), &filter, notes)?;
-            examples::run(&spec, filter.examples.as_deref().unwrap_or_default(), notes);
+            let (spec, compiled) = filters::lower(name.into(), &filter, notes)?;
+            examples::run(compiled, filter.examples.as_deref().unwrap_or_default(), notes);
             Some(GoodObject::Filter { declared: Arc::new(filter), spec: Arc::new(spec) })
         }
         Declared::Jail(jail) => {
