@@ -4,6 +4,7 @@
 mod netns;
 
 mod drops;
+mod endurance;
 mod wishes;
 
 #[test]
