@@ -55,8 +55,6 @@ acceptance: ## The issue's long measurements: latency, bursts, memory, 100 kills
 	$(CARGO) build --locked --profile bench --bins --examples
 	$(PYTHON) tests/acceptance/run.py --full --binary $(TARGET)/release/gaoler
 
-.PHONY: clean-tables clean
-clean-tables: ## Removes namespaces and tables that a killed test run left behind (never the host's own)
 	@$(PYTHON) tests/harness/netns.py --remove-leftovers
 clean: ## Removes build products (not the cache)
 	$(CARGO) clean

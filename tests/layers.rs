@@ -3,6 +3,8 @@
 //! Every `crate::…` and `super::…` path under `src/` is resolved to the layer it names. What a layer may name
 //! stands in [`TABLE`]; everything else is a violation. Tests inside a layer obey the same table.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
