@@ -16,7 +16,27 @@ def banned(failures, max_retry, find_time):
     }
 
 
+def fail2ban_estimate(failures, max_retry, find_time):
+    """Whom fail2ban bans: its count is no sliding window.
+
+    Where an address' failures span more than `find_time`, their number is scaled down to it instead of counted.
+    """
+    found, tickets = set(), {}
+    for when, address in sorted(failures):
+        first, last, count = tickets.get(address, (when, when, 0))
+        if last <= when - find_time:
+            first, count = when, 0
+        elif when - first > find_time:
+            count = round(count / (when - first) * find_time)
+            first = when - find_time
+        tickets[address] = (first, when, count + 1)
+        if count + 1 >= max_retry:
+            found.add(address)
+            del tickets[address]
+    return found
+
+
 def read_truth(path):
-    """The failures that `scripts/gen_james_log.py` wrote beside its log."""
+    """The failures that `scripts/gen_james_log.py` wrote beside its log, in milliseconds."""
     with open(path, encoding="utf-8") as truth:
         return [(int(when), address) for when, address in map(str.split, truth)]
