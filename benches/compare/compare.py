@@ -6,6 +6,7 @@ compared with an independent oracle; a difference ends this with 1. Whom fail2ba
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -25,9 +26,11 @@ CORE = 0
 
 
 def logs(lines):
-    """Layout to log file; made once and kept in the cache, since the same seed gives the same bytes."""
+    """Layout to log file; made once and kept in the cache, since the same sources and seed give the same bytes."""
     # A fixed day: `replay` reads the log's own time.
-    directory = CACHE / "logs"
+    sources = [ROOT / "scripts/gen_james_log.py", ROOT / "tests/harness/jameslog.py"]
+    version = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
+    directory = CACHE / "logs" / version
     directory.mkdir(parents=True, exist_ok=True)
     found = {}
     for layout in ("seed", "default", "json", "cri"):

@@ -19,10 +19,13 @@ def banned(failures, max_retry, find_time):
 def fail2ban_estimate(failures, max_retry, find_time):
     """Whom fail2ban bans: its count is no sliding window.
 
-    Where an address' failures span more than `find_time`, their number is scaled down to it instead of counted.
+    Where an address' failures span more than `find_time`, their number is scaled down to it instead of counted; and
+    it knows whole seconds only. Times are milliseconds here.
     """
+    find_time //= 1000
     found, tickets = set(), {}
-    for when, address in sorted(failures):
+    for milliseconds, address in sorted(failures):
+        when = milliseconds // 1000
         first, last, count = tickets.get(address, (when, when, 0))
         if last <= when - find_time:
             first, count = when, 0
