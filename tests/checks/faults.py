@@ -22,7 +22,7 @@ from harness.storm import ROTATIONS, Background, Storm
 from harness.world import World
 
 FULL = bool(os.environ.get("GAOLER_FULL"))
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 
 class Fault(unittest.TestCase):
@@ -222,7 +222,7 @@ class Clock(Fault):
         self.control.write_text(f"{seconds:+d}\n")
 
     def test_the_clock_is_stepped_back_and_forth(self):
-        self.assertTrue(Path(FAKETIME).exists(), f"{FAKETIME}: apt-get install faketime")
+        self.assertIsNotNone(FAKETIME, "apt-get install faketime")
         self.control = self.root / "faketime"
         self.step(0)
         fake = {

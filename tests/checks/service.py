@@ -12,7 +12,7 @@ from harness.case import GaolerCase
 from harness.daemon import wait_until
 from harness.journal import Journal
 
-SCENARIO = Path(__file__).resolve().parents[1] / "scenario" / "manifests"
+MISSION = Path(__file__).resolve().parents[2] / "deploy/standalone/mission.yaml"
 
 
 class ServiceManager:
@@ -105,7 +105,7 @@ class SystemdJournal(GaolerCase):
         self.addCleanup(self.journal.close)
         self.install(start=False, environment=self.journal.environment())
         (self.gaoler.config / "james.yaml").unlink()
-        self.gaoler.manifest("sshd.yaml", (SCENARIO / "sshd.yaml").read_text())
+        self.gaoler.manifest("sshd.yaml", MISSION.read_text().partition("\n---\n")[2])
 
     def test_the_cursor_is_kept_over_kill_9(self):
         self.gaoler.start()
