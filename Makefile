@@ -45,16 +45,17 @@ lint: ## Format, clippy (both feature sets), licences and sources of dependencie
 	@scripts/setup.sh test
 	@scripts/test.sh fmt clippy deny
 
-.PHONY: bench acceptance faults
-bench: ## Gaoler beside fail2ban and fail2ban-rs, same input, same run
+.PHONY: bench acceptance
+bench: ## Gaoler beside fail2ban and fail2ban-rs, same input, same run: throughput and latency
 	@scripts/setup.sh bench
 	$(CARGO) build --locked --profile bench
 	$(PYTHON) benches/compare/compare.py --binary $(TARGET)/release/gaoler
-acceptance: ## The issue's long measurements: latency, bursts, memory, 100 kills, a minute without nft
-	@scripts/setup.sh test bench
-	$(CARGO) build --locked --profile bench --bins --examples
-	$(PYTHON) tests/acceptance/run.py --full --binary $(TARGET)/release/gaoler
+	$(PYTHON) tests/acceptance/latency.py --binary $(TARGET)/release/gaoler
+acceptance: bench ## The long measurements: bench, memory, 100 kills, a minute without nft
+	@scripts/setup.sh test
+	$(PYTHON) tests/acceptance/memory.py --binary $(TARGET)/release/gaoler
+	$(PYTHON) tests/harness/run.py --full --binary $(TARGET)/release/gaoler
 
-	@$(PYTHON) tests/harness/netns.py --remove-leftovers
+.PHONY: clean
 clean: ## Removes build products (not the cache)
 	$(CARGO) clean

@@ -35,7 +35,7 @@ def plan(rnd, failures, count, begin, span, find_time, max_retry):
                 first = begin + rnd.randrange(max(span - 60_000, 1))
                 times = [first + rnd.randrange(60_000) for _ in range(rnd.randrange(max_retry, max_retry * 2))]
             elif kind < 0.7:
-                times = [begin + rnd.randrange(span) for _ in range(rnd.randrange(1, max_retry))]
+                times = [begin + rnd.randrange(span) for _ in range(rnd.randrange(1, max_retry * 3))]
             else:
                 width = find_time if kind < 0.85 else find_time + 1
                 first = begin + rnd.randrange(max(span - width, 1))

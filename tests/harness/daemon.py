@@ -48,9 +48,15 @@ class Daemon:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, timeout=30.0):
-        """Until it answers on its socket."""
-        wait_until(lambda: self.alive() and self.ask("status", check=False).returncode in (0, 1), timeout, self.told)
+    def wait_ready(self, timeout=60.0):
+        """Until it answers on its socket and its firewall stands."""
+
+        def stands():
+            self.alive()
+            answer = self.ask("status", "-o", "json", check=False)
+            return answer.returncode in (0, 1) and json.loads(answer.stdout)["firewall"]["state"] != "starting"
+
+        wait_until(stands, timeout, self.told)
 
     def alive(self):
         if self.process.poll() is not None:
@@ -79,17 +85,37 @@ class Daemon:
     def json(self, *verb):
         return json.loads(self.ask(*verb, "-o", "json").stdout)
 
+    def ban_list(self, jail=None):
+        """All bans it holds, as it reports them."""
+        only = ["--jail", jail] if jail else []
+        return [json.loads(line) for line in self.ask("bans", *only, "-o", "json").stdout.splitlines()]
+
     def bans(self, jail=None):
         """The subjects it holds bans for: those of one jail, or all."""
-        answer = self.json("bans")
-        found = answer["bans"] if isinstance(answer, dict) else answer
-        return {ban["subject"] for ban in found if jail in (None, ban["jail"])}
+        return {ban["subject"] for ban in self.ban_list(jail)}
+
+    def status(self, jail=None):
+        """The whole status, or one jail's."""
+        whole = json.loads(self.ask("status", "-o", "json", check=False).stdout)
+        return whole if jail is None else next(j for j in whole["jails"] if j["name"] == jail)
+
+    def wait_drained(self, jail="james", lines=None, timeout=120.0):
+        """Until nothing of the jail's files is unread, and at least `lines` lines were read since it started."""
+
+        def drained():
+            self.alive()
+            files = self.status(jail)["files"]
+            read = sum(f["lines"] for f in files)
+            return files and all(f["lagBytes"] == 0 for f in files) and (lines is None or read >= lines)
+
+        wait_until(drained, timeout, lambda: f"{self.told()}\n{json.dumps(self.status(jail))}")
 
     def events_seen(self):
         """The events it wrote, oldest first."""
         if not self.events.exists():
             return []
-        return [json.loads(line) for line in self.events.read_text().splitlines() if line]
+        # The last line may be half written, when the daemon was killed just then.
+        return [json.loads(line) for line in self.events.read_text().splitlines() if line.endswith("}")]
 
     # What the kernel holds, whatever the daemon says.
 
@@ -108,10 +134,10 @@ class Daemon:
 
 
 def banned_in(ruleset):
-    """The addresses in sets with timeouts, of nft's text."""
+    """The addresses in all sets that may hold bans (those without intervals), of nft's text."""
     found = set()
-    for body in re.findall(r"\bset \w+ \{(.*?)\n\t\}", ruleset, re.DOTALL):
-        if "timeout" not in body.partition("elements")[0]:
+    for body in re.findall(r"\bset [\w-]+ \{(.*?)\n\t\}", ruleset, re.DOTALL):
+        if "interval" in body.partition("elements")[0]:
             continue
         elements = re.search(r"elements = \{(.*)\}", body, re.DOTALL)
         for element in elements.group(1).split(",") if elements else ():

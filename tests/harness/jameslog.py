@@ -16,7 +16,7 @@ def _utc(milliseconds, form):
     return datetime.fromtimestamp(seconds, timezone.utc).strftime(form).replace("@", f"{rest:03d}")
 
 
-def seed_stamp(milliseconds, hours=2):
+def seed_stamp(milliseconds, hours=0):
     """A moment as the seed's layout prints it, in a zone `hours` east of Greenwich."""
     seconds, rest = divmod(milliseconds, 1000)
     moment = datetime.fromtimestamp(seconds, timezone(timedelta(hours=hours)))
@@ -28,7 +28,7 @@ def seed_lines(seconds):
     lines = (SEED / "james.log").read_text().splitlines()
     times = [datetime.strptime(_STAMP.match(line)[0], "%Y-%m-%d %H:%M:%S.%f %z").timestamp() for line in lines]
     shift = seconds - max(times)
-    return [_STAMP.sub(seed_stamp(round((t + shift) * 1000)), line) for t, line in zip(times, lines)]
+    return [_STAMP.sub(seed_stamp(round((t + shift) * 1000), hours=2), line) for t, line in zip(times, lines)]
 
 
 def _json_event(milliseconds, logger, text, mdc):

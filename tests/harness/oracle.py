@@ -16,7 +16,30 @@ def banned(failures, max_retry, find_time):
     }
 
 
+def fail2ban_estimate(failures, max_retry, find_time):
+    """Whom fail2ban bans: its count is no sliding window.
+
+    Where an address' failures span more than `find_time`, their number is scaled down to it instead of counted; and
+    it knows whole seconds only. Times are milliseconds here.
+    """
+    find_time //= 1000
+    found, tickets = set(), {}
+    for milliseconds, address in sorted(failures):
+        when = milliseconds // 1000
+        first, last, count = tickets.get(address, (when, when, 0))
+        if last <= when - find_time:
+            first, count = when, 0
+        elif when - first > find_time:
+            count = round(count / (when - first) * find_time)
+            first = when - find_time
+        tickets[address] = (first, when, count + 1)
+        if count + 1 >= max_retry:
+            found.add(address)
+            del tickets[address]
+    return found
+
+
 def read_truth(path):
-    """The failures that `scripts/gen_james_log.py` wrote beside its log."""
+    """The failures that `scripts/gen_james_log.py` wrote beside its log, in milliseconds."""
     with open(path, encoding="utf-8") as truth:
         return [(int(when), address) for when, address in map(str.split, truth)]

@@ -26,9 +26,12 @@ def flat(suite):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, help="the gaoler binary")
+    parser.add_argument("--full", action="store_true", help="the sizes of the acceptance list")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     os.environ["GAOLER_BINARY"] = str(Path(arguments.binary).resolve())
+    if arguments.full:
+        os.environ["GAOLER_FULL"] = "1"
     world.enter()
     found = unittest.TestLoader().discover(str(TESTS / "checks"), pattern="*.py", top_level_dir=str(TESTS / "checks"))
     chosen = [t for t in flat(found) if not arguments.names or any(n in t.id() for n in arguments.names)]

@@ -66,6 +66,8 @@ class Namespace:
 
     def run(self, *command, check=True, **options):
         """A child inside, waited for; its output as text."""
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         done = subprocess.run([str(c) for c in command], preexec_fn=self._join, text=True, **options)
