@@ -1,5 +1,7 @@
 //! The manifests under `deploy/standalone` are accepted and mean what they say.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use gaoler::config::{Enforce, Loaded, Source, load};
