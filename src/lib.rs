@@ -19,5 +19,9 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod firewall;
+pub mod http;
 pub mod logs;
+pub mod metrics;
+#[cfg(feature = "standalone")]
+pub mod standalone;
 pub mod telemetry;

@@ -135,10 +135,18 @@ impl Metrics {
         r.register("successes", "Successful logins", self.successes);
         r.register("never_banned_failures", "Failures of somebody who is never banned", self.never_banned);
         r.register("late_failures", "Failures outside the window, or pardoned", self.too_late);
-        r.register("failures_while_banned", "Failures of a subject that was banned already", self.while_banned);
+        r.register(
+            "failures_while_banned",
+            "Failures of a subject that was banned already",
+            self.while_banned,
+        );
         r.register("bans", "Bans pronounced", self.bans);
         r.register("braked_bans", "Bans held back by the jail's brake", self.braked);
-        r.register("evicted_subjects", "Watched subjects that gave way because the jail was full", self.evicted);
+        r.register(
+            "evicted_subjects",
+            "Watched subjects that gave way because the jail was full",
+            self.evicted,
+        );
         r.register("dropped_packets", "Packets dropped by the jail's bans", self.dropped_packets);
         r.register_with_unit("dropped", "Bytes dropped by the jail's bans", Unit::Bytes, self.dropped);
         r.register("banned_subjects", "Subjects banned by the jail now", self.banned);
@@ -152,7 +160,11 @@ impl Metrics {
         r.register("firewall_enforcing", "1 where bans bite", self.firewall_up);
         r.register("firewall_changes", "Elements the kernel took", self.firewall_applied);
         r.register("firewall_refused_changes", "Elements the kernel refused", self.firewall_refused);
-        r.register("firewall_repairs", "How often somebody else's change was repaired", self.firewall_repaired);
+        r.register(
+            "firewall_repairs",
+            "How often somebody else's change was repaired",
+            self.firewall_repaired,
+        );
         r.register("state_saved_timestamp_seconds", "When the snapshot was written last", self.state_saved);
         r.register("state_failing", "1 where the snapshot cannot be written", self.state_failing);
         r.register("start_timestamp_seconds", "When the process began to guard", self.started);

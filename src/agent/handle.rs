@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 
@@ -10,6 +11,9 @@ use super::report::{BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOr
 use super::wake::Waker;
 use crate::config::Config;
 use crate::engine::JailName;
+
+/// How long a status waits for the kernel's counters.
+const COUNTERS: Duration = Duration::from_millis(500);
 
 /// Where an answer goes. Whoever asked may be gone; that is no error.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -19,8 +23,10 @@ pub type Reply<T> = oneshot::Sender<T>;
 pub enum Command {
     /// Take this configuration in place of the one before. The answer names what could not be used.
     Configure(Arc<Config>, Reply<Vec<Unusable>>),
-    /// Tell everything.
+    /// Tell everything; what the kernel dropped as of the last [`Command::Counters`].
     Status(Reply<Status>),
+    /// Fetch the kernel's counters. Answered when they are there.
+    Counters(Reply<()>),
     /// Tell the bans in force, of one jail or of all.
     Bans(Option<JailName>, Reply<Vec<BanReport>>),
     /// Tell all about one address.
@@ -56,6 +62,8 @@ pub struct AgentHandle {
     pub(super) waker: Waker,
     pub(super) events: broadcast::Sender<Arc<Event>>,
     pub(super) turns: Arc<AtomicU64>,
+    /// Shared with the detector's thread as long as that runs.
+    pub(super) alive: Weak<()>,
 }
 
 impl AgentHandle {
@@ -72,6 +80,8 @@ impl AgentHandle {
     /// # Errors
     /// When the detector has ended.
     pub async fn status(&self) -> Result<Status, Gone> {
+        // The kernel may be slow to answer; then the counters are those of the last time.
+        let _ = tokio::time::timeout(COUNTERS, self.ask(Command::Counters)).await;
         self.ask(Command::Status).await
     }
 
@@ -136,6 +146,12 @@ impl AgentHandle {
     pub fn turns(&self) -> u64 {
         self.waker.wake();
         self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Whether the detector has ended: then nothing will be answered any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.alive.strong_count() == 0
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Gone> {

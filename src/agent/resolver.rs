@@ -12,12 +12,12 @@ use super::wake::Waker;
 const REFRESH: Duration = Duration::from_secs(60);
 
 /// Addresses by host name. A name that never resolved has an empty list.
-pub type Answers = BTreeMap<String, Vec<IpAddr>>;
+pub(super) type Answers = BTreeMap<String, Vec<IpAddr>>;
 
 /// A thread that resolves names, once on request and every minute. The last good answer of a name is kept when a
 /// later one fails. The thread starts with the first name: most hosts have none.
 #[derive(Debug)]
-pub struct Resolver {
+pub(super) struct Resolver {
     requests: Option<Sender<Vec<String>>>,
     answers: (Sender<Answers>, Receiver<Answers>),
     known: Answers,
@@ -28,7 +28,7 @@ impl Resolver {
     /// A resolver that rings `waker` when there are answers. `known` are answers of an earlier run: they hold
     /// until the name server has spoken, which at boot may be after the first failures.
     #[must_use]
-    pub fn new(known: Answers, waker: Waker) -> Self {
+    pub(super) fn new(known: Answers, waker: Waker) -> Self {
         Self { requests: None, answers: mpsc::channel(), known, waker }
     }
 
@@ -36,7 +36,7 @@ impl Resolver {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn resolve(&mut self, names: Vec<String>) -> std::io::Result<()> {
+    pub(super) fn resolve(&mut self, names: Vec<String>) -> std::io::Result<()> {
         self.known.retain(|name, _| names.contains(name));
         if self.requests.is_none() {
             if names.is_empty() {
@@ -53,7 +53,7 @@ impl Resolver {
     }
 
     /// Takes up new answers. True when an address came or went.
-    pub fn refresh(&mut self) -> bool {
+    pub(super) fn refresh(&mut self) -> bool {
         let before = self.known.clone();
         loop {
             match self.answers.1.try_recv() {
@@ -65,7 +65,7 @@ impl Resolver {
 
     /// The last good answers.
     #[must_use]
-    pub fn known(&self) -> &Answers {
+    pub(super) fn known(&self) -> &Answers {
         &self.known
     }
 

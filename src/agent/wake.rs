@@ -8,25 +8,25 @@ use rustix::event::{EventfdFlags, eventfd};
 
 /// An eventfd. Clones wake the same thread.
 #[derive(Clone, Debug)]
-pub struct Waker(Arc<OwnedFd>);
+pub(super) struct Waker(Arc<OwnedFd>);
 
 impl Waker {
     /// A waker nobody has rung yet.
     ///
     /// # Errors
     /// When the process has no file descriptor left.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self(Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?)))
     }
 
     /// Makes the descriptor readable. Never blocks; rings that were not answered yet are one.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         // The only error is a counter about to overflow, and then it is readable already.
         let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
     }
 
     /// Takes back every ring so far.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         let _ = rustix::io::read(&*self.0, &mut [0_u8; 8]);
     }
 }

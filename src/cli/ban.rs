@@ -49,7 +49,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     } else {
         let ban = &banned.ban;
         let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
-        let until = ban.until.map_or_else(|| "until unbanned".into(), |u| format!("until {}", when::relative(u)));
+        let until =
+            ban.until.map_or_else(|| "until unbanned".into(), |u| format!("until {}", when::relative(u)));
         let word = if banned.known { "was banned already" } else { "is banned" };
         let only = if ban.enforced { "" } else { ", observed only: nothing is dropped" };
         context.say(format!("{} {word} ({what}) {until}{only}", context.bold(ban.subject)))?;

@@ -114,6 +114,8 @@ fn event_line(event: &Event, context: &Context) -> String {
         EventKind::Ban | EventKind::Prolong => {
             format!("{time}  {word} {}  {jail}, {}, {}", context.bold(ban.subject), left(ban), why(ban))
         }
-        EventKind::Unban | EventKind::Expire => format!("{time}  {word} {}  {jail}", context.bold(ban.subject)),
+        EventKind::Unban | EventKind::Expire => {
+            format!("{time}  {word} {}  {jail}", context.bold(ban.subject))
+        }
     }
 }

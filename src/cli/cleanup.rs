@@ -25,7 +25,9 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
              or end all bans with `gaoler unban --all`"
         );
     }
-    Nftables::new().teardown().context("cannot remove the table inet gaoler")?;
+    Nftables::open()
+        .and_then(|mut firewall| firewall.teardown())
+        .context("cannot remove the table inet gaoler")?;
     if context.json() {
         context.print_json(&serde_json::json!({ "removed": "inet gaoler" }))?;
     } else {

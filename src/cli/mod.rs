@@ -4,7 +4,12 @@
 //! `pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus>`. To add one, write its `mod` line and
 //! its line in `verbs!` below, both in alphabetical order.
 
+#[cfg(feature = "standalone")]
+pub mod ban;
+#[cfg(feature = "standalone")]
+pub mod bans;
 pub mod check;
+pub mod cleanup;
 pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
@@ -12,8 +17,20 @@ pub mod crds;
 mod exit;
 pub mod filters;
 pub mod man;
+#[cfg(feature = "standalone")]
+pub mod reload;
+#[cfg(feature = "standalone")]
+pub mod run;
 pub mod schema;
+#[cfg(feature = "standalone")]
+pub mod status;
 mod table;
+#[cfg(feature = "standalone")]
+pub mod unban;
+#[cfg(feature = "standalone")]
+mod when;
+#[cfg(feature = "standalone")]
+pub mod why;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -21,6 +38,9 @@ pub use context::{Context, Format, Global};
 pub use exit::ExitStatus;
 pub use table::Table;
 use tracing_subscriber::filter::LevelFilter;
+
+#[cfg(feature = "standalone")]
+use crate::standalone::client::ClientError;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -64,7 +84,12 @@ impl Cli {
 
 /// The exit status that an error of a verb leads to.
 #[must_use]
-pub fn status_of(_error: &anyhow::Error) -> ExitStatus {
+pub fn status_of(error: &anyhow::Error) -> ExitStatus {
+    #[cfg(feature = "standalone")]
+    if let Some(ClientError::NotRunning { .. }) = error.downcast_ref() {
+        return ExitStatus::NotRunning;
+    }
+    let _ = error;
     ExitStatus::Failure
 }
 
@@ -94,7 +119,11 @@ macro_rules! verbs {
         impl Verb {
             /// Whether the verb stays and works until it is stopped.
             fn is_daemon(&self) -> bool {
-                false
+                match self {
+                    #[cfg(feature = "standalone")]
+                    Self::Run(_) => true,
+                    _ => false,
+                }
             }
 
             fn run(&self, context: &Context) -> anyhow::Result<ExitStatus> {
@@ -107,13 +136,28 @@ macro_rules! verbs {
 }
 
 verbs! {
+    #[cfg(feature = "standalone")]
+    Ban = ban,
+    #[cfg(feature = "standalone")]
+    Bans = bans,
     Check = check,
+    Cleanup = cleanup,
     Completions = completions,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
     Filters = filters,
     Man = man,
+    #[cfg(feature = "standalone")]
+    Reload = reload,
+    #[cfg(feature = "standalone")]
+    Run = run,
     Schema = schema,
+    #[cfg(feature = "standalone")]
+    Status = status,
+    #[cfg(feature = "standalone")]
+    Unban = unban,
+    #[cfg(feature = "standalone")]
+    Why = why,
 }
 
 #[cfg(test)]

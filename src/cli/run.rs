@@ -66,7 +66,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         events: args.events.clone(),
     };
     let firewall: Box<dyn Firewall> =
-        if args.observe { Box::new(Memory::default()) } else { Box::new(Nftables::new()) };
+        if args.observe { Box::new(Memory::default()) } else { Box::new(Nftables::open()?) };
     standalone::run(options, firewall)?;
     Ok(ExitStatus::Success)
 }

@@ -82,7 +82,8 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         format!("{} own addresses, {} prefixes of allow lists", house.own, house.allowed),
     ]);
     if !house.unresolved.is_empty() {
-        facts.row(["".to_string(), context.yellow(format!("cannot resolve {}", house.unresolved.join(", ")))]);
+        facts
+            .row(["".to_string(), context.yellow(format!("cannot resolve {}", house.unresolved.join(", ")))]);
     }
     let saved = agent.state.saved.map_or_else(|| "not saved yet".into(), when::relative);
     facts.row(["state".to_string(), saved]);
@@ -93,7 +94,8 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
 
     let mut out = facts.to_string();
     out += "\n\n";
-    let mut jails = Table::new(&["JAIL", "MODE", "BANNED", "WATCHED", "FAILURES", "BANS", "DROPPED", "STATE"]);
+    let mut jails =
+        Table::new(&["JAIL", "MODE", "BANNED", "WATCHED", "FAILURES", "BANS", "DROPPED", "STATE"]);
     for jail in &agent.jails {
         let troubles: Vec<String> = troubles(&jail.conditions).map(|c| format!("{:?}", c.kind)).collect();
         let state = if troubles.is_empty() { context.green("ok") } else { context.red(troubles.join(", ")) };
@@ -138,7 +140,8 @@ fn jail_text(jail: &JailReport, context: &Context) -> String {
     let mut facts = Table::plain();
     facts.row(["jail".to_string(), context.bold(&jail.name)]);
     let seconds = |secs| when::span(std::time::Duration::from_secs(secs));
-    let ban = jail.ban_time_seconds.map_or_else(|| "permanently".into(), |secs| format!("for {}", seconds(secs)));
+    let ban =
+        jail.ban_time_seconds.map_or_else(|| "permanently".into(), |secs| format!("for {}", seconds(secs)));
     facts.row(["mode".to_string(), jail.mode.clone()]);
     facts.row([
         "sentence".to_string(),
@@ -160,7 +163,10 @@ fn jail_text(jail: &JailReport, context: &Context) -> String {
     facts.row(["bans".to_string(), format!("{} pronounced, {} held back by the brake", c.bans, c.braked)]);
     facts.row(["dropped".to_string(), format!("{} packets, {} bytes", c.dropped_packets, c.dropped_bytes)]);
     if c.evicted > 0 {
-        facts.row(["gave way".to_string(), format!("{} watched subjects, because the jail was full", c.evicted)]);
+        facts.row([
+            "gave way".to_string(),
+            format!("{} watched subjects, because the jail was full", c.evicted),
+        ]);
     }
     let mut out = facts.to_string();
     if !jail.files.is_empty() {

@@ -8,13 +8,13 @@ use crate::agent::report::Moment;
 
 /// The moment of this call.
 #[must_use]
-pub fn now() -> Moment {
+pub(super) fn now() -> Moment {
     Moment(jiff::Timestamp::now().into())
 }
 
 /// `2026-11-22 18:48:27`, in the zone of this machine.
 #[must_use]
-pub fn local(moment: Moment) -> String {
+pub(super) fn local(moment: Moment) -> String {
     local_in(moment, &TimeZone::system())
 }
 
@@ -27,7 +27,7 @@ fn local_in(moment: Moment, zone: &TimeZone) -> String {
 
 /// `2026-11-22 18:48:27 (in 1h 59m)`, or `(1h 59m ago)`.
 #[must_use]
-pub fn relative(moment: Moment) -> String {
+pub(super) fn relative(moment: Moment) -> String {
     let now = now();
     if moment >= now {
         format!("{} (in {})", local(moment), span(moment.0.since(now.0)))
@@ -38,12 +38,17 @@ pub fn relative(moment: Moment) -> String {
 
 /// `3d 4h`, `1h 59m`, `42s`, `0s`: the two largest units.
 #[must_use]
-pub fn span(span: Duration) -> String {
+pub(super) fn span(span: Duration) -> String {
     let secs = span.as_secs();
     let parts = [(secs / 86_400, "d"), (secs / 3_600 % 24, "h"), (secs / 60 % 60, "m"), (secs % 60, "s")];
     let from = parts.iter().position(|(n, _)| *n > 0).unwrap_or(parts.len() - 1);
-    let shown: Vec<String> =
-        parts.iter().skip(from).take(2).filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    let shown: Vec<String> = parts
+        .iter()
+        .skip(from)
+        .take(2)
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n}{unit}"))
+        .collect();
     if shown.is_empty() { "0s".into() } else { shown.join(" ") }
 }
 

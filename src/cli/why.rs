@@ -41,7 +41,9 @@ fn text(report: &WhyReport, context: &Context) -> String {
     let address = context.bold(report.address);
     let mut out = match (report.dropped, report.bans.is_empty()) {
         (true, _) => format!("{address} is {}", context.red("banned")),
-        (false, false) => format!("{address} is banned, but its packets are {}", context.yellow("not dropped")),
+        (false, false) => {
+            format!("{address} is banned, but its packets are {}", context.yellow("not dropped"))
+        }
         (false, true) => format!("{address} is {}", context.green("not banned")),
     };
     for ban in &report.bans {

@@ -7,7 +7,7 @@ use super::house::{NeverBan, Why};
 use super::roster::{Roster, Tracked};
 use super::trust::Trust;
 use super::window::{Decision, Hit};
-use super::words::{Words, WordsError, put_subject, relative};
+use super::words::{Words, WordsError, count, put_subject, relative};
 use super::{
     Conviction, History, JailSpec, Match, Outcome, RuleRef, Skip, Subject, Term, Timestamp, Verdict, sentence,
 };
@@ -213,14 +213,14 @@ impl Jail {
         for (subject, tracked) in self.roster.iter() {
             put_subject(&mut row, subject);
             let mut base = Timestamp::default();
-            row.push(tracked.window.hits().len() as i64);
+            row.push(count(tracked.window.hits().len()));
             for hit in tracked.window.hits() {
                 let rule = i64::from(hit.rule.filter) << 16 | i64::from(hit.rule.rule);
                 row.extend([relative(hit.time, base), i64::from(hit.weight), rule]);
                 base = hit.time;
             }
             let clusters = tracked.trust.iter().flat_map(|t| t.clusters());
-            row.push(tracked.trust.as_ref().map_or(0, |t| t.clusters().len()) as i64);
+            row.push(count(tracked.trust.as_ref().map_or(0, |t| t.clusters().len())));
             for (first, last) in clusters {
                 row.extend([relative(first, base), relative(last, first)]);
                 base = last;
@@ -323,3 +323,11 @@ fn convict(
     }
     Conviction { subject, n, since, until, weight, first, rules }
 }
+
+#[cfg(test)]
+#[path = "tests/jail.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "tests/jail_bounds.rs"]
+mod bounds;

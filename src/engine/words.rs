@@ -106,6 +106,12 @@ impl<'a> Words<'a> {
     }
 }
 
+/// A count as a word.
+#[must_use]
+pub fn count(things: usize) -> i64 {
+    i64::try_from(things).unwrap_or(i64::MAX)
+}
+
 /// `time` relative to `base`, as [`Words::time_from`] reads it.
 #[must_use]
 pub fn relative(time: Timestamp, base: Timestamp) -> i64 {

@@ -12,7 +12,9 @@ use super::protocol::{Answer, Request, Verb};
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("no answer on {path}: is `gaoler run` running? ({source})\n  systemctl status gaoler    how the service is\n  --socket PATH              another socket (or GAOLER_SOCKET)")]
+    #[error(
+        "no answer on {path}: is `gaoler run` running? ({source})\n  systemctl status gaoler    how the service is\n  --socket PATH              another socket (or GAOLER_SOCKET)"
+    )]
     NotRunning {
         /// The socket.
         path: PathBuf,
@@ -78,7 +80,9 @@ impl Client {
     /// When the daemon refuses, or goes away.
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
         match self.line()? {
-            Answer::Item(value) => serde_json::from_value(value).map(Some).map_err(ClientError::Unintelligible),
+            Answer::Item(value) => {
+                serde_json::from_value(value).map(Some).map_err(ClientError::Unintelligible)
+            }
             Answer::Done(_) => Ok(None),
             Answer::Refused(reason) => Err(ClientError::Refused(reason)),
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::Mode;
@@ -79,7 +80,7 @@ impl Control {
 
     /// Answers until the future is dropped.
     pub async fn serve(&self, daemon: Rc<Daemon>) {
-        let places = Rc::new(Semaphore::new(MAX_CONVERSATIONS));
+        let places = Arc::new(Semaphore::new(MAX_CONVERSATIONS));
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             match self.listener.accept().await {

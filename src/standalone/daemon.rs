@@ -11,8 +11,7 @@ use super::config_report::{ConfigReport, ObjectReport, ProblemReport};
 use super::notify::Notifier;
 use crate::agent::handle::{AgentHandle, Gone, Unusable};
 use crate::agent::report::{Condition, ConditionType, Moment, Status};
-use crate::config::load::{Loaded, load};
-use crate::config::{ObjectName, Problem, Severity};
+use crate::config::{Loaded, ObjectName, Problem, Severity, load};
 use crate::engine::Timestamp;
 
 /// The status of the whole daemon.
@@ -87,7 +86,8 @@ impl Daemon {
         let mut agent = self.agent.status().await?;
         let current = self.current.borrow();
         for jail in &mut agent.jails {
-            let object = current.report.objects.iter().find(|o| o.kind == "Jail" && o.name == jail.name.as_str());
+            let object =
+                current.report.objects.iter().find(|o| o.kind == "Jail" && o.name == jail.name.as_str());
             if let Some(object) = object {
                 jail.conditions.insert(0, accepted(object));
             }
@@ -120,7 +120,7 @@ fn accepted(object: &ObjectReport) -> Condition {
 
 /// Says what is wrong on stderr and keeps it for `status`.
 fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
-    let mut problems: Vec<ProblemReport> = loaded.problems().map(problem).collect();
+    let mut problems: Vec<ProblemReport> = loaded.all_problems().map(problem).collect();
     for Unusable { jail, reason } in unusable {
         problems.push(ProblemReport {
             severity: "error".into(),
@@ -145,11 +145,15 @@ fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
     let objects = loaded.objects.iter().map(|object| ObjectReport {
         kind: object.name.kind.into(),
         name: object.name.name.clone(),
-        origin: object.origin.to_string(),
+        origin: format!("{}:{}", object.file.display(), object.line),
         accepted: object.accepted,
         last_good: object.last_good,
     });
-    ConfigReport { read: Moment(Timestamp::from(jiff::Timestamp::now())), objects: objects.collect(), problems }
+    ConfigReport {
+        read: Moment(Timestamp::from(jiff::Timestamp::now())),
+        objects: objects.collect(),
+        problems,
+    }
 }
 
 fn problem(problem: &Problem) -> ProblemReport {

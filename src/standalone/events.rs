@@ -113,7 +113,11 @@ mod tests {
             since: Timestamp::from_secs(1_700_000_000),
             until: Some(Timestamp::from_secs(1_700_000_600)),
             origin: Origin::Jail,
-            evidence: Evidence { weight: 5, rules: vec![("james/rules[0]".into(), 5)], ..Evidence::default() },
+            evidence: Evidence {
+                weight: 5,
+                rules: vec![("james/rules[0]".into(), 5)],
+                ..Evidence::default()
+            },
         };
         let time = Moment(Timestamp::from_secs(1_700_000_001));
         Arc::new(Event { time, event: EventKind::Ban, ban: BanReport::new(&ban, true) })

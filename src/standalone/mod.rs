@@ -24,7 +24,7 @@ use crate::agent::handle::{AgentHandle, Gone};
 use crate::agent::report::FirewallState;
 use crate::agent::state_file::{StateError, StateFile};
 use crate::agent::{self, AgentError};
-use crate::config::load::load;
+use crate::config::load;
 use crate::firewall::Firewall;
 use crate::http::Http;
 use changes::Changes;
