@@ -6,8 +6,8 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 use netlink_packet_netfilter::none::ControlMessage;
@@ -67,6 +67,17 @@ impl Object {
     }
 }
 
+/// How a message of a transaction is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Add; what is there stays as it is.
+    Add,
+    /// Add; `EEXIST` when it is there.
+    AddNew,
+    /// Delete; `ENOENT` when it is not there.
+    Delete,
+}
+
 /// How to ask.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -91,19 +102,20 @@ impl Netlink {
     /// Does all of this or nothing. The inner result is the kernel's answer.
     pub(super) fn transact(
         &mut self,
-        messages: impl IntoIterator<Item = NfTablesMessage>,
+        messages: impl IntoIterator<Item = (NfTablesMessage, Mode)>,
     ) -> io::Result<Result<(), Refusal>> {
         self.outgoing.clear();
         let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES);
         self.push(batch.clone(), ControlMessage::BatchBegin, 0);
         let mut last = None;
-        for message in messages {
-            let create = match message {
-                NfTablesMessage::NewSetElement(_) | NfTablesMessage::NewTable(_) => NLM_F_CREATE,
-                _ => 0,
+        for (message, mode) in messages {
+            let flags = match mode {
+                Mode::Add => NLM_F_CREATE,
+                Mode::AddNew => NLM_F_CREATE | NLM_F_EXCL,
+                Mode::Delete => 0,
             };
             last = Some((self.outgoing.len(), self.sequence.wrapping_add(1)));
-            self.push(inet(), message, create);
+            self.push(inet(), message, flags);
         }
         let Some((at, awaited)) = last else { return Ok(Ok(())) };
         // Only the last message is acknowledged; refusals come in any case. (Kernels before 6.10 do not
