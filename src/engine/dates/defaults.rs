@@ -142,20 +142,24 @@ const WORD_END: &str = r"(?:\b{start-half}|\b{end-half})";
 /// Seconds since the epoch at the start of a line, or `[1138049999]` there, or `audit(1138049999.123:987)` anywhere.
 pub(crate) fn epoch() -> Result<Template, DateError> {
     let regex = format!(r"^(?P<d0>{EPOCH}){WORD_END}|^\[(?P<d1>{EPOCH})\]|\baudit\((?P<d2>{EPOCH}):[0-9]+\)");
-    Template::from_regex(&regex, false, &[1, 2, 3], vec![Directive::Epoch; 3])
+    Ok(Template::from_regex(&regex, false, &[1, 2, 3], vec![Directive::Epoch; 3])?.named("Epoch"))
 }
 
 /// The same at the start of a line only.
 pub(crate) fn epoch_at_start() -> Result<Template, DateError> {
     let regex = format!(r"^\W{{0,2}}(?P<d0>{EPOCH}){WORD_END}");
-    Ok(Template::from_regex(&regex, true, &[1], vec![Directive::Epoch])?.beginning(First::Digit))
+    Ok(Template::from_regex(&regex, true, &[1], vec![Directive::Epoch])?
+        .beginning(First::Digit)
+        .named("{^LN-BEG}Epoch"))
 }
 
 /// TAI64N labels as multilog writes them.
 pub(crate) fn tai64n(at_start: bool) -> Result<Template, DateError> {
     let start = if at_start { r"^\W{0,2}" } else { "" };
     let regex = format!("{start}(?P<d0>{TAI64N}){WORD_END}");
-    Ok(Template::from_regex(&regex, at_start, &[1], vec![Directive::Tai64n])?.beginning(First::Digit))
+    Ok(Template::from_regex(&regex, at_start, &[1], vec![Directive::Tai64n])?
+        .beginning(First::Digit)
+        .named(if at_start { "{^LN-BEG}TAI64N" } else { "TAI64N" }))
 }
 
 /// Milliseconds or microseconds are told from seconds by their digits.
@@ -167,5 +171,6 @@ pub(crate) fn long_epoch(at_start: bool) -> Result<Template, DateError> {
         format!(r"^(?P<d0>{long}){WORD_END}|^\[(?P<d1>{long})\]|\baudit\((?P<d2>{long}):[0-9]+\)")
     };
     let groups: &[usize] = if at_start { &[1] } else { &[1, 2, 3] };
-    Template::from_regex(&regex, at_start, groups, vec![Directive::LongEpoch; groups.len()])
+    let name = if at_start { "{^LN-BEG}LEPOCH" } else { "LEPOCH" };
+    Ok(Template::from_regex(&regex, at_start, groups, vec![Directive::LongEpoch; groups.len()])?.named(name))
 }
