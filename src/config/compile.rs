@@ -15,18 +15,21 @@ pub(super) struct Fault {
 
 /// Compiles a filter. What comes with it are warnings.
 pub(super) fn filter(spec: &FilterSpec) -> Result<(Filter, Vec<Fault>), Fault> {
-    let filter = Filter::compile(spec)
-        .map_err(|e| Fault { field: e.field, message: e.message, fix: e.fix })?;
+    let filter =
+        Filter::compile(spec).map_err(|e| Fault { field: e.field, message: e.message, fix: e.fix })?;
     let slow = filter.bounded().into_iter().map(|field| Fault {
         field,
-        message: "look-around and back-references take the slow path: they run in a backtracking engine with a \
+        message:
+            "look-around and back-references take the slow path: they run in a backtracking engine with a \
                   step limit, on lines that pass a linear test first"
-            .into(),
+                .into(),
         fix: "nothing has to be done; without them the regex would run at full speed".into(),
     });
     let alone = filter.incomplete().into_iter().map(|field| Fault {
         field,
-        message: "the regex says who it was only together with other lines (`<F-MLFID>`): it does not count yet".into(),
+        message:
+            "the regex says who it was only together with other lines (`<F-MLFID>`): it does not count yet"
+                .into(),
         fix: "put `<HOST>` where the address stands in the line, if it does".into(),
     });
     let warnings = slow.chain(alone).collect();
@@ -38,10 +41,12 @@ pub(super) fn layout(spec: &LayoutSpec) -> Result<(), (String, String)> {
     match Layout::new(spec) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let cause =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             Err((
                 format!("the pattern cannot be read: {cause}"),
-                "copy it from the `<pattern>` of logback.xml or log4j2.xml as it stands, in single quotes".into(),
+                "copy it from the `<pattern>` of logback.xml or log4j2.xml as it stands, in single quotes"
+                    .into(),
             ))
         }
     }

@@ -27,7 +27,11 @@ pub(super) fn run(filter: Filter, examples: &[Example], notes: &mut Notes<'_>) {
             match Scanner::new(&[Arc::clone(&filter)], &layout, Envelope::None, &AddressPolicy::default()) {
                 Ok(scanner) => scanners.push((layout.clone(), scanner)),
                 Err(error) => {
-                    notes.error("spec", format!("the filter cannot be run: {error}"), "make its regexes simpler");
+                    notes.error(
+                        "spec",
+                        format!("the filter cannot be run: {error}"),
+                        "make its regexes simpler",
+                    );
                     return;
                 }
             }
@@ -40,10 +44,8 @@ pub(super) fn run(filter: Filter, examples: &[Example], notes: &mut Notes<'_>) {
 
 /// The layout of an example; `None` when it is refused.
 fn layout(example: &Example, field: &str, notes: &mut Notes<'_>) -> Option<LayoutSpec> {
-    let declared = DeclaredLayout {
-        type_: example.layout.unwrap_or_default(),
-        pattern: example.pattern.clone(),
-    };
+    let declared =
+        DeclaredLayout { type_: example.layout.unwrap_or_default(), pattern: example.pattern.clone() };
     let before = notes.count();
     let layout = jails::layout(Some(&declared), field, notes);
     (notes.count() == before).then_some(layout)
@@ -82,7 +84,8 @@ fn wanted(example: &Example, field: &str, notes: &mut Notes<'_>) -> Result<Optio
         );
         return Err(());
     };
-    let Some(address) = text.parse().ok().and_then(|address| AddressPolicy::default().canonical(address)) else {
+    let Some(address) = text.parse().ok().and_then(|address| AddressPolicy::default().canonical(address))
+    else {
         notes.error(
             &format!("{field}.address"),
             format!("`{text}` is not an address that could be banned"),

@@ -24,7 +24,11 @@ pub(super) fn yields_address(regex: &str) -> bool {
 }
 
 /// Turns a declared filter into the engine's, and compiles it once to see whether it can be. `None` when refused.
-pub(super) fn lower(name: FilterName, filter: &api::FilterSpec, notes: &mut Notes<'_>) -> Option<(FilterSpec, Filter)> {
+pub(super) fn lower(
+    name: FilterName,
+    filter: &api::FilterSpec,
+    notes: &mut Notes<'_>,
+) -> Option<(FilterSpec, Filter)> {
     let rules = lower_rules("rules", filter.rules.as_deref(), notes);
     let successes = lower_rules("successes", filter.successes.as_deref(), notes);
     if rules.is_empty() && successes.is_empty() && filter.fail_regex.is_none() {
