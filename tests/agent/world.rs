@@ -178,13 +178,10 @@ impl Drop for World {
 
 /// A failed login of James, at this moment, in the layout of the built-in filter `james-log4j2`.
 pub(crate) fn failure(address: &str) -> String {
-    failure_at(address, now())
-}
-
-/// A failed login at that moment.
-pub(crate) fn failure_at(address: &str, time: Timestamp) -> String {
-    let time = jiff::Timestamp::from_microsecond(time.as_micros()).unwrap();
-    let stamp = time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S.%3f +0000").to_string();
+    let stamp = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .strftime("%Y-%m-%d %H:%M:%S.%3f +0000")
+        .to_string();
     format!(
         "{stamp} - org.apache.james.protocols.smtp.core.fastfail.AbstractValidRcptHandler [ip={address}] - \
          Rejected message. Unknown user: nobody@example.org"
