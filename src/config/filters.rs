@@ -140,6 +140,11 @@ fn text(filter: &api::FilterSpec, notes: &mut Notes<'_>) -> Option<TextSpec> {
             );
         }
     }
+    for (i, pattern) in filter.date_patterns.iter().flatten().enumerate() {
+        if let Err((message, fix)) = compile::date(pattern) {
+            notes.error(&format!("spec.datePatterns[{i}]"), message, fix);
+        }
+    }
     Some(TextSpec {
         pref_regex: filter.pref_regex.clone(),
         fail_regex,
