@@ -1,0 +1,4 @@
+//! The reader on real files.
+
+mod rotation;
+mod world;
