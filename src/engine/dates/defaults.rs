@@ -152,7 +152,7 @@ const WORD_END: &str = r"(?:\b{start-half}|\b{end-half})";
 
 /// Seconds since the epoch at the start of a line, or `[1138049999` there, or `audit(1138049999.123` anywhere.
 pub(crate) fn epoch() -> Result<Template, DateError> {
-    anywhere(EPOCH, Directive::Epoch)
+    Ok(anywhere(EPOCH, Directive::Epoch)?.named("Epoch"))
 }
 
 fn anywhere(number: &str, directive: Directive) -> Result<Template, DateError> {
@@ -163,21 +163,25 @@ fn anywhere(number: &str, directive: Directive) -> Result<Template, DateError> {
 /// The same at the start of a line only.
 pub(crate) fn epoch_at_start() -> Result<Template, DateError> {
     let regex = format!(r"^\W{{0,2}}(?P<d0>{EPOCH}){WORD_END}");
-    Ok(Template::from_regex(&regex, true, &[1], vec![Directive::Epoch])?.beginning(First::Digit))
+    Ok(Template::from_regex(&regex, true, &[1], vec![Directive::Epoch])?
+        .beginning(First::Digit)
+        .named("{^LN-BEG}Epoch"))
 }
 
 /// TAI64N labels as multilog writes them.
 pub(crate) fn tai64n(at_start: bool) -> Result<Template, DateError> {
     let start = if at_start { r"^\W{0,2}" } else { "" };
     let regex = format!("{start}(?P<d0>{TAI64N}){WORD_END}");
-    Ok(Template::from_regex(&regex, at_start, &[1], vec![Directive::Tai64n])?.beginning(First::Digit))
+    Ok(Template::from_regex(&regex, at_start, &[1], vec![Directive::Tai64n])?
+        .beginning(First::Digit)
+        .named(if at_start { "{^LN-BEG}TAI64N" } else { "TAI64N" }))
 }
 
 /// Milliseconds or microseconds are told from seconds by their digits.
 pub(crate) fn long_epoch(at_start: bool) -> Result<Template, DateError> {
     if !at_start {
-        return anywhere(LONG_EPOCH, Directive::LongEpoch);
+        return Ok(anywhere(LONG_EPOCH, Directive::LongEpoch)?.named("LEPOCH"));
     }
     let regex = format!(r"^\W{{0,2}}(?P<d0>{LONG_EPOCH}){WORD_END}");
-    Template::from_regex(&regex, true, &[1], vec![Directive::LongEpoch])
+    Ok(Template::from_regex(&regex, true, &[1], vec![Directive::LongEpoch])?.named("{^LN-BEG}LEPOCH"))
 }

@@ -12,6 +12,8 @@ use super::pattern::{Bounds, Expression, translate};
 /// A compiled pattern.
 #[derive(Debug)]
 pub(crate) struct Template {
+    /// What it is called in reports: the pattern.
+    pub(crate) name: String,
     regex: Regex,
     /// Whether it matches at the start of a line only.
     pub(crate) anchored: bool,
@@ -48,7 +50,11 @@ impl Template {
 
     /// Compiles a pattern to be found where `bounds` says.
     pub(crate) fn with_bounds(pattern: &str, bounds: Bounds) -> Result<Self, DateError> {
-        Self::compile(pattern, &translate(pattern, bounds)?)
+        let mut template = Self::compile(pattern, &translate(pattern, bounds)?)?;
+        if bounds == Bounds::LineStart {
+            template.name.insert_str(0, "{^LN-BEG}");
+        }
+        Ok(template)
     }
 
     /// Compiles a regular expression whose groups `d0`, `d1`, … are `directives`, and whose `cut` groups, of which
@@ -71,6 +77,12 @@ impl Template {
         self
     }
 
+    /// With a name shorter than its regular expression.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
     fn compile(pattern: &str, expression: &Expression) -> Result<Self, DateError> {
         let regex = regex::RegexBuilder::new(&expression.regex)
             .size_limit(1 << 20)
@@ -90,7 +102,14 @@ impl Template {
         }
         let per_copy = regex.captures_len().saturating_sub(1) / expression.copies.max(1);
         let cut = (0..expression.copies).map(|copy| 1 + copy * per_copy).collect();
-        Ok(Self { regex, anchored: expression.anchored, first: First::Either, cut, parts })
+        Ok(Self {
+            name: pattern.to_owned(),
+            regex,
+            anchored: expression.anchored,
+            first: First::Either,
+            cut,
+            parts,
+        })
     }
 
     /// The first date in `line`. An empty match is no date.
