@@ -105,11 +105,13 @@ struct List {
 impl List {
     /// A form that could not be translated would only not be found; a test sees to it that all can.
     fn add_form(&mut self, Form(pattern, first, place): &Form) {
-        let later = |bounds| translate(pattern, bounds).map(|e| Template::later(e).beginning(*first));
+        let later = |name: &str, bounds| {
+            translate(pattern, bounds).map(|expression| Template::later(name, expression).beginning(*first))
+        };
         if *place == Place::Anywhere {
-            self.bound.extend(later(Bounds::LineStart));
+            self.bound.extend(later(&format!("{{^LN-BEG}}{pattern}"), Bounds::LineStart));
         }
-        if let Ok(template) = later(Bounds::Words) {
+        if let Ok(template) = later(pattern, Bounds::Words) {
             self.add(template);
         }
     }
@@ -169,42 +171,43 @@ fn replace_date(pattern: &str, form: &str) -> String {
 
 /// Seconds since the epoch at the start of a line, or `[1138049999` there, or `audit(1138049999.123` anywhere.
 pub(crate) fn epoch() -> Template {
-    anywhere(EPOCH, Directive::Epoch)
+    anywhere("Epoch", EPOCH, Directive::Epoch)
 }
 
 /// The same at the start of a line only.
 pub(crate) fn epoch_at_start() -> Template {
-    at_start(EPOCH, Directive::Epoch)
+    at_start("{^LN-BEG}Epoch", EPOCH, Directive::Epoch)
 }
 
 /// Milliseconds or microseconds are told from seconds by their digits.
 pub(crate) fn long_epoch(bound: bool) -> Template {
     if bound {
-        at_start(LONG_EPOCH, Directive::LongEpoch)
+        at_start("{^LN-BEG}LEPOCH", LONG_EPOCH, Directive::LongEpoch)
     } else {
-        anywhere(LONG_EPOCH, Directive::LongEpoch)
+        anywhere("LEPOCH", LONG_EPOCH, Directive::LongEpoch)
     }
 }
 
 /// TAI64N labels as multilog writes them.
 pub(crate) fn tai64n(bound: bool) -> Template {
     if bound {
-        return at_start(TAI64N, Directive::Tai64n);
+        return at_start("{^LN-BEG}TAI64N", TAI64N, Directive::Tai64n);
     }
     let regex = format!("(?P<d0>{TAI64N}){WORD_BOUND}");
-    Template::later(Expression { regex, anchored: false, copies: 1, directives: vec![Directive::Tai64n] })
+    let expression = Expression { regex, anchored: false, copies: 1, directives: vec![Directive::Tai64n] };
+    Template::later("TAI64N", expression)
 }
 
-fn anywhere(number: &str, directive: Directive) -> Template {
-    let number = format!("(?P<d0>{number})");
-    let [first, second, third] = ["d0", "d1", "d2"].map(|name| number.replace("d0", name));
+fn anywhere(name: &str, number: &str, directive: Directive) -> Template {
+    let group = |name: &str| format!("(?P<{name}>{number})");
+    let [first, second, third] = ["d0", "d1", "d2"].map(group);
     let regex = format!(r"(?:^{first}|^\[{second}|\baudit\({third}){WORD_BOUND}");
     // Each alternative is a copy of the text to cut.
-    Template::later(Expression { regex, anchored: false, copies: 3, directives: vec![directive; 3] })
+    Template::later(name, Expression { regex, anchored: false, copies: 3, directives: vec![directive; 3] })
 }
 
-fn at_start(number: &str, directive: Directive) -> Template {
+fn at_start(name: &str, number: &str, directive: Directive) -> Template {
     let regex = format!(r"^\W{{0,2}}(?P<d0>{number}){WORD_BOUND}");
     let expression = Expression { regex, anchored: true, copies: 1, directives: vec![directive] };
-    Template::later(expression).beginning(First::Digit)
+    Template::later(name, expression).beginning(First::Digit)
 }

@@ -95,7 +95,21 @@ pub struct DateFinder {
     default: bool,
 }
 
+impl DateMemory {
+    /// The form of the last date, for [`DateFinder::form`].
+    #[must_use]
+    pub fn form(&self) -> Option<usize> {
+        self.last.as_ref().map(|(index, _)| *index)
+    }
+}
+
 impl DateFinder {
+    /// The pattern of a form, with `{^LN-BEG}` in front where it is bound to the start of the line.
+    #[must_use]
+    pub fn form(&self, index: usize) -> Option<&str> {
+        self.templates.get(index).map(|template| template.name.as_str())
+    }
+
     /// A finder for fail2ban's `datepattern`s, tried in order; without any, for the default forms. `{^LN-BEG}`,
     /// `{DEFAULT}`, `{DATE}`, `{EPOCH}`, `{LEPOCH}`, `Epoch`, `LEpoch`, `TAI64N` and `{NONE}` are understood.
     ///

@@ -14,6 +14,8 @@ use super::pattern::{Bounds, Expression, translate};
 /// line needs them: most sources need one of thirty.
 #[derive(Debug)]
 pub(crate) struct Template {
+    /// What it is called in reports: the pattern.
+    pub(crate) name: String,
     expression: Expression,
     compiled: OnceLock<Option<Compiled>>,
     /// Whether it matches at the start of a line only.
@@ -51,7 +53,7 @@ pub(crate) struct Hit {
 impl Template {
     /// Compiles a user's pattern.
     pub(crate) fn new(pattern: &str) -> Result<Self, DateError> {
-        let template = Self::later(translate(pattern, Bounds::Words)?);
+        let template = Self::later(pattern, translate(pattern, Bounds::Words)?);
         let compiled = template
             .expression
             .compile()
@@ -61,9 +63,14 @@ impl Template {
     }
 
     /// A pattern known to be good, compiled when a line needs it.
-    pub(crate) fn later(expression: Expression) -> Self {
-        let anchored = expression.anchored;
-        Self { expression, compiled: OnceLock::new(), anchored, first: First::Either }
+    pub(crate) fn later(name: &str, expression: Expression) -> Self {
+        Self {
+            name: name.to_owned(),
+            anchored: expression.anchored,
+            expression,
+            compiled: OnceLock::new(),
+            first: First::Either,
+        }
     }
 
     /// With the kind of character its text begins with, so that most lines need no search.

@@ -10,6 +10,7 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ansi::colour;
 pub use ansi::strip_ansi;
 pub use detect::detect;
 pub use logger::logger_matches;
