@@ -15,8 +15,10 @@ mod context;
 #[cfg(feature = "kubernetes")]
 pub mod crds;
 mod exit;
+pub mod explain;
 pub mod filters;
 pub mod man;
+pub mod regex;
 #[cfg(feature = "standalone")]
 pub mod reload;
 pub mod replay;
@@ -145,8 +147,10 @@ verbs! {
     Completions = completions,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
+    Explain = explain,
     Filters = filters,
     Man = man,
+    Regex = regex,
     #[cfg(feature = "standalone")]
     Reload = reload,
     Replay = replay,
