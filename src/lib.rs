@@ -12,9 +12,16 @@
 //! an argument. [`agent`] wires the layers; `standalone` and `kubernetes` differ only in where configuration,
 //! logs and shared bans come from. `tests/layers.rs` holds the table of who may import whom.
 
+pub mod agent;
 pub mod api;
 pub mod bans;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod firewall;
+pub mod http;
 pub mod logs;
+pub mod metrics;
+#[cfg(feature = "standalone")]
+pub mod standalone;
+pub mod telemetry;

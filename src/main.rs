@@ -1,3 +1,31 @@
-//! The `gaoler` binary.
+//! The `gaoler` binary: reads the command line, starts telemetry, runs the verb, maps the outcome to an exit code.
 
-fn main() {}
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use gaoler::cli::{self, Cli, ExitStatus};
+use gaoler::telemetry;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::init(cli.global.log_format, cli.log_level());
+    match cli::run(&cli) {
+        Ok(status) => status.into(),
+        // `gaoler bans | head` is no error.
+        Err(error) if is_broken_pipe(&error) => ExitStatus::Success.into(),
+        Err(error) => {
+            eprintln!("gaoler: {error:#}");
+            cli::status_of(&error).into()
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|e| e.io_error_kind() == Some(io::ErrorKind::BrokenPipe))
+    })
+}

@@ -1,5 +1,29 @@
 //! Resources or files to one validated [`Config`], with a verdict per object (DESIGN §3).
 
+mod compile;
+mod examples;
+pub mod files;
+mod filters;
+mod jails;
+mod last_good;
+pub mod library;
+mod lint;
+mod lists;
+mod load;
+mod loaded;
+mod manifest;
+pub mod node;
+mod origin;
+mod prefix;
+mod problem;
+mod resolve;
+pub mod resources;
+mod shape;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +31,24 @@ use ipnet::IpNet;
 
 use crate::engine::{FilterName, FilterSpec, JailName, JailSpec, LayoutSpec, Subject, Timestamp};
 use crate::firewall::Action;
+
+pub use load::{assemble, load, load_in};
+pub use loaded::{Loaded, ObjectStatus};
+pub use origin::Origin;
+pub use problem::{Problem, Severity};
+
+/// What must be known around a configuration to judge it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Whether it is for Kubernetes; else for this plain host.
+    pub cluster: bool,
+    /// This host's own prefixes: a BanList may not hold them.
+    pub own: Vec<IpNet>,
+    /// Also tries out whether a client's text could lead a filter astray. Takes time; for people, not for reloads.
+    pub lint: bool,
+    /// Leaves the built-in filters out.
+    pub without_library: bool,
+}
 
 /// Everything that is declared, validated. Holds only accepted objects; refused ones are in the report beside it.
 #[derive(Clone, Debug, Default)]
@@ -123,7 +165,7 @@ pub enum Allowed {
 }
 
 /// A name that appears in a report: the kind and name of an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct ObjectName {
     /// `Jail`, `Filter`, `BanList`, …
     pub kind: &'static str,
@@ -141,4 +183,6 @@ impl std::fmt::Display for ObjectName {
 pub trait FilterLibrary {
     /// The filter of this name.
     fn get(&self, name: &FilterName) -> Option<Arc<FilterSpec>>;
+    /// All names, sorted.
+    fn names(&self) -> Vec<FilterName>;
 }

@@ -3,14 +3,31 @@
 //! A [`scanner::Scanner`] turns blocks of lines into [`Match`]es; a [`jail::Jail`] counts them and pronounces
 //! [`Verdict`]s. Everything here may be called with any bytes: a log is written by attackers.
 
+pub mod address;
+pub mod cri;
+pub mod dates;
+pub mod layout;
+
+mod civil;
 mod clock;
 mod event;
+pub mod filter;
+pub mod house;
+pub mod jail;
 mod matched;
 mod name;
+mod ranked;
+mod roster;
+pub mod scanner;
+pub mod sentence;
 mod spec;
 mod subject;
 mod time;
+pub mod trust;
 mod verdict;
+pub mod well_known;
+pub mod window;
+pub mod words;
 
 pub use clock::ReadClock;
 pub use event::{Context, Event};

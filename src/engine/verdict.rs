@@ -14,7 +14,8 @@ pub enum Verdict {
         /// Weight at which a ban falls.
         needed: u32,
     },
-    /// The threshold was reached.
+    /// The threshold was reached. Its end may be past already when old lines are read: the ledger then keeps it as
+    /// history (the next one is the n-th) and nothing is set.
     Ban(Conviction),
     /// A failure during a ban moved its end.
     Extended {
@@ -40,8 +41,6 @@ pub enum Skip {
     TooOld,
     /// Older than a pardon that covers it.
     Pardoned,
-    /// The ban this failure would lead to is over already.
-    AlreadyOver,
 }
 
 /// A threshold reached: who, the n-th time, from when until when, and on what evidence.

@@ -3,8 +3,24 @@
 //! The [`Skeleton`] (table, chains, scopes, never-ban sets) changes with configuration and is applied as a whole;
 //! [`Change`]s are set elements and go over netlink. A [`Firewall`] is driven by one thread.
 
+mod attributes;
+mod ban_set;
+mod drift;
+mod elements;
+pub mod enforcer;
+mod inventory;
+mod kernel;
+mod listing;
+mod memory;
+mod netlink;
+mod nft;
+mod phrase;
 mod plan;
+pub mod probe;
+mod ruleset;
 
+pub use kernel::Nftables;
+pub use memory::Memory;
 pub use plan::{Action, Applied, Change, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
 
 use std::collections::BTreeMap;

@@ -16,19 +16,26 @@ impl ScopeName {
     /// The scope of bans that close everything.
     pub const ALL: &'static str = "all";
 
-    /// A scope name made of letters, digits and `_`: other characters become `_`, and a hash of the original is
-    /// appended when that or the length changed it, so two jails never share one.
+    /// A scope name made of letters, digits and `_`, beginning with a letter as nft's own language wants it: other
+    /// characters become `_`, and a hash of the original is appended when anything changed it, so two jails never
+    /// share one, nor a jail of the name `all` the scope that closes everything.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let clean: String =
-            name.chars().take(48).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        if clean == name {
-            return Self(name.into());
+        let letter = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+        let mut clean = String::from(if letter { "" } else { "s" });
+        clean.extend(name.chars().take(48).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+        if clean == name && name != Self::ALL {
+            return Self(clean.into());
         }
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
             (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3) // FNV-1a
         });
         Self(format!("{clean}_{:08x}", hash as u32 ^ (hash >> 32) as u32).into())
+    }
+
+    /// A name that [`ScopeName::new`] made earlier, as the kernel has it.
+    pub(super) fn known(name: &str) -> Self {
+        Self(name.into())
     }
 
     /// The scope of bans that close everything.
@@ -129,10 +136,37 @@ pub enum Change {
 }
 
 /// What became of a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Applied {
     /// How many changes the kernel took.
     pub done: usize,
     /// Changes the kernel refused, with its reason.
     pub refused: Vec<(Change, String)>,
+    /// Changes that could not be tried now; the caller keeps these.
+    pub deferred: Vec<Change>,
+    /// Why changes were deferred.
+    pub obstacle: Option<super::FirewallError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_name_stays_and_any_other_is_told_apart_by_its_hash() {
+        assert_eq!(ScopeName::new("smtp_auth").as_str(), "smtp_auth");
+        let odd =
+            ["mail/smtp", "mail-smtp", "mail_smtp", "25", "s25", "", "all", &"x".repeat(49), &"x".repeat(50)];
+        let names: std::collections::BTreeSet<_> = odd.iter().map(|name| ScopeName::new(name)).collect();
+        assert_eq!(names.len(), odd.len(), "{names:?}");
+        for name in &names {
+            assert!(name.as_str().starts_with(|c: char| c.is_ascii_alphabetic()), "{name}");
+            assert!(name.as_str().chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_jail_named_all_is_not_the_scope_that_closes_everything() {
+        assert_ne!(ScopeName::new("all"), ScopeName::all());
+    }
 }

@@ -1,1 +1,42 @@
-//! Group `gaoler.dev`, version `v1alpha1`.
+//! Group `gaoler.dev`, version `v1alpha1`: one file per kind.
+//!
+//! The doc comments of fields become the descriptions that `kubectl explain` and `gaoler schema` print.
+
+// Each printer column has a `type_` of its own.
+#![allow(clippy::duplicated_attributes)]
+
+mod allow_list;
+mod ban_list;
+mod condition;
+mod duration;
+mod example;
+mod filter;
+mod jail;
+mod kind;
+mod pardon;
+mod rate_limit;
+mod source;
+mod text;
+
+#[cfg(feature = "kubernetes")]
+pub mod crds;
+
+pub use allow_list::*;
+pub use ban_list::*;
+pub use condition::{Condition, Status};
+pub use duration::{BanTime, DurationError, GoDuration};
+pub use example::{Example, ExpectedOutcome};
+pub use filter::*;
+pub use jail::*;
+pub use kind::Kind;
+pub use pardon::*;
+pub use rate_limit::*;
+pub use source::{Journal, LabelRequirement, LabelSelector, Layout, LayoutType, Operator, Pods, Source};
+pub use text::{Fault, HostName, Name, Prefix, Scope, Time, explain};
+
+/// The API group.
+pub const GROUP: &str = "gaoler.dev";
+/// The version.
+pub const VERSION: &str = "v1alpha1";
+/// What stands in `apiVersion`.
+pub const API_VERSION: &str = "gaoler.dev/v1alpha1";

@@ -1,0 +1,61 @@
+# Gaoler. `make` alone lists what there is. Every target installs what it needs (scripts/setup.sh says what is
+# missing when it may not) and keeps what it fetches outside the checkout, in $GAOLER_CACHE.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+STANDALONE := --no-default-features --features standalone
+PYTHON := /usr/bin/python3
+PREFIX ?= /usr/local
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build release install
+build: ## Debug build, all features
+	$(CARGO) build --locked
+release: ## Release build in target/release/gaoler
+	$(CARGO) build --release --locked
+install: release ## Binary, systemd unit and manifests' directory (DESTDIR, PREFIX)
+	install -Dm755 $(TARGET)/release/gaoler $(DESTDIR)$(PREFIX)/bin/gaoler
+	install -Dm644 deploy/systemd/gaoler.service $(DESTDIR)/etc/systemd/system/gaoler.service
+	install -Dm644 deploy/systemd/gaoler.sysusers $(DESTDIR)/etc/sysusers.d/gaoler.conf
+	sed -i 's|/usr/local/bin/gaoler|$(PREFIX)/bin/gaoler|' $(DESTDIR)/etc/systemd/system/gaoler.service
+	install -dm755 $(DESTDIR)/etc/gaoler
+
+.PHONY: demo
+demo: ## From a log line to a dropped packet, with real packets, in private network namespaces
+	@scripts/setup.sh demo
+	@$(CARGO) build --locked $(STANDALONE)
+	@$(PYTHON) tests/scenario/scenario.py --binary $(TARGET)/debug/gaoler
+
+.PHONY: test test-all
+test: ## Everything that needs no cluster and no James
+	@scripts/test.sh
+test-all: test ## All tests (the cluster's, James' and the end-to-end tests join here)
+
+.PHONY: fmt lint deny
+fmt: ## Formats the code
+	$(CARGO) fmt --all
+lint: ## Format, clippy (both feature sets), licences and sources of dependencies
+	@scripts/setup.sh test
+	@scripts/test.sh fmt clippy deny
+
+.PHONY: bench acceptance
+bench: ## Gaoler beside fail2ban and fail2ban-rs, same input, same run: throughput and latency
+	@scripts/setup.sh bench
+	$(CARGO) build --locked --profile bench
+	$(PYTHON) benches/compare/compare.py --binary $(TARGET)/release/gaoler
+	$(PYTHON) tests/acceptance/latency.py --binary $(TARGET)/release/gaoler
+acceptance: bench ## The long measurements: bench, memory, 100 kills, a minute without nft
+	@scripts/setup.sh test
+	$(PYTHON) tests/acceptance/memory.py --binary $(TARGET)/release/gaoler
+	$(PYTHON) tests/harness/run.py --full --binary $(TARGET)/release/gaoler
+
+.PHONY: clean
+clean: ## Removes build products (not the cache)
+	$(CARGO) clean

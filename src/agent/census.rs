@@ -1,0 +1,161 @@
+//! The status of everything, for people and metrics.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use super::detector::Detector;
+use super::intake::FilesReport;
+use super::pipeline::SeatId;
+use super::plan::reach_of;
+use super::report::{
+    Condition, ConditionType, FileReport, FirewallState, JailReport, Moment, Status, Tallies,
+};
+use super::seat::Seat;
+use crate::config::Mode;
+use crate::engine::Timestamp;
+use crate::firewall::{Action, Dropped, Reach, ScopeName};
+
+/// What the kernel counted, as of the last time it was asked.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) dropped: BTreeMap<ScopeName, Dropped>,
+}
+
+impl Detector {
+    /// How everything is.
+    pub(super) fn status(&self, now: Timestamp) -> Status {
+        let FilesReport { files, awaited, notice } = self.intake.files_report();
+        let mut banned: BTreeMap<_, usize> = BTreeMap::new();
+        for (jail, ..) in self.court.ledger.holds(now) {
+            *banned.entry(jail).or_default() += 1;
+        }
+        let bans = banned.values().sum();
+        let mut jails = Vec::with_capacity(self.court.seats.len());
+        for (id, seat) in self.court.seats.iter().enumerate() {
+            let files = files.iter().filter(|(of, _)| *of == id).map(|(_, file)| file.clone()).collect();
+            let awaited: Vec<&PathBuf> =
+                awaited.iter().filter(|(of, _)| *of == id).map(|(_, glob)| glob).collect();
+            let mut report = self.jail(id, seat, files, &awaited, now);
+            report.banned = banned.get(&Some(seat.name())).copied().unwrap_or(0);
+            jails.push(report);
+        }
+        let mut conditions = Vec::new();
+        if let Some(problem) = &self.saver.report().problem {
+            conditions.push(condition(ConditionType::StateNotSaved, true, "WriteFailed", problem.clone()));
+        }
+        if let Some(notice) = notice {
+            conditions.push(condition(ConditionType::Degraded, true, "FilesPolled", notice));
+        }
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: Moment(self.started),
+            observe: self.court.observe,
+            jails,
+            bans,
+            firewall: self.firewall.clone(),
+            state: self.saver.report().clone(),
+            house: self.house.report(),
+            conditions,
+        }
+    }
+
+    fn jail(
+        &self,
+        id: SeatId,
+        seat: &Seat,
+        files: Vec<FileReport>,
+        awaited: &[&PathBuf],
+        now: Timestamp,
+    ) -> JailReport {
+        let spec = &seat.config.spec;
+        let (ports, all_ports) = match reach_of(&seat.config.enforce) {
+            Reach::Everything => (Vec::new(), true),
+            Reach::Ports(guards) => (guards.iter().map(|guard| guard.port).collect(), false),
+        };
+        let dropped = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = dropped.dropped.get(&seat.scope).copied().unwrap_or_default();
+        let counters = Tallies {
+            evicted: seat.jail.evicted(),
+            dropped_packets: dropped.packets,
+            dropped_bytes: dropped.bytes,
+            ..seat.tallies
+        };
+        let mut report = JailReport {
+            name: spec.name.clone(),
+            mode: if seat.config.mode == Mode::Enforce { "Enforce".into() } else { "Observe".into() },
+            filters: seat.config.filters.iter().map(|filter| filter.name.to_string()).collect(),
+            ports,
+            all_ports,
+            action: match seat.config.enforce.action {
+                Action::Drop => "Drop".into(),
+                Action::Reject => "Reject".into(),
+            },
+            max_retry: spec.max_retry,
+            find_time_seconds: spec.find_time.as_secs(),
+            ban_time_seconds: spec.sentence.ban_time.map(|time| time.as_secs()),
+            banned: 0,
+            watched: seat.jail.tracked(),
+            counters,
+            files,
+            journal: self.intake.journal_report(id),
+            conditions: Vec::new(),
+        };
+        report.conditions = self.conditions(seat, &report, awaited, now);
+        report
+    }
+
+    fn conditions(
+        &self,
+        seat: &Seat,
+        report: &JailReport,
+        awaited: &[&PathBuf],
+        now: Timestamp,
+    ) -> Vec<Condition> {
+        let mut found = Vec::new();
+        if !seat.unusable.is_empty() {
+            found.push(condition(ConditionType::Degraded, true, "Unusable", seat.unusable.join("; ")));
+        }
+        let mut missing: Vec<String> =
+            awaited.iter().map(|glob| format!("nothing matches {} yet", glob.display())).collect();
+        let trouble =
+            |file: &FileReport| Some(format!("{}: {}", file.path.display(), file.problem.as_ref()?));
+        missing.extend(report.files.iter().filter_map(trouble));
+        if let Some(journal) = report.journal.as_ref().filter(|journal| !journal.running) {
+            missing.push(journal.problem.clone().unwrap_or_else(|| "journalctl does not run".into()));
+        }
+        if !missing.is_empty() {
+            found.push(condition(ConditionType::SourceMissing, true, "Waiting", missing.join("; ")));
+        }
+        if seat.brake.is_engaged(now) {
+            let limit = seat.config.bans_per_minute;
+            let message = format!("more than {limit} bans a minute: observing only until it calms down");
+            found.push(condition(ConditionType::Braking, true, "TooManyBans", message));
+        }
+        if let Some((seen, last)) = seat.efficacy.recent(now) {
+            let message = format!(
+                "{seen} banned subjects still appear in the log, the last was {last}: they come through a port, \
+                 a proxy or an address that the jail does not close"
+            );
+            found.push(condition(ConditionType::BanIneffective, true, "SeenAgain", message));
+        }
+        let ready = if !seat.unusable.is_empty() {
+            Err(("Unusable", "a filter or layout cannot be used".to_string()))
+        } else if self.firewall.state == FirewallState::Failing && seat.enforces(self.court.observe) {
+            Err(("FirewallFailing", self.firewall.problem.clone().unwrap_or_default()))
+        } else if self.firewall.state == FirewallState::Starting {
+            Err(("Starting", "the table is being made".to_string()))
+        } else {
+            Ok(if seat.enforces(self.court.observe) { "Enforcing" } else { "Observing" })
+        };
+        found.push(match ready {
+            Ok(reason) => condition(ConditionType::Ready, true, reason, String::new()),
+            Err((reason, message)) => condition(ConditionType::Ready, false, reason, message),
+        });
+        found
+    }
+}
+
+fn condition(kind: ConditionType, status: bool, reason: &str, message: String) -> Condition {
+    Condition { kind, status, reason: reason.into(), message }
+}

@@ -1,0 +1,296 @@
+//! From a match to a verdict, from a verdict to a ban, from a ban to what the kernel must be told.
+//!
+//! Holds the jails and the ledger. Makes no system call: what shall reach the kernel and what shall be told to
+//! people gathers in [`Outcome`].
+
+use std::collections::BTreeMap;
+
+use super::plan::scope_of;
+use super::report::{BanReport, Event, EventKind, Moment};
+use super::seat::Seat;
+use crate::bans::{Ban, Evidence, Ledger, LedgerLimits, LedgerSnapshot, Origin, Recorded};
+use crate::config::{BanEntry, Config};
+use crate::engine::house::NeverBan;
+use crate::engine::jail::JailSnapshot;
+use crate::engine::{
+    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Skip, Subject, Timestamp,
+    Verdict,
+};
+use crate::firewall::Change;
+
+/// What shall leave the court.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// For the kernel, in order.
+    pub(super) changes: Vec<Change>,
+    /// For people.
+    pub(super) events: Vec<Event>,
+}
+
+/// All jails and the ledger.
+#[derive(Debug)]
+pub(super) struct Court {
+    pub(super) seats: Vec<Seat>,
+    pub(super) ledger: Ledger,
+    pub(super) outcome: Outcome,
+    /// Whether something changed that the snapshot should hold.
+    pub(super) dirty: bool,
+    pub(super) house: NeverBan,
+    pub(super) observe: bool,
+    /// Windows of jails that have not been configured yet.
+    waiting: BTreeMap<JailName, JailSnapshot>,
+}
+
+impl Court {
+    /// A court that goes on where the snapshots left off.
+    pub(super) fn new(observe: bool, ledger: Ledger, waiting: BTreeMap<JailName, JailSnapshot>) -> Self {
+        Self {
+            seats: Vec::new(),
+            ledger,
+            outcome: Outcome::default(),
+            dirty: false,
+            house: NeverBan::default(),
+            observe,
+            waiting,
+        }
+    }
+
+    /// Takes another configuration. Jails that stay keep their windows; those that are gone lose them.
+    pub(super) fn configure(&mut self, config: &Config, now: Timestamp) {
+        let mut before: BTreeMap<JailName, Seat> =
+            std::mem::take(&mut self.seats).into_iter().map(|seat| (seat.name().clone(), seat)).collect();
+        for jail in &config.jails {
+            let seat = match before.remove(jail.name()) {
+                Some(mut seat) => {
+                    seat.reconfigure(jail);
+                    seat
+                }
+                None => Seat::new(jail, self.waiting.remove(jail.name()).as_ref()),
+            };
+            self.seats.push(seat);
+        }
+        self.waiting.clear();
+        self.ledger.set_limits(limits(config));
+        let house = std::mem::take(&mut self.house);
+        self.furnish(house);
+        self.list(&config.ban_entries, now);
+        self.dirty = true;
+    }
+
+    /// Takes other never-ban prefixes.
+    pub(super) fn furnish(&mut self, house: NeverBan) {
+        for seat in &mut self.seats {
+            seat.furnish(&house);
+        }
+        self.house = house;
+    }
+
+    /// Replaces what BanLists order. Entries that would hit the house are left out.
+    fn list(&mut self, entries: &[BanEntry], now: Timestamp) {
+        let mut bans = Vec::new();
+        for entry in entries {
+            if let Some(why) = self.house.overlap(entry.subject) {
+                tracing::warn!(list = entry.list, subject = %entry.subject, %why, "an entry of a ban list is left out");
+                continue;
+            }
+            bans.push(Ban {
+                jail: entry.jail.clone(),
+                subject: entry.subject,
+                n: 1,
+                since: now,
+                until: entry.until,
+                origin: Origin::List(entry.list.clone()),
+                evidence: Evidence { reason: Some(entry.reason.clone()), ..Evidence::default() },
+            });
+        }
+        let changes = self.ledger.set_list(bans, now);
+        for ban in &changes.begun {
+            self.tell(EventKind::Ban, ban, now);
+            self.sync(ban.jail.as_ref(), ban.subject, now);
+        }
+        for ban in &changes.ended {
+            self.tell(EventKind::Unban, ban, now);
+            self.sync(ban.jail.as_ref(), ban.subject, now);
+        }
+    }
+
+    /// Counts one match in one jail.
+    pub(super) fn hear(&mut self, seat: usize, m: &Match, now: Timestamp) {
+        let Some(at) = self.seats.get_mut(seat) else { return };
+        let name = at.name().clone();
+        let verdict = at.jail.count(m, &at.never, &self.ledger.history(&name), now);
+        self.dirty = true;
+        if m.outcome == MatchOutcome::Failure {
+            match verdict {
+                Verdict::Skipped(Skip::NeverBan) => at.tallies.never_banned += 1,
+                Verdict::Skipped(_) => at.tallies.too_late += 1,
+                Verdict::Extended { .. } => at.tallies.while_banned += 1,
+                _ => at.tallies.failures += 1,
+            }
+        }
+        match verdict {
+            Verdict::Ban(conviction) => self.convict(seat, &name, &conviction, now),
+            Verdict::Extended { subject, n, until } => {
+                let told = match self.ledger.prolong(&name, subject, n, until, now) {
+                    // Its lines were read late: the ban was over, and this failure brings it into force.
+                    Recorded::New => Some(EventKind::Ban),
+                    Recorded::Prolonged => Some(EventKind::Prolong),
+                    Recorded::Known | Recorded::Over | Recorded::Pardoned => None,
+                };
+                if let Some(event) = told {
+                    self.told_by_ledger(event, &name, subject, now);
+                    self.sync(Some(&name), subject, now);
+                }
+                self.check_efficacy(seat, &name, m, now);
+            }
+            Verdict::Counted { .. } => self.check_efficacy(seat, &name, m, now),
+            Verdict::Trusted(_) => {
+                if let Some(at) = self.seats.get_mut(seat) {
+                    at.tallies.successes += 1;
+                }
+            }
+            Verdict::Skipped(_) => {}
+        }
+    }
+
+    fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
+        let Some(at) = self.seats.get_mut(seat) else { return };
+        let in_force = conviction.until.is_none_or(|until| until > now);
+        // By the log's time, so that catching up on an hour is not an hour's bans in one second.
+        if in_force && !at.brake.admit(conviction.since) {
+            at.tallies.braked += 1;
+            if at.brake.held_back() == 1 {
+                tracing::warn!(jail = %name, "more bans a minute than the brake allows: observing only");
+            }
+            return;
+        }
+        let rules = conviction.rules.iter().map(|(rule, matches)| (at.rule_name(*rule), *matches)).collect();
+        let ban = Ban {
+            jail: Some(name.clone()),
+            subject: conviction.subject,
+            n: conviction.n,
+            since: conviction.since,
+            until: conviction.until,
+            origin: Origin::Jail,
+            evidence: Evidence {
+                weight: conviction.weight,
+                first: Some(conviction.first),
+                rules,
+                reason: None,
+            },
+        };
+        match self.ledger.record(&ban, now) {
+            Recorded::New => {
+                at.tallies.bans += 1;
+                self.tell(EventKind::Ban, &ban, now);
+                self.sync(Some(name), ban.subject, now);
+            }
+            Recorded::Prolonged => {
+                self.tell(EventKind::Prolong, &ban, now);
+                self.sync(Some(name), ban.subject, now);
+            }
+            Recorded::Known | Recorded::Over | Recorded::Pardoned => {}
+        }
+    }
+
+    fn check_efficacy(&mut self, seat: usize, name: &JailName, m: &Match, now: Timestamp) {
+        for ineffective in self.ledger.seen_again(name, m.address, m.time) {
+            let subject = ineffective.ban.subject;
+            tracing::warn!(jail = %name, %subject, "a banned subject still appears in the log");
+            if let Some(seat) = self.seats.get_mut(seat) {
+                seat.efficacy.note(subject, now);
+            }
+        }
+    }
+
+    /// Ends bans whose time is up. The kernel ends them by itself by its own clock, which stands still while the
+    /// machine sleeps and does not follow when the wall clock is set: so it is told as well.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        for ban in self.ledger.expire(now) {
+            self.tell(EventKind::Expire, &ban, now);
+            self.sync(ban.jail.as_ref(), ban.subject, now);
+        }
+    }
+
+    /// Brings the kernel to what the ledger holds of one (jail, subject).
+    pub(super) fn sync(&mut self, jail: Option<&JailName>, subject: Subject, now: Timestamp) {
+        if !self.enforces(jail) {
+            return;
+        }
+        let scope = self.scope(jail);
+        let change = match self.ledger.in_force(jail, subject, now) {
+            Some(hold) => Change::Ban { scope, subject, until: hold.until },
+            None => Change::Lift { scope, subject },
+        };
+        self.outcome.changes.push(change);
+        self.dirty = true;
+    }
+
+    /// Everything the kernel should hold now.
+    pub(super) fn holds(&self, now: Timestamp) -> Vec<Change> {
+        let enforced = self.ledger.holds(now).filter(|(jail, ..)| self.enforces(*jail));
+        enforced
+            .map(|(jail, subject, hold)| Change::Ban { scope: self.scope(jail), subject, until: hold.until })
+            .collect()
+    }
+
+    /// Whether bans of this jail reach the kernel. Those of a jail that is gone do not: what they would close is not
+    /// declared any more.
+    pub(super) fn enforces(&self, jail: Option<&JailName>) -> bool {
+        match jail {
+            None => !self.observe,
+            Some(name) => self.seat(name).is_some_and(|seat| seat.enforces(self.observe)),
+        }
+    }
+
+    pub(super) fn seat(&self, name: &JailName) -> Option<&Seat> {
+        self.seats.binary_search_by(|seat| seat.name().cmp(name)).ok().and_then(|at| self.seats.get(at))
+    }
+
+    fn scope(&self, jail: Option<&JailName>) -> crate::firewall::ScopeName {
+        match jail.and_then(|name| self.seat(name)) {
+            Some(seat) => seat.scope.clone(),
+            None => scope_of(jail),
+        }
+    }
+
+    /// Gathers an event.
+    pub(super) fn tell(&mut self, event: EventKind, ban: &Ban, now: Timestamp) {
+        let report = BanReport::new(ban, self.enforces(ban.jail.as_ref()));
+        self.outcome.events.push(Event { time: Moment(now), event, ban: report });
+    }
+
+    /// An event about the ban the ledger holds.
+    fn told_by_ledger(&mut self, event: EventKind, name: &JailName, subject: Subject, now: Timestamp) {
+        let held = self.ledger.covering(subject.addr(), now);
+        if let Some(ban) = held.into_iter().find(|b| b.subject == subject && b.jail.as_ref() == Some(name)) {
+            self.tell(event, &ban, now);
+        }
+    }
+
+    /// What the snapshot keeps of the jails.
+    pub(super) fn jails_snapshot(&self) -> BTreeMap<JailName, JailSnapshot> {
+        self.seats.iter().map(|seat| (seat.name().clone(), seat.jail.snapshot())).collect()
+    }
+
+    /// What the snapshot keeps of the ledger.
+    pub(super) fn ledger_snapshot(&self) -> LedgerSnapshot {
+        self.ledger.snapshot()
+    }
+
+    /// Gives back memory of what cannot matter any more.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        for seat in &mut self.seats {
+            seat.jail.sweep(now);
+        }
+    }
+}
+
+/// How much of the past these jails need.
+pub(super) fn limits(config: &Config) -> LedgerLimits {
+    // A record may be read `findTime` late, and asks for what was known then.
+    let longest = |span: fn(&JailSpec) -> Duration| config.jails.iter().map(|jail| span(&jail.spec)).max();
+    let forget_after = longest(|spec| spec.sentence.forget_after).unwrap_or(Duration::ZERO);
+    let find_time = longest(|spec| spec.find_time).unwrap_or(Duration::ZERO);
+    LedgerLimits { forget_after: forget_after.saturating_add(find_time), ..LedgerLimits::default() }
+}

@@ -1,0 +1,451 @@
+//! The detector: one thread from the log line to the order to the kernel. Synchronous; it waits in one `poll` for
+//! files, journals, commands and time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::broadcast;
+
+use super::census::Totals;
+use super::chronicle::Chronicle;
+use super::court::{Court, limits};
+use super::handle::{Command, Reply, Unusable};
+use super::house::House;
+use super::intake::Intake;
+use super::plan::skeleton;
+use super::report::{Banned, Durability, Event, FirewallReport, FirewallState, Refusal, Unbanned};
+use super::saver::Saver;
+use super::snapshot::Snapshot;
+use super::wake::Waker;
+use crate::bans::Ledger;
+use crate::config::Config;
+use crate::engine::Timestamp;
+use crate::firewall::enforcer::{Enforcer, EnforcerEvent, Order};
+use crate::firewall::{Change, Skeleton};
+
+/// The longest wait: the watchdog and timers that nobody computed are looked at then.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// A clock that moved by more than this against the monotonic one was set.
+const STEP: Duration = Duration::from_secs(2);
+/// How often windows that cannot matter any more give back their memory.
+const SWEEP: Duration = Duration::from_secs(60);
+/// More changes than this are a restoration: fresh bans overtake them.
+const FEW: usize = 1000;
+
+/// What the detector is made of at start.
+pub(super) struct Parts {
+    pub(super) commands: Receiver<Command>,
+    pub(super) waker: Waker,
+    pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) turns: Arc<AtomicU64>,
+    pub(super) enforcer: Enforcer,
+    pub(super) kernel: Receiver<EnforcerEvent>,
+    pub(super) saver: Saver,
+    pub(super) snapshot: Snapshot,
+    pub(super) observe: bool,
+    pub(super) totals: Arc<Mutex<Totals>>,
+}
+
+/// The thread's own state.
+pub(super) struct Detector {
+    commands: Receiver<Command>,
+    pub(super) waker: Waker,
+    events: broadcast::Sender<Arc<Event>>,
+    chronicle: Chronicle,
+    turns: Arc<AtomicU64>,
+    enforcer: Enforcer,
+    kernel: Receiver<EnforcerEvent>,
+    pub(super) saver: Saver,
+    pub(super) intake: Intake,
+    pub(super) court: Court,
+    pub(super) house: House,
+    pub(super) firewall: FirewallReport,
+    pub(super) started: Timestamp,
+    pub(super) totals: Arc<Mutex<Totals>>,
+    skeleton: Option<Skeleton>,
+    config: Arc<Config>,
+    configured: bool,
+    sweep_at: Instant,
+    clock: (Instant, Timestamp),
+}
+
+/// Whether to go on.
+#[derive(PartialEq, Eq)]
+enum Then {
+    Go,
+    End,
+}
+
+impl Detector {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { commands, waker, events, turns, enforcer, kernel, mut saver, snapshot, observe, totals } =
+            parts;
+        let Snapshot { files, journals, jails, ledger, hosts } = snapshot;
+        let ledger = Ledger::restore(limits(&Config::default()), &ledger).unwrap_or_else(|error| {
+            tracing::error!(%error, "the bans of the snapshot cannot be restored");
+            saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
+            Ledger::new(limits(&Config::default()))
+        });
+        let state = if observe { FirewallState::Observing } else { FirewallState::Starting };
+        let now = wall_clock();
+        Self {
+            house: House::new(hosts, waker.clone()),
+            commands,
+            waker,
+            events,
+            chronicle: Chronicle::new(),
+            turns,
+            enforcer,
+            kernel,
+            saver,
+            intake: Intake::new(files, journals),
+            court: Court::new(observe, ledger, jails),
+            firewall: FirewallReport { state, problem: None, applied: 0, refused: 0, repaired: 0 },
+            started: now,
+            totals,
+            skeleton: None,
+            config: Arc::default(),
+            configured: false,
+            sweep_at: Instant::now() + SWEEP,
+            clock: (Instant::now(), now),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+            self.waker.clear();
+            if self.obey() == Then::End {
+                return;
+            }
+            let now = wall_clock();
+            self.listen_to_kernel(now);
+            self.look_at_clock(now);
+            if self.house.refresh(now) {
+                self.furnish();
+            }
+            let more = self.configured && self.read(now);
+            self.court.expire(now);
+            self.emit();
+            if Instant::now() >= self.sweep_at {
+                self.court.sweep(now);
+                self.sweep_at = Instant::now() + SWEEP;
+            }
+            self.chronicle.catch_up();
+            self.saver.collect();
+            if self.saver.is_due() {
+                self.save(now);
+            }
+            if !more {
+                self.wait();
+            }
+        }
+    }
+
+    /// Reads a portion; whether there is more.
+    fn read(&mut self, now: Timestamp) -> bool {
+        let Self { intake, court, enforcer, events, chronicle, .. } = self;
+        let progress = intake.poll(now, &mut |seat, m, at| {
+            court.hear(seat, m, at);
+            // At once and not at the end of the block: the next line may be the attacker's next try.
+            emit(court, enforcer, events, chronicle);
+        });
+        for (seat, reason) in self.intake.unusable() {
+            if let Some(seat) = self.court.seats.get_mut(seat) {
+                seat.unusable.push(reason);
+            }
+        }
+        if std::mem::take(&mut self.court.dirty) {
+            self.saver.changed();
+        } else if progress.bytes > 0 {
+            self.saver.moved();
+        }
+        progress.more
+    }
+
+    fn emit(&mut self) {
+        emit(&mut self.court, &self.enforcer, &self.events, &mut self.chronicle);
+    }
+
+    /// Waits for something to do.
+    fn wait(&self) {
+        let now = Instant::now();
+        let mut wait = LONGEST_WAIT;
+        let mut earlier = |at: Duration| wait = wait.min(at);
+        if let Some(due) = self.saver.due_at() {
+            earlier(due.saturating_duration_since(now));
+        }
+        if let Some(due) = self.chronicle.due_in() {
+            earlier(due);
+        }
+        let wall = wall_clock();
+        for end in [self.court.ledger.next_expiry(), self.house.next_end()].into_iter().flatten() {
+            earlier(end.since(wall) + Duration::from_millis(1));
+        }
+        if self.configured {
+            earlier(self.intake.next_poll());
+        }
+        let mut fds = vec![PollFd::new(&self.waker, PollFlags::IN)];
+        fds.extend(self.house.interfaces().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        if self.configured {
+            fds.extend(self.intake.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        }
+        let timeout = Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
+        if let Err(error) = poll(&mut fds, Some(&timeout))
+            && error != rustix::io::Errno::INTR
+        {
+            tracing::error!(%error, "cannot wait for events");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn obey(&mut self) -> Then {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => {
+                    if self.carry_out(command) == Then::End {
+                        return Then::End;
+                    }
+                }
+                Err(TryRecvError::Empty) => return Then::Go,
+                // Nobody can ask for an end any more: this is one.
+                Err(TryRecvError::Disconnected) => {
+                    if let Err(problem) = self.end() {
+                        tracing::error!(problem, "the last snapshot could not be written");
+                    }
+                    return Then::End;
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Then {
+        let now = wall_clock();
+        match command {
+            Command::Configure(config, reply) => answer(reply, self.configure(config, now)),
+            Command::Status(reply) => answer(reply, self.status(now)),
+            Command::Counters(reply) => self.ask_counters(reply),
+            Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),
+            Command::Why(address, reply) => answer(reply, self.court.why(address, now)),
+            Command::Ban(order, reply) => {
+                let banned = self.court.ban(order, now);
+                self.emit();
+                self.answer_when_saved(banned, reply, |banned: &mut Banned, saved| banned.saved = saved);
+            }
+            Command::Unban(order, reply) => {
+                let unbanned = self.court.unban(order, now);
+                self.emit();
+                self.answer_when_saved(unbanned, reply, |unbanned: &mut Unbanned, saved| {
+                    unbanned.saved = saved;
+                });
+            }
+            Command::Save(reply) => self.saver.wait(Box::new(move |outcome| answer(reply, outcome))),
+            Command::Stop(reply) => {
+                let outcome = self.end();
+                answer(reply, outcome);
+                return Then::End;
+            }
+        }
+        Then::Go
+    }
+
+    /// An order is answered when it is on disk: what a person was told must outlive a crash.
+    fn answer_when_saved<T: Send + 'static>(
+        &mut self,
+        outcome: Result<T, Refusal>,
+        reply: Reply<Result<T, Refusal>>,
+        mark: impl FnOnce(&mut T, Durability) + Send + 'static,
+    ) {
+        let mut done = match outcome {
+            Ok(done) => done,
+            Err(refusal) => return answer(reply, Err(refusal)),
+        };
+        if !self.saver.keeps() {
+            mark(&mut done, Durability::NotKept);
+            return answer(reply, Ok(done));
+        }
+        self.saver.wait(Box::new(move |outcome| {
+            let saved = outcome.map_or_else(Durability::Failed, |()| Durability::Saved);
+            mark(&mut done, saved);
+            answer(reply, Ok(done));
+        }));
+    }
+
+    fn configure(&mut self, config: Arc<Config>, now: Timestamp) -> Vec<Unusable> {
+        self.house.configure(&config.allowed, now);
+        self.court.house = self.house.never().clone();
+        self.court.configure(&config, now);
+        let unusable = self.intake.configure(&config);
+        for (seat, reason) in &unusable {
+            if let Some(seat) = self.court.seats.get_mut(*seat) {
+                seat.unusable.push(reason.clone());
+            }
+        }
+        self.config = config;
+        self.configured = true;
+        self.plan();
+        // What the lists ended, then all that shall hold: in one go, before a line is read.
+        self.emit();
+        self.order(Order::Restore(self.court.holds(now)));
+        self.saver.changed();
+        let jails = &self.config.jails;
+        let name = |seat: usize| jails.get(seat).map(|jail| jail.name().clone());
+        unusable
+            .into_iter()
+            .filter_map(|(seat, reason)| Some(Unusable { jail: name(seat)?, reason }))
+            .collect()
+    }
+
+    /// The house is another.
+    fn furnish(&mut self) {
+        self.court.furnish(self.house.never().clone());
+        self.plan();
+        self.saver.changed();
+    }
+
+    /// Orders the skeleton when it is another than before.
+    fn plan(&mut self) {
+        let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
+        let wanted = skeleton(enforcing.map(|seat| &*seat.config), self.house.kernel());
+        if self.configured && self.skeleton.as_ref() != Some(&wanted) {
+            self.order(Order::Skeleton(wanted.clone()));
+            self.skeleton = Some(wanted);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        if self.enforcer.send(order).is_err() {
+            self.firewall.state = FirewallState::Failing;
+            self.firewall.problem = Some("the enforcer has ended".into());
+        }
+    }
+
+    fn listen_to_kernel(&mut self, now: Timestamp) {
+        while let Ok(event) = self.kernel.try_recv() {
+            match event {
+                EnforcerEvent::Ensured | EnforcerEvent::Recovered => self.works(),
+                EnforcerEvent::Applied { changes, at, .. } => {
+                    self.firewall.applied += changes.len() as u64;
+                    self.acknowledge(&changes, at);
+                }
+                EnforcerEvent::Refused { change, reason } => {
+                    self.firewall.refused += 1;
+                    tracing::error!(?change, reason, "the kernel refuses a change");
+                }
+                EnforcerEvent::Drifted => {
+                    tracing::warn!("somebody changed our table; it is made again");
+                    self.firewall.repaired += 1;
+                    self.court.ledger.unacknowledge();
+                    let holds = self.court.holds(now);
+                    self.order(Order::Restore(holds));
+                }
+                EnforcerEvent::Failing(problem) => {
+                    tracing::error!(
+                        problem,
+                        "the firewall fails; it is tried again and nothing is forgotten"
+                    );
+                    self.firewall.state = FirewallState::Failing;
+                    self.firewall.problem = Some(problem);
+                }
+                EnforcerEvent::TornDown | EnforcerEvent::Stopped => {}
+            }
+        }
+    }
+
+    fn works(&mut self) {
+        if self.firewall.state == FirewallState::Failing {
+            tracing::info!("the firewall works again");
+        }
+        let observing = self.court.observe;
+        self.firewall.state = if observing { FirewallState::Observing } else { FirewallState::Enforcing };
+        self.firewall.problem = None;
+    }
+
+    fn acknowledge(&mut self, changes: &[Change], at: Timestamp) {
+        for change in changes {
+            if let Change::Ban { scope, subject, .. } = change {
+                let seat = self.court.seats.iter().find(|seat| seat.scope == *scope);
+                let jail = seat.map(|seat| seat.name().clone());
+                self.court.ledger.acknowledge(jail.as_ref(), *subject, at);
+            }
+        }
+    }
+
+    /// Kernel timeouts run by their own clock. When the wall clock is set, what they have left is another time.
+    fn look_at_clock(&mut self, now: Timestamp) {
+        let (instant, wall) = self.clock;
+        let expected = wall + instant.elapsed();
+        self.clock = (Instant::now(), now);
+        if now.distance(expected) > STEP && self.configured {
+            tracing::warn!(by = ?now.distance(expected), "the clock was set; the kernel's timeouts are set anew");
+            let holds = self.court.holds(now);
+            self.order(Order::Restore(holds));
+        }
+    }
+
+    /// The kernel's counters, fetched by the thread that may wait for the kernel.
+    fn ask_counters(&mut self, reply: Reply<()>) {
+        let totals = Arc::clone(&self.totals);
+        self.order(Order::Counters(Box::new(move |counters| {
+            if let Ok(counters) = counters {
+                totals.lock().unwrap_or_else(PoisonError::into_inner).dropped = counters;
+            }
+            answer(reply, ());
+        })));
+    }
+
+    fn save(&mut self, now: Timestamp) {
+        let snapshot = Snapshot {
+            files: self.intake.files.checkpoints(),
+            journals: self.intake.cursors(),
+            jails: self.court.jails_snapshot(),
+            ledger: self.court.ledger_snapshot(),
+            hosts: self.house.answers().clone(),
+        };
+        self.saver.save(&snapshot, now);
+    }
+
+    /// Orderly: what was decided is in the kernel, and on disk.
+    fn end(&mut self) -> Result<(), String> {
+        self.emit();
+        self.enforcer.stop();
+        let _ = self.saver.settle();
+        self.save(wall_clock());
+        self.saver.settle()
+    }
+}
+
+/// Sends what the court decided.
+fn emit(
+    court: &mut Court,
+    enforcer: &Enforcer,
+    events: &broadcast::Sender<Arc<Event>>,
+    chronicle: &mut Chronicle,
+) {
+    if !court.outcome.changes.is_empty() {
+        let changes = std::mem::take(&mut court.outcome.changes);
+        let order = if changes.len() > FEW { Order::Restore(changes) } else { Order::Changes(changes) };
+        // When it has ended, `Detector::order` says so at the next occasion, and a restart restores.
+        let _ = enforcer.send(order);
+    }
+    for event in court.outcome.events.drain(..) {
+        chronicle.note(&event);
+        // Nobody listening is no error.
+        let _ = events.send(Arc::new(event));
+    }
+}
+
+fn answer<T>(reply: Reply<T>, answer: T) {
+    // Whoever asked may be gone.
+    let _ = reply.send(answer);
+}
+
+pub(super) fn wall_clock() -> Timestamp {
+    jiff::Timestamp::now().into()
+}

@@ -1,0 +1,163 @@
+//! How other threads talk to the detector.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak, mpsc};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, oneshot};
+
+use super::report::{BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, WhyReport};
+use super::wake::Waker;
+use crate::config::Config;
+use crate::engine::JailName;
+
+/// How long a status waits for the kernel's counters.
+const COUNTERS: Duration = Duration::from_millis(500);
+
+/// Where an answer goes. Whoever asked may be gone; that is no error.
+pub type Reply<T> = oneshot::Sender<T>;
+
+/// What the detector can be asked.
+#[derive(Debug)]
+pub enum Command {
+    /// Take this configuration in place of the one before. The answer names what could not be used.
+    Configure(Arc<Config>, Reply<Vec<Unusable>>),
+    /// Tell everything; what the kernel dropped as of the last [`Command::Counters`].
+    Status(Reply<Status>),
+    /// Fetch the kernel's counters. Answered when they are there.
+    Counters(Reply<()>),
+    /// Tell the bans in force, of one jail or of all.
+    Bans(Option<JailName>, Reply<Vec<BanReport>>),
+    /// Tell all about one address.
+    Why(IpAddr, Reply<WhyReport>),
+    /// Ban. Answered when it is on disk, or could not be written.
+    Ban(BanOrder, Reply<Result<Banned, Refusal>>),
+    /// End bans. Answered when the pardon is on disk, or could not be written.
+    Unban(UnbanOrder, Reply<Result<Unbanned, Refusal>>),
+    /// Write the snapshot now. The answer is why it failed.
+    Save(Reply<Result<(), String>>),
+    /// Write the snapshot and end. Bans stay in the kernel.
+    Stop(Reply<Result<(), String>>),
+}
+
+/// A jail, or part of one, that was declared well but cannot be used here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// The jail.
+    pub jail: JailName,
+    /// Why.
+    pub reason: String,
+}
+
+/// The detector has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the detector has ended")]
+pub struct Gone;
+
+/// The detector of this process. Clones talk to the same one.
+#[derive(Clone, Debug)]
+pub struct AgentHandle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) waker: Waker,
+    pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) turns: Arc<AtomicU64>,
+    /// Shared with the detector's thread as long as that runs.
+    pub(super) alive: Weak<()>,
+}
+
+impl AgentHandle {
+    /// Replaces the configuration; tells what of it could not be used.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn configure(&self, config: Arc<Config>) -> Result<Vec<Unusable>, Gone> {
+        self.ask(|reply| Command::Configure(config, reply)).await
+    }
+
+    /// How everything is.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn status(&self) -> Result<Status, Gone> {
+        // The kernel may be slow to answer; then the counters are those of the last time.
+        let _ = tokio::time::timeout(COUNTERS, self.ask(Command::Counters)).await;
+        self.ask(Command::Status).await
+    }
+
+    /// Bans in force, those that end first first.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn bans(&self, jail: Option<JailName>) -> Result<Vec<BanReport>, Gone> {
+        self.ask(|reply| Command::Bans(jail, reply)).await
+    }
+
+    /// All about one address.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn why(&self, address: IpAddr) -> Result<WhyReport, Gone> {
+        self.ask(|reply| Command::Why(address, reply)).await
+    }
+
+    /// Bans by hand.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn ban(&self, order: BanOrder) -> Result<Result<Banned, Refusal>, Gone> {
+        self.ask(|reply| Command::Ban(order, reply)).await
+    }
+
+    /// Ends bans by hand.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn unban(&self, order: UnbanOrder) -> Result<Result<Unbanned, Refusal>, Gone> {
+        self.ask(|reply| Command::Unban(order, reply)).await
+    }
+
+    /// Writes the snapshot now.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn save(&self) -> Result<Result<(), String>, Gone> {
+        self.ask(Command::Save).await
+    }
+
+    /// Ends the detector in good order. The answer is why the last snapshot could not be written.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub async fn stop(&self) -> Result<Result<(), String>, Gone> {
+        self.ask(Command::Stop).await
+    }
+
+    /// What happens from now on. A receiver that is more than some thousand events behind loses the oldest and is
+    /// told how many.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    /// A number that grows with every turn of the detector. Asking makes it turn once more, so that of two
+    /// answers some seconds apart the later is larger, unless the detector hangs.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.waker.wake();
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Whether the detector has ended: then nothing will be answered any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.alive.strong_count() == 0
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).map_err(|_| Gone)?;
+        self.waker.wake();
+        answer.await.map_err(|_| Gone)
+    }
+}

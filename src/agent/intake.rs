@@ -1,0 +1,295 @@
+//! Sources to matches: files and journals, and what scanners remember of each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::feed::Feed;
+use super::pipeline::{Filters, Pipeline, SeatId};
+use super::report::{FileReport, JournalReport};
+use crate::config::{Config, JailConfig, Source};
+use crate::engine::scanner::{Envelope, ScanState};
+use crate::engine::{Duration, LayoutSpec, Match, ReadClock, Timestamp, cri};
+use crate::logs::{Checkpoint, Chunk, FileId, FileState, Files, FilesOptions, GroupId, Progress};
+
+/// How much is read before commands and timers get their turn, in bytes.
+const BUDGET: u64 = 1 << 20;
+
+/// Who hears of matches.
+pub(super) type Sink<'a> = dyn FnMut(SeatId, &Match, Timestamp) + 'a;
+
+/// The files of all jails.
+pub(super) struct FilesReport {
+    /// Each file of each jail.
+    pub(super) files: Vec<(SeatId, FileReport)>,
+    /// Globs that match nothing yet.
+    pub(super) awaited: Vec<(SeatId, PathBuf)>,
+    /// A degradation of the whole.
+    pub(super) notice: Option<String>,
+}
+
+/// All sources.
+pub(super) struct Intake {
+    pub(super) files: Files,
+    desk: Desk,
+    pub(super) feeds: Vec<Feed>,
+    /// Journal cursors of units that nobody reads now.
+    cursors: BTreeMap<String, String>,
+    next_poll: Duration,
+}
+
+/// What is done with lines of files.
+struct Desk {
+    jails: Vec<Arc<JailConfig>>,
+    filters: Filters,
+    pipelines: HashMap<(Vec<GroupId>, bool), Arc<Vec<Pipeline>>>,
+    sources: HashMap<FileId, FileScan>,
+    zone: TimeZone,
+    /// Jails whose scanner cannot be made, found when the first line came.
+    unusable: Vec<(SeatId, String)>,
+}
+
+/// What is remembered of one file.
+#[derive(Default)]
+struct FileScan {
+    envelope: Option<Envelope>,
+    states: Vec<(LayoutSpec, ScanState)>,
+    lines: u64,
+    matched: u64,
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").field("feeds", &self.feeds).finish_non_exhaustive()
+    }
+}
+
+impl Intake {
+    /// Sources that go on where the checkpoints left off. Reads nothing before [`Self::configure`].
+    pub(super) fn new(checkpoints: Vec<Checkpoint>, cursors: BTreeMap<String, String>) -> Self {
+        let desk = Desk {
+            jails: Vec::new(),
+            filters: Filters::default(),
+            pipelines: HashMap::new(),
+            sources: HashMap::new(),
+            zone: TimeZone::system(),
+            unusable: Vec::new(),
+        };
+        let files = Files::new(checkpoints, FilesOptions::default());
+        Self { files, desk, feeds: Vec::new(), cursors, next_poll: Duration::ZERO }
+    }
+
+    /// Takes another configuration; tells which jail cannot use what.
+    pub(super) fn configure(&mut self, config: &Config) -> Vec<(SeatId, String)> {
+        let mut unusable = self.desk.configure(&config.jails);
+        let mut watched: Vec<(GroupId, Vec<PathBuf>)> = Vec::new();
+        let mut journals: BTreeMap<Vec<String>, Vec<(SeatId, Arc<JailConfig>)>> = BTreeMap::new();
+        for (seat, jail) in config.jails.iter().enumerate() {
+            match &jail.source {
+                Source::Files(globs) => {
+                    if let Ok(group) = u32::try_from(seat) {
+                        watched.push((GroupId(group), globs.clone()));
+                    }
+                }
+                Source::Journal(units) => {
+                    let mut units = units.clone();
+                    units.sort_unstable();
+                    units.dedup();
+                    journals.entry(units).or_default().push((seat, Arc::clone(jail)));
+                }
+                Source::Pods { .. } => {
+                    unusable.push((seat, "pods are read in Kubernetes only; name files or journal".into()));
+                }
+            }
+        }
+        self.files.watch(&watched);
+        let longest = config.jails.iter().map(|jail| jail.spec.find_time).max();
+        self.files.set_horizon(longest.unwrap_or(Duration::ZERO));
+        self.configure_journals(journals, longest.unwrap_or(Duration::ZERO), &mut unusable);
+        unusable
+    }
+
+    fn configure_journals(
+        &mut self,
+        journals: BTreeMap<Vec<String>, Vec<(SeatId, Arc<JailConfig>)>>,
+        horizon: Duration,
+        unusable: &mut Vec<(SeatId, String)>,
+    ) {
+        let mut before = std::mem::take(&mut self.feeds);
+        for (units, jails) in journals {
+            let kept = before.iter().position(|feed| feed.units() == units).map(|at| before.swap_remove(at));
+            let mut feed = kept.unwrap_or_else(|| {
+                let cursor = self.cursors.remove(&Feed::key(&units));
+                Feed::new(units, cursor, horizon)
+            });
+            unusable.extend(feed.configure(&jails, &mut self.desk.filters));
+            self.feeds.push(feed);
+        }
+        for feed in before {
+            self.cursors.extend(feed.place());
+        }
+    }
+
+    /// Reads what is there, about a megabyte at most.
+    pub(super) fn poll(&mut self, now: Timestamp, sink: &mut Sink<'_>) -> Progress {
+        let desk = &mut self.desk;
+        let mut progress = self.files.poll(now, BUDGET, &mut |chunk| desk.read(&chunk, now, sink));
+        self.next_poll = progress.next_poll;
+        for feed in &mut self.feeds {
+            progress.bytes += feed.poll(now, &self.desk.zone, sink);
+        }
+        progress
+    }
+
+    /// Poll again after this long at the latest.
+    pub(super) fn next_poll(&self) -> Duration {
+        self.feeds.iter().map(Feed::next_poll).fold(self.next_poll, Duration::min)
+    }
+
+    /// Readable when there is something to read.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.files.wake_fd().into_iter().chain(self.feeds.iter().filter_map(Feed::fd))
+    }
+
+    /// Jails whose scanner turned out to be impossible since the last call.
+    pub(super) fn unusable(&mut self) -> Vec<(SeatId, String)> {
+        std::mem::take(&mut self.desk.unusable)
+    }
+
+    /// Where the journals stand.
+    pub(super) fn cursors(&self) -> BTreeMap<String, String> {
+        let mut cursors = self.cursors.clone();
+        cursors.extend(self.feeds.iter().filter_map(Feed::place));
+        cursors
+    }
+
+    /// The files of each jail, and globs that match nothing yet.
+    pub(super) fn files_report(&self) -> FilesReport {
+        let status = self.files.status();
+        let mut reports = Vec::new();
+        for file in &status.files {
+            let scan = self.desk.sources.get(&file.file);
+            for group in &file.groups {
+                let seat = group.0 as SeatId;
+                let Some(jail) = self.desk.jails.get(seat) else { continue };
+                let layout = match (&jail.layout, scan) {
+                    (LayoutSpec::Auto, Some(scan)) => {
+                        let state = scan.states.iter().find(|(layout, _)| *layout == jail.layout);
+                        state.and_then(|(_, state)| state.layout().cloned())
+                    }
+                    (LayoutSpec::Auto, None) => None,
+                    (declared, _) => Some(declared.clone()),
+                };
+                let report = FileReport {
+                    path: file.path.clone(),
+                    offset: file.offset,
+                    lag_bytes: file.lag,
+                    lost_bytes: file.lost,
+                    layout: layout.as_ref().map(layout_name),
+                    lines: scan.map_or(0, |scan| scan.lines),
+                    matched: scan.map_or(0, |scan| scan.matched),
+                    problem: match &file.state {
+                        FileState::Refused(why) => Some(why.clone()),
+                        FileState::Missing => Some("not there (yet)".into()),
+                        FileState::Following | FileState::Reading | FileState::SameAs(_) => None,
+                    },
+                };
+                reports.push((seat, report));
+            }
+        }
+        let awaited = status.awaited.into_iter().map(|(group, glob)| (group.0 as SeatId, glob)).collect();
+        FilesReport { files: reports, awaited, notice: status.notice }
+    }
+
+    /// The journal of a jail.
+    pub(super) fn journal_report(&self, seat: SeatId) -> Option<JournalReport> {
+        self.feeds.iter().find(|feed| feed.serves(seat)).map(Feed::report)
+    }
+}
+
+impl Desk {
+    fn configure(&mut self, jails: &[Arc<JailConfig>]) -> Vec<(SeatId, String)> {
+        self.jails = jails.to_vec();
+        self.pipelines.clear();
+        self.unusable.clear();
+        self.zone = TimeZone::system();
+        for source in self.sources.values_mut() {
+            for (_, state) in &mut source.states {
+                *state = std::mem::take(state).renewed();
+            }
+        }
+        self.filters.compile(jails)
+    }
+
+    fn read(&mut self, chunk: &Chunk<'_>, now: Timestamp, sink: &mut Sink<'_>) {
+        let source = self.sources.entry(chunk.file).or_default();
+        let envelope = *source.envelope.get_or_insert_with(|| envelope_of(chunk.bytes));
+        let key = (chunk.groups.to_vec(), envelope == Envelope::Cri);
+        let pipelines = match self.pipelines.get(&key) {
+            Some(pipelines) => Arc::clone(pipelines),
+            None => {
+                let pipelines = self.build(chunk.groups, envelope);
+                self.pipelines.insert(key, Arc::clone(&pipelines));
+                pipelines
+            }
+        };
+        let Some(source) = self.sources.get_mut(&chunk.file) else { return };
+        let clock = ReadClock { now, live: chunk.live, zone: &self.zone };
+        let mut lines = 0;
+        for pipeline in pipelines.iter() {
+            let at = source.states.iter().position(|(layout, _)| *layout == pipeline.layout).unwrap_or_else(
+                || {
+                    source.states.push((pipeline.layout.clone(), ScanState::default()));
+                    source.states.len() - 1
+                },
+            );
+            let Some((_, state)) = source.states.get_mut(at) else { continue };
+            let routes = pipeline.routes();
+            let stats = pipeline.scanner.scan(state, chunk.bytes, clock, &mut |m| {
+                Pipeline::deliver(routes, &m, &mut |seat, m| sink(seat, m, now));
+            });
+            lines = lines.max(stats.lines);
+            source.matched += stats.matches;
+        }
+        source.lines += lines;
+    }
+
+    fn build(&mut self, groups: &[GroupId], envelope: Envelope) -> Arc<Vec<Pipeline>> {
+        let seat =
+            |group: &GroupId| Some((group.0 as SeatId, Arc::clone(self.jails.get(group.0 as SeatId)?)));
+        let jails: Vec<_> = groups.iter().filter_map(seat).collect();
+        let mut pipelines = Vec::new();
+        for built in Pipeline::build(&jails, envelope, &mut self.filters) {
+            match built {
+                Ok(pipeline) => pipelines.push(pipeline),
+                Err((seats, error)) => {
+                    tracing::error!(%error, "a scanner cannot be made; its jails are blind");
+                    self.unusable.extend(seats.into_iter().map(|seat| (seat, error.to_string())));
+                }
+            }
+        }
+        Arc::new(pipelines)
+    }
+}
+
+/// A file whose first line is a container runtime's is one of a container.
+pub(super) fn envelope_of(bytes: &[u8]) -> Envelope {
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if cri::parse(first).is_some() { Envelope::Cri } else { Envelope::None }
+}
+
+/// The name of a layout, as manifests write it.
+fn layout_name(layout: &LayoutSpec) -> String {
+    match layout {
+        LayoutSpec::Auto => "Auto".into(),
+        LayoutSpec::JamesDefault => "JamesDefault".into(),
+        LayoutSpec::JsonEncoder => "JsonEncoder".into(),
+        LayoutSpec::JsonLayout => "JsonLayout".into(),
+        LayoutSpec::Logstash => "Logstash".into(),
+        LayoutSpec::Text => "Text".into(),
+        LayoutSpec::Pattern(pattern) => format!("Pattern {pattern}"),
+    }
+}

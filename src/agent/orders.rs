@@ -1,0 +1,186 @@
+//! What people order by hand.
+
+use ipnet::IpNet;
+
+use super::court::Court;
+use super::report::{
+    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, Ports, Refusal, UnbanOrder, Unbanned,
+    Watched, WhyReport,
+};
+use crate::bans::{Ban, Evidence, Origin, Pardon, Recorded};
+use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
+use std::net::IpAddr;
+
+impl Court {
+    /// Bans by hand. The answer does not know yet whether it is saved.
+    pub(super) fn ban(&mut self, order: BanOrder, now: Timestamp) -> Result<Banned, Refusal> {
+        let BanOrder { subject, jail, seconds, reason } = order;
+        self.may_ban(subject, jail.as_ref())?;
+        let ban = Ban {
+            n: self.ledger.next_n(jail.as_ref(), subject, now),
+            jail,
+            subject,
+            since: now,
+            until: seconds.map(|secs| now + Duration::from_secs(secs)),
+            origin: Origin::Hand,
+            evidence: Evidence { reason, ..Evidence::default() },
+        };
+        let recorded = self.ledger.record(&ban, now);
+        match recorded {
+            Recorded::New => self.tell(EventKind::Ban, &ban, now),
+            Recorded::Prolonged => self.tell(EventKind::Prolong, &ban, now),
+            Recorded::Known | Recorded::Over | Recorded::Pardoned => {}
+        }
+        self.sync(ban.jail.as_ref(), subject, now);
+        let enforced = self.enforces(ban.jail.as_ref());
+        let until = match self.ledger.in_force(ban.jail.as_ref(), subject, now) {
+            Some(hold) => hold.until,
+            None => ban.until,
+        };
+        let ban = BanReport::new(&Ban { until, ..ban }, enforced);
+        Ok(Banned { ban, known: recorded != Recorded::New, saved: Durability::NotKept })
+    }
+
+    fn may_ban(&self, subject: Subject, jail: Option<&JailName>) -> Result<(), Refusal> {
+        if AddressPolicy::default().canonical(subject.addr()).is_none() {
+            return Err(Refusal::NotBannable(subject));
+        }
+        let refuse = |why: String| Err(Refusal::NeverBan { subject, why });
+        if let Some(why) = self.house.overlap(subject) {
+            return refuse(why.to_string());
+        }
+        let Some(jail) = jail else { return Ok(()) };
+        let Some(seat) = self.seat(jail) else { return Err(Refusal::NoSuchJail(jail.clone())) };
+        if let Some(why) = seat.never.overlap(subject) {
+            return refuse(why.to_string());
+        }
+        if let Some(net) = seat.config.spec.ignore.iter().find(|net| subject.overlaps(**net)) {
+            return refuse(format!("{net} is in the ignore list of jail {jail}"));
+        }
+        Ok(())
+    }
+
+    /// Ends bans by hand. The answer does not know yet whether it is saved.
+    pub(super) fn unban(&mut self, order: UnbanOrder, now: Timestamp) -> Result<Unbanned, Refusal> {
+        let UnbanOrder { prefix, jail, reason } = order;
+        if let Some(jail) = &jail
+            && self.seat(jail).is_none()
+            && !self.ledger.active(now).any(|ban| ban.jail.as_ref() == Some(jail))
+        {
+            return Err(Refusal::NoSuchJail(jail.clone()));
+        }
+        let reason = reason.unwrap_or_default();
+        let mut ended = Vec::new();
+        for prefix in self.meant(prefix, now) {
+            let pardon = Pardon { prefix, jail: jail.clone(), at: now, reason: reason.clone() };
+            ended.extend(self.ledger.pardon(pardon, now));
+            for seat in self.seats.iter_mut().filter(|seat| jail.as_ref().is_none_or(|j| j == seat.name())) {
+                seat.jail.pardon(prefix, now);
+            }
+        }
+        for ban in &ended {
+            self.tell(EventKind::Unban, ban, now);
+            self.sync(ban.jail.as_ref(), ban.subject, now);
+        }
+        self.dirty = true;
+        let remains = |ban: &Ban| {
+            jail.as_ref().is_none_or(|jail| ban.jail.as_ref() == Some(jail))
+                && prefix.is_none_or(|prefix| ban.subject.overlaps(prefix))
+        };
+        let report = |ban: &Ban| BanReport::new(ban, self.enforces(ban.jail.as_ref()));
+        let remaining = self.ledger.active(now).filter(remains).map(|ban| report(&ban)).collect();
+        let ended = ended.iter().map(report).collect();
+        Ok(Unbanned { ended, remaining, saved: Durability::NotKept })
+    }
+
+    /// The prefixes to pardon for what a person named. Who names one address means its /64 where a jail counts
+    /// that, but not the /16 that somebody banned by hand.
+    fn meant(&self, prefix: Option<IpNet>, now: Timestamp) -> Vec<IpNet> {
+        let Some(prefix) = prefix else {
+            return ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
+        };
+        let named = Subject::new(prefix);
+        let mut meant = vec![named.net()];
+        if named.prefix_len() == named.net().max_prefix_len() {
+            let address = named.addr();
+            meant.extend(self.seats.iter().map(|seat| seat.config.spec.prefix.subject(address).net()));
+            let counted =
+                self.ledger.covering(address, now).into_iter().filter(|ban| ban.origin == Origin::Jail);
+            meant.extend(counted.map(|ban| ban.subject.net()));
+            meant.sort_unstable();
+            meant.dedup();
+        }
+        meant
+    }
+
+    /// Bans in force, those that end first first.
+    pub(super) fn bans(&self, jail: Option<&JailName>, now: Timestamp) -> Vec<BanReport> {
+        let wanted = |ban: &Ban| jail.is_none() || ban.jail.as_ref() == jail;
+        let mut bans: Vec<BanReport> = self
+            .ledger
+            .active(now)
+            .filter(wanted)
+            .map(|ban| BanReport::new(&ban, self.enforces(ban.jail.as_ref())))
+            .collect();
+        bans.sort_by_key(|ban| (ban.until.is_none(), ban.until, ban.subject));
+        bans
+    }
+
+    /// All about one address.
+    pub(super) fn why(&self, address: IpAddr, now: Timestamp) -> WhyReport {
+        let address = AddressPolicy::default().canonical(address).unwrap_or_else(|| address.to_canonical());
+        let spared = self.house.covers(address);
+        let bans = self.ledger.covering(address, now);
+        let bans: Vec<BanReport> =
+            bans.iter().map(|ban| BanReport::new(ban, self.enforces(ban.jail.as_ref()))).collect();
+        let mut closed: Vec<Ports> = Vec::new();
+        for ban in &bans {
+            if !closed.iter().any(|ports| ports.jail == ban.jail) {
+                closed.push(self.ports(ban.jail.as_ref()));
+            }
+        }
+        let mut allowed: Vec<Allowance> =
+            spared.map(|why| Allowance { jail: None, why: why.to_string() }).into_iter().collect();
+        if AddressPolicy::default().canonical(address).is_none() {
+            let why = Refusal::NotBannable(Subject::host(address)).to_string();
+            allowed.push(Allowance { jail: None, why });
+        }
+        let mut watched = Vec::new();
+        for seat in &self.seats {
+            let subject = seat.config.spec.prefix.subject(address);
+            let own = match seat.never.overlap(subject) {
+                Some(why) if spared.is_none() => Some(why.to_string()),
+                _ => None,
+            };
+            let ignored = seat.config.spec.ignore.iter().find(|net| subject.overlaps(**net));
+            let ignored = ignored.map(|net| format!("{net} is in the jail's ignore list"));
+            allowed.extend(own.or(ignored).map(|why| Allowance { jail: Some(seat.name().clone()), why }));
+            if let Some((weight, first, last)) = seat.jail.watched(subject)
+                && last + seat.config.spec.find_time >= now
+            {
+                watched.push(Watched {
+                    jail: seat.name().clone(),
+                    subject,
+                    weight,
+                    needed: seat.config.spec.max_retry,
+                    first: first.into(),
+                    last: last.into(),
+                });
+            }
+        }
+        let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
+        WhyReport { address, dropped, bans, closed, allowed, watched }
+    }
+
+    fn ports(&self, jail: Option<&JailName>) -> Ports {
+        let enforce = jail.and_then(|name| self.seat(name)).map(|seat| &seat.config.enforce);
+        match enforce {
+            Some(enforce) => Ports {
+                jail: jail.cloned(),
+                ports: if enforce.all_ports { Vec::new() } else { enforce.ports.clone() },
+                all: enforce.all_ports,
+            },
+            None => Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() },
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The firewall's skeleton of a configuration.
+
+use ipnet::IpNet;
+
+use crate::config::{Enforce, JailConfig};
+use crate::engine::JailName;
+use crate::firewall::{Action, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
+
+/// The scope of a jail's bans; of bans that belong to no jail, the one that closes everything.
+#[must_use]
+pub(super) fn scope_of(jail: Option<&JailName>) -> ScopeName {
+    match jail {
+        // A prefix, because a jail may be called `all`.
+        Some(jail) => ScopeName::new(&format!("j_{jail}")),
+        None => ScopeName::all(),
+    }
+}
+
+/// What a jail's bans close on this host.
+#[must_use]
+pub(super) fn reach_of(enforce: &Enforce) -> Reach {
+    if enforce.all_ports {
+        return Reach::Everything;
+    }
+    let mut guards: Vec<Guard> =
+        enforce.ports.iter().map(|&port| Guard { destination: Destination::Local, port }).collect();
+    guards.sort_unstable();
+    guards.dedup();
+    Reach::Ports(guards)
+}
+
+/// The skeleton for these jails (only those that enforce), with one scope for bans that close everything.
+#[must_use]
+pub(super) fn skeleton<'a>(jails: impl IntoIterator<Item = &'a JailConfig>, never: &[IpNet]) -> Skeleton {
+    let everything = Scope { name: ScopeName::all(), reach: Reach::Everything, action: Action::Drop };
+    let jails = jails.into_iter().map(|jail| Scope {
+        name: scope_of(Some(jail.name())),
+        reach: reach_of(&jail.enforce),
+        action: jail.enforce.action,
+    });
+    Skeleton { scopes: std::iter::once(everything).chain(jails).collect(), never: never.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jail_called_all_has_a_scope_of_its_own() {
+        assert_ne!(scope_of(Some(&"all".into())), scope_of(None));
+    }
+
+    #[test]
+    fn a_port_named_twice_is_guarded_once() {
+        let enforce = Enforce { ports: vec![143, 25, 143], ..Enforce::default() };
+        let port = |port| Guard { destination: Destination::Local, port };
+        assert_eq!(reach_of(&enforce), Reach::Ports(vec![port(25), port(143)]));
+    }
+
+    #[test]
+    fn all_ports_means_everything_whatever_else_is_named() {
+        let enforce = Enforce { ports: vec![25], all_ports: true, ..Enforce::default() };
+        assert_eq!(reach_of(&enforce), Reach::Everything);
+    }
+}

@@ -1,0 +1,21 @@
+//! What the agent tells: the answers of the control socket, the events, and the source of the metrics.
+//!
+//! These types are `-o json`: fields are added, never renamed or removed. No log text is in them.
+
+mod ban;
+mod event;
+mod moment;
+mod orders;
+mod status;
+mod subject;
+mod why;
+
+pub use ban::{BanReport, RuleCount};
+pub use event::{Event, EventKind};
+pub use moment::Moment;
+pub use orders::{BanOrder, Banned, Durability, Refusal, UnbanOrder, Unbanned};
+pub use status::{
+    Condition, ConditionType, FileReport, FirewallReport, FirewallState, HouseReport, JailReport,
+    JournalReport, StateReport, Status, Tallies,
+};
+pub use why::{Allowance, Ports, Watched, WhyReport};

@@ -1,0 +1,97 @@
+//! What a person orders by hand, and what came of it.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::BanReport;
+use crate::engine::{JailName, Subject};
+
+/// Ban somebody by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BanOrder {
+    /// Who.
+    #[serde(with = "super::subject")]
+    pub subject: Subject,
+    /// Close this jail's ports; absent: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<JailName>,
+    /// For how many seconds; absent: until an unban.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// A person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What came of a [`BanOrder`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Banned {
+    /// The ban now in force.
+    pub ban: BanReport,
+    /// Whether it was in force before and this order changed nothing but perhaps its end.
+    pub known: bool,
+    /// Whether it outlives the agent.
+    pub saved: Durability,
+}
+
+/// End bans by hand, and forget the failures that led to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnbanOrder {
+    /// Bans wholly inside this prefix, or of a prefix around this address; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<IpNet>,
+    /// Only bans of this jail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<JailName>,
+    /// A person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What came of an [`UnbanOrder`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unbanned {
+    /// The bans that ended.
+    pub ended: Vec<BanReport>,
+    /// Bans that stay in force because a list orders them, or because they are wider than what was asked.
+    pub remaining: Vec<BanReport>,
+    /// Whether the pardon outlives the agent.
+    pub saved: Durability,
+}
+
+/// Whether an order is on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state", content = "problem")]
+pub enum Durability {
+    /// It is.
+    Saved,
+    /// The agent keeps no state.
+    NotKept,
+    /// It is in force, but writing failed; the agent goes on trying.
+    Failed(String),
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase")]
+pub enum Refusal {
+    /// The subject overlaps somebody who is never banned.
+    #[error("{subject} is never banned: {why}")]
+    NeverBan {
+        /// Who.
+        #[serde(with = "super::subject")]
+        subject: Subject,
+        /// Why.
+        why: String,
+    },
+    /// No address of this kind is ever a source of packets from elsewhere.
+    #[error("{0} is loopback, link-local, multicast or unspecified and is never banned")]
+    NotBannable(Subject),
+    /// There is no such jail.
+    #[error("there is no jail {0}")]
+    NoSuchJail(JailName),
+}

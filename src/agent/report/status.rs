@@ -1,0 +1,252 @@
+//! How the agent is.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Moment;
+use crate::engine::JailName;
+
+/// The whole status of one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// When this process began to guard.
+    pub started: Moment,
+    /// Whether every jail observes only, whatever its mode.
+    pub observe: bool,
+    /// The jails, by name.
+    pub jails: Vec<JailReport>,
+    /// Bans in force.
+    pub bans: usize,
+    /// The firewall.
+    pub firewall: FirewallReport,
+    /// The snapshot.
+    pub state: StateReport,
+    /// Who is never banned.
+    pub house: HouseReport,
+    /// Conditions of the agent as a whole.
+    pub conditions: Vec<Condition>,
+}
+
+/// One jail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JailReport {
+    /// Its name.
+    pub name: JailName,
+    /// `Enforce` or `Observe`.
+    pub mode: String,
+    /// Its filters.
+    pub filters: Vec<String>,
+    /// What its bans close: TCP ports.
+    pub ports: Vec<u16>,
+    /// Or everything.
+    pub all_ports: bool,
+    /// `Drop` or `Reject`.
+    pub action: String,
+    /// Weight at which a ban falls.
+    pub max_retry: u32,
+    /// Width of the window, in seconds.
+    pub find_time_seconds: u64,
+    /// Length of a first ban, in seconds; absent: permanent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ban_time_seconds: Option<u64>,
+    /// Subjects banned now.
+    pub banned: usize,
+    /// Subjects with failures below the threshold.
+    pub watched: usize,
+    /// What it counted since the process began.
+    pub counters: Tallies,
+    /// Files it reads.
+    pub files: Vec<FileReport>,
+    /// Its journal, when it reads one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalReport>,
+    /// `Ready` and what is special.
+    pub conditions: Vec<Condition>,
+}
+
+/// What one jail counted since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Tallies {
+    /// Failures that were counted.
+    pub failures: u64,
+    /// Successful logins.
+    pub successes: u64,
+    /// Failures of somebody who is never banned.
+    pub never_banned: u64,
+    /// Failures outside the window, pardoned, or whose ban would be over.
+    pub too_late: u64,
+    /// Failures of a subject that was banned already.
+    pub while_banned: u64,
+    /// Bans it pronounced.
+    pub bans: u64,
+    /// Bans the brake held back.
+    pub braked: u64,
+    /// Watched subjects that gave way to others because the jail was full.
+    pub evicted: u64,
+    /// Packets its bans dropped since the table was made.
+    pub dropped_packets: u64,
+    /// Bytes of them.
+    pub dropped_bytes: u64,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileReport {
+    /// Its path.
+    pub path: PathBuf,
+    /// Bytes read.
+    pub offset: u64,
+    /// Bytes behind its end.
+    pub lag_bytes: u64,
+    /// Bytes that were gone before they could be read.
+    pub lost_bytes: u64,
+    /// The layout in use; absent: `Auto` has seen no line it knows yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
+    /// Lines read since the process began.
+    pub lines: u64,
+    /// Lines that accused or cleared somebody.
+    pub matched: u64,
+    /// Why it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// The systemd journal of a jail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalReport {
+    /// Units; empty: all.
+    pub units: Vec<String>,
+    /// Whether journalctl runs.
+    pub running: bool,
+    /// Records read since the process began.
+    pub records: u64,
+    /// Records that accused or cleared somebody.
+    pub matched: u64,
+    /// What went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// The firewall.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirewallReport {
+    /// How it is.
+    pub state: FirewallState,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Elements the kernel took since the process began.
+    pub applied: u64,
+    /// Elements the kernel refused.
+    pub refused: u64,
+    /// How often somebody else's change to our table was repaired.
+    pub repaired: u64,
+}
+
+/// How the firewall is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FirewallState {
+    /// The table is being made.
+    #[default]
+    Starting,
+    /// Bans bite.
+    Enforcing,
+    /// The kernel refuses; the agent goes on trying.
+    Failing,
+    /// Nothing reaches the kernel, as asked.
+    Observing,
+}
+
+/// The snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateReport {
+    /// Where it is; absent: none is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// When it was written last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Moment>,
+    /// How long that took, in milliseconds.
+    pub took_millis: u64,
+    /// Why it cannot be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What of an earlier run could not be read at start, and what was used instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// Who is never banned by any jail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HouseReport {
+    /// Addresses of this host.
+    pub own: usize,
+    /// Prefixes of allow lists, resolved hosts included.
+    pub allowed: usize,
+    /// Hosts of allow lists that never resolved.
+    pub unresolved: Vec<String>,
+}
+
+/// One statement about a jail or the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: ConditionType,
+    /// Whether it holds.
+    pub status: bool,
+    /// One word for programs.
+    pub reason: String,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// What a condition is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ConditionType {
+    /// The declaration in force is the newest one. False: the last good one goes on.
+    Accepted,
+    /// It reads, counts, and its bans bite.
+    Ready,
+    /// Somebody banned still appears in the logs.
+    BanIneffective,
+    /// More bans a minute than allowed: it observes only.
+    Braking,
+    /// A source is not there (yet).
+    SourceMissing,
+    /// A filter or layout could not be used.
+    Degraded,
+    /// The snapshot cannot be written.
+    StateNotSaved,
+}
+
+impl ConditionType {
+    /// Whether holding is what a person wants.
+    #[must_use]
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Accepted | Self::Ready)
+    }
+}
+
+impl Condition {
+    /// Whether a person should look at it.
+    #[must_use]
+    pub fn is_trouble(&self) -> bool {
+        self.status != self.kind.is_good()
+    }
+}

@@ -1,0 +1,69 @@
+//! All the agent knows of one address.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BanReport, Moment};
+use crate::engine::{JailName, Subject};
+
+/// All the agent knows of one address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WhyReport {
+    /// The address, as it is counted (IPv4 in IPv6 unwrapped).
+    pub address: IpAddr,
+    /// Whether any of its packets are dropped.
+    pub dropped: bool,
+    /// Bans that cover it.
+    pub bans: Vec<BanReport>,
+    /// What each of these bans closes.
+    pub closed: Vec<Ports>,
+    /// Why it is never banned: by everybody (no jail) or by one jail.
+    pub allowed: Vec<Allowance>,
+    /// Jails that have counted failures of it.
+    pub watched: Vec<Watched>,
+}
+
+/// A reason not to ban.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Allowance {
+    /// The jail it holds for; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<JailName>,
+    /// The reason.
+    pub why: String,
+}
+
+/// What a jail's bans close.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ports {
+    /// The jail; absent: bans that belong to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<JailName>,
+    /// TCP ports; empty with `all`.
+    pub ports: Vec<u16>,
+    /// Every protocol and port.
+    pub all: bool,
+}
+
+/// Failures below the threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watched {
+    /// The jail that counts.
+    pub jail: JailName,
+    /// What it counts: the address or its prefix.
+    #[serde(with = "super::subject")]
+    pub subject: Subject,
+    /// Weight within the window.
+    pub weight: u32,
+    /// Weight at which a ban falls.
+    pub needed: u32,
+    /// The oldest failure in the window.
+    pub first: Moment,
+    /// The newest.
+    pub last: Moment,
+}

@@ -1,0 +1,28 @@
+//! What survives the process: one moment of offsets, windows, ledger and pardons that fit together.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::resolver::Answers;
+use crate::bans::LedgerSnapshot;
+use crate::engine::JailName;
+use crate::engine::jail::JailSnapshot;
+use crate::logs::Checkpoint;
+
+/// One moment. What was read up to the offsets is in the windows and the ledger, nothing else is: so reading on from
+/// here counts every record once.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Snapshot {
+    /// How far each file was read.
+    pub(super) files: Vec<Checkpoint>,
+    /// How far each journal was read, by its units.
+    pub(super) journals: BTreeMap<String, String>,
+    /// Failures below the threshold, by jail.
+    pub(super) jails: BTreeMap<JailName, JailSnapshot>,
+    /// Bans, past bans, pardons.
+    pub(super) ledger: LedgerSnapshot,
+    /// Addresses of the allow lists' hosts.
+    pub(super) hosts: Answers,
+}

@@ -1,0 +1,352 @@
+//! One file that is either the old or the new state, never half of one.
+//!
+//! Layout: a line `gaoler-state VERSION`, one line of JSON, a line `crc32 XXXXXXXX` over all before it. A new state
+//! is written beside the old one, synced, and renamed over it; the one before stays as `.1`. A file that is cut
+//! off or changed is put aside as `.damaged`, and `.1` is used.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use flate2::Crc;
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Raised when the content changes so that older programs must not read it.
+const VERSION: u32 = 1;
+const MAGIC: &str = "gaoler-state ";
+const TRAILER: usize = "\ncrc32 01234567\n".len();
+
+/// Why state could not be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another process holds the file.
+    #[error("{path} is in use by another gaoler (process {holder}); two would undo each other's bans")]
+    InUse {
+        /// The state file.
+        path: PathBuf,
+        /// Its process id, as it wrote it.
+        holder: String,
+    },
+    /// The directory or file cannot be used.
+    #[error("cannot use {path}: {source}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The state file of this process; nobody else can open it meanwhile.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// What was found at start.
+#[derive(Debug)]
+pub struct Found<T> {
+    /// The newest good state; `None` at the first start or when nothing good is left.
+    pub state: Option<T>,
+    /// What was wrong with newer files, one sentence each.
+    pub troubles: Vec<String>,
+}
+
+impl StateFile {
+    /// Takes the file, making its directory when needed.
+    ///
+    /// # Errors
+    /// When another process holds it, or the directory cannot be written.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let unusable = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| StateError::Unusable { path, source }
+        };
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(unusable(directory))?;
+        }
+        let lock_path = beside(path, ".lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(unusable(&lock_path))?;
+        if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            if error == rustix::io::Errno::WOULDBLOCK {
+                let holder = io::read_to_string(&lock).unwrap_or_default().trim().to_string();
+                return Err(StateError::InUse { path: path.to_path_buf(), holder });
+            }
+            return Err(unusable(&lock_path)(error.into()));
+        }
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(unusable(&lock_path))?;
+        Ok(Self { path: path.to_path_buf(), _lock: lock })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the newest good state.
+    #[must_use]
+    pub fn load<T: DeserializeOwned>(&self) -> Found<T> {
+        let mut troubles = Vec::new();
+        for path in [self.path.clone(), beside(&self.path, ".1")] {
+            match fs::read(&path) {
+                Ok(bytes) => match decode(&bytes) {
+                    Ok(state) => return Found { state: Some(state), troubles },
+                    Err(reason) => {
+                        let aside = beside(&self.path, ".damaged");
+                        let kept = match fs::rename(&path, &aside) {
+                            Ok(()) => format!("kept as {}", aside.display()),
+                            Err(error) => format!("left where it is: {error}"),
+                        };
+                        troubles.push(format!("{} is damaged ({reason}); {kept}", path.display()));
+                    }
+                },
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => troubles.push(format!("cannot read {}: {error}", path.display())),
+            }
+        }
+        Found { state: None, troubles }
+    }
+
+    /// Writes `state` beside the file. [`Staged::commit`] makes it the state; that part waits for the disk and may
+    /// be done by another thread.
+    ///
+    /// # Errors
+    /// When the disk takes no more. The state before stays as it is.
+    pub fn stage(&self, state: &impl Serialize) -> io::Result<Staged> {
+        let path = beside(&self.path, ".new");
+        let write = || {
+            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            let mut out = Summed { out: BufWriter::with_capacity(64 << 10, file), crc: Crc::new() };
+            writeln!(out, "{MAGIC}{VERSION}")?;
+            serde_json::to_writer(&mut out, state)?;
+            let sum = out.crc.sum();
+            write!(out, "\ncrc32 {sum:08x}\n")?;
+            out.out.into_inner().map_err(io::IntoInnerError::into_error)
+        };
+        match write() {
+            Ok(file) => Ok(Staged { file, staged: path, target: self.path.clone() }),
+            Err(error) => {
+                // Gives the room back: on a full disk half a file helps nobody.
+                let _ = fs::remove_file(&path);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A state that is written but not yet in force.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    staged: PathBuf,
+    target: PathBuf,
+}
+
+impl Staged {
+    /// Syncs it, keeps the state before as `.1`, and puts it in its place. At every moment the file is there and
+    /// whole.
+    ///
+    /// # Errors
+    /// When the disk fails. The state before stays as it is.
+    pub fn commit(self) -> io::Result<()> {
+        let outcome = self.file.sync_data().and_then(|()| {
+            self.keep_previous();
+            fs::rename(&self.staged, &self.target)
+        });
+        if outcome.is_err() {
+            let _ = fs::remove_file(&self.staged);
+        }
+        outcome?;
+        match self.target.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
+            _ => File::open(".")?.sync_all(),
+        }
+    }
+}
+
+impl Staged {
+    /// Gives the file in force the second name `.1`, so that there is no moment without a state. When there is
+    /// none in force (it was damaged), the `.1` that served instead stays.
+    fn keep_previous(&self) {
+        let (previous, link) = (beside(&self.target, ".1"), beside(&self.target, ".1.new"));
+        let _ = fs::remove_file(&link);
+        match fs::hard_link(&self.target, &link).and_then(|()| fs::rename(&link, &previous)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(%error, "the state before is not kept");
+            }
+            _ => {}
+        }
+        // Renaming one name of a file over another of the same file leaves both.
+        let _ = fs::remove_file(&link);
+    }
+}
+
+/// Counts the checksum of what passes.
+struct Summed<W> {
+    out: W,
+    crc: Crc,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.crc.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let Some(split) = bytes.len().checked_sub(TRAILER) else { return Err("it is cut off".into()) };
+    let (content, trailer) = bytes.split_at(split);
+    let sum = std::str::from_utf8(trailer)
+        .ok()
+        .and_then(|t| t.strip_prefix("\ncrc32 ")?.strip_suffix('\n'))
+        .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+        .ok_or("it is cut off")?;
+    let mut crc = Crc::new();
+    crc.update(content);
+    if crc.sum() != sum {
+        return Err("its checksum is wrong".into());
+    }
+    let newline = memchr::memchr(b'\n', content).ok_or("it has no first line")?;
+    let (first, body) = content.split_at(newline);
+    let version = std::str::from_utf8(first)
+        .ok()
+        .and_then(|line| line.strip_prefix(MAGIC)?.parse::<u32>().ok())
+        .ok_or("it is no state of gaoler")?;
+    if version != VERSION {
+        return Err(format!("it has version {version}, this gaoler reads version {VERSION}"));
+    }
+    serde_json::from_slice(body).map_err(|e| e.to_string())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn save(file: &StateFile, state: &[u32]) {
+        file.stage(&state).unwrap().commit().unwrap();
+    }
+
+    fn load(file: &StateFile) -> Found<Vec<u32>> {
+        file.load()
+    }
+
+    fn fresh() -> (tempfile::TempDir, StateFile) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = StateFile::open(&directory.path().join("deep/state")).unwrap();
+        (directory, file)
+    }
+
+    #[test]
+    fn what_was_saved_last_is_loaded() {
+        let (_directory, file) = fresh();
+        assert!(load(&file).state.is_none());
+        save(&file, &[1]);
+        save(&file, &[1, 2]);
+        let found = load(&file);
+        assert_eq!((found.state, found.troubles.len()), (Some(vec![1, 2]), 0));
+    }
+
+    #[test]
+    fn cut_off_anywhere_the_state_before_is_used_and_the_rest_kept_aside() {
+        let (_directory, file) = fresh();
+        save(&file, &[1]);
+        save(&file, &[1, 2]);
+        let whole = fs::read(file.path()).unwrap();
+        let before = fs::read(beside(file.path(), ".1")).unwrap();
+        for length in 0..whole.len() {
+            fs::write(file.path(), &whole[..length]).unwrap();
+            fs::write(beside(file.path(), ".1"), &before).unwrap();
+            let found = load(&file);
+            assert_eq!(found.state, Some(vec![1]), "cut to {length}");
+            assert!(found.troubles[0].contains("damaged"), "{:?}", found.troubles);
+            assert_eq!(fs::read(beside(file.path(), ".damaged")).unwrap(), &whole[..length]);
+        }
+    }
+
+    #[test]
+    fn one_changed_byte_anywhere_is_noticed() {
+        let (_directory, file) = fresh();
+        save(&file, &[17, 4]);
+        let whole = fs::read(file.path()).unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(file.path(), &changed).unwrap();
+            let found = load(&file);
+            assert!(found.state.is_none() && found.troubles.len() == 1, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_state_never_replaces_the_good_one_before_it() {
+        let (_directory, file) = fresh();
+        save(&file, &[1]);
+        save(&file, &[2]);
+        fs::write(file.path(), "gaoler-state 1\n{").unwrap();
+        assert_eq!(load(&file).state, Some(vec![1]));
+        save(&file, &[3]);
+        fs::write(file.path(), "").unwrap();
+        assert_eq!(load(&file).state, Some(vec![1]));
+    }
+
+    #[test]
+    fn a_newer_version_is_named() {
+        let (_directory, file) = fresh();
+        let mut bytes = b"gaoler-state 2\n[1]".to_vec();
+        let mut crc = Crc::new();
+        crc.update(&bytes);
+        bytes.extend_from_slice(format!("\ncrc32 {:08x}\n", crc.sum()).as_bytes());
+        fs::write(file.path(), bytes).unwrap();
+        assert!(load(&file).troubles[0].contains("version 2"));
+    }
+
+    #[test]
+    fn a_state_that_was_staged_but_not_committed_changes_nothing() {
+        let (_directory, file) = fresh();
+        save(&file, &[1]);
+        file.stage(&[2]).unwrap();
+        assert_eq!(load(&file).state, Some(vec![1]));
+    }
+
+    #[test]
+    fn a_second_process_is_refused_and_told_who_holds_it() {
+        let (_directory, file) = fresh();
+        let error = StateFile::open(file.path()).unwrap_err().to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+    }
+
+    #[test]
+    fn only_the_owner_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_directory, file) = fresh();
+        save(&file, &[1]);
+        assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,97 @@
+//! Kind `RateLimit`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{GoDuration, PrefixLengths};
+
+/// How often a source may knock. Works in the kernel on packets, without any log, and never leads to a ban
+/// elsewhere: the sender of a packet can be forged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "kubernetes", derive(kube::CustomResource))]
+#[cfg_attr(
+    feature = "kubernetes",
+    kube(
+        group = "gaoler.dev",
+        version = "v1alpha1",
+        kind = "RateLimit",
+        namespaced,
+        status = "super::Status",
+        category = "gaoler",
+        shortname = "rl",
+        doc = "How often a source may knock; limits packets in the kernel, without any log.",
+        printcolumn(
+            name = "Ready",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+        ),
+        printcolumn(name = "Protocol", type_ = "string", json_path = ".spec.protocol"),
+        printcolumn(name = "Ports", type_ = "string", json_path = ".spec.ports"),
+        printcolumn(name = "Hits", type_ = "integer", json_path = ".spec.hits"),
+        printcolumn(name = "Window", type_ = "string", json_path = ".spec.window"),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.protocol == 'ICMP' ? !has(self.ports) : has(self.ports)",
+     "message": "`ports` are needed with TCP and UDP, and do not exist with ICMP"},
+    {"rule": "duration(self.window) >= duration('1s') && duration(self.window) <= duration('24h')",
+     "message": "`window` is from 1s to 24h"},
+]))]
+pub struct RateLimitSpec {
+    /// Whether packets are dropped. Default `Enforce`.
+    #[serde(default)]
+    pub mode: LimitMode,
+    /// TCP counts new connections; UDP and ICMP count packets.
+    pub protocol: Protocol,
+    /// Destination ports; none with ICMP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 65535)))]
+    pub ports: Option<Vec<u16>>,
+    /// The hit within `window` that is one too many: with 4, the fourth is dropped.
+    #[schemars(range(min = 2, max = 100_000))]
+    pub hits: u32,
+    /// Width of the window.
+    pub window: GoDuration,
+    /// What happens to a source over its limit. Default `Silence`.
+    #[serde(default)]
+    pub penalty: Penalty,
+    /// What is counted: single addresses or prefixes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<PrefixLengths>,
+}
+
+/// Whether a limit bites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LimitMode {
+    /// Packets over the limit are dropped.
+    #[default]
+    Enforce,
+    /// Packets over the limit are only counted.
+    Observe,
+    /// Off.
+    Disabled,
+}
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// New TCP connections.
+    TCP,
+    /// UDP packets.
+    UDP,
+    /// ICMP and ICMPv6 echo requests.
+    ICMP,
+}
+
+/// What happens to a source over its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Penalty {
+    /// Knocking while over the limit counts too: the source must be silent until its window is free again, as with
+    /// iptables' `recent --update`.
+    #[default]
+    Silence,
+    /// Only what is over the limit is dropped, as with iptables' `recent --rcheck`.
+    Excess,
+}

@@ -1,0 +1,125 @@
+//! What the ledger can be asked.
+
+use std::net::IpAddr;
+
+use super::ledger::{Hold, Ledger};
+use super::row::{Row, until};
+use super::{Ban, JailHistory, Pardon};
+use crate::engine::{JailName, Subject, Timestamp};
+
+impl Ledger {
+    /// When [`Ledger::expire`] has something to do next; perhaps earlier than it really has.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.ends.next()
+    }
+
+    /// Every ban in force, BanLists included, in no order. A (jail, subject) that is both counted and listed comes
+    /// twice; see [`Ledger::holds`].
+    pub fn active(&self, now: Timestamp) -> impl Iterator<Item = Ban> {
+        self.books.iter().flat_map(move |book| {
+            book.rows
+                .iter()
+                .chain(book.listed.iter())
+                .filter(move |(_, row)| row.is_active(now))
+                .map(|(subject, row)| row.ban(book.jail.as_ref(), *subject, &self.names))
+        })
+    }
+
+    /// Everybody who is kept out now and until when, each (jail, subject) once: what the kernel should hold.
+    pub fn holds(&self, now: Timestamp) -> impl Iterator<Item = (Option<&JailName>, Subject, Hold)> {
+        self.books.iter().flat_map(move |book| {
+            let listed = book.listed.iter().filter(|(subject, _)| book.rows.get(**subject).is_none());
+            book.rows.iter().chain(listed).filter_map(move |(subject, _)| {
+                let end = book.hold(*subject, now)?;
+                Some((book.jail.as_ref(), *subject, Hold { until: until(end) }))
+            })
+        })
+    }
+
+    /// Whether `subject` is kept out of the scope of `jail` (`None`: of everything) and until when.
+    #[must_use]
+    pub fn in_force(&self, jail: Option<&JailName>, subject: Subject, now: Timestamp) -> Option<Hold> {
+        self.book(jail)?.hold(subject, now).map(|end| Hold { until: until(end) })
+    }
+
+    /// The bans in force that keep this address out, of every jail, BanLists included.
+    #[must_use]
+    pub fn covering(&self, address: IpAddr, now: Timestamp) -> Vec<Ban> {
+        self.about(address, |row| row.is_active(now))
+    }
+
+    /// Bans on this address that are over and not forgotten.
+    #[must_use]
+    pub fn past(&self, address: IpAddr, now: Timestamp) -> Vec<Ban> {
+        self.about(address, |row| !row.is_active(now))
+    }
+
+    fn about(&self, address: IpAddr, wanted: impl Fn(&Row) -> bool) -> Vec<Ban> {
+        let host = Subject::host(address);
+        let mut bans = Vec::new();
+        for book in &self.books {
+            for (subject, row) in book.rows.covering(host).chain(book.listed.covering(host)) {
+                if wanted(row) {
+                    bans.push(row.ban(book.jail.as_ref(), subject, &self.names));
+                }
+            }
+        }
+        bans
+    }
+
+    /// What counting in `jail` must know of the past.
+    #[must_use]
+    pub fn history<'a>(&'a self, jail: &'a JailName) -> JailHistory<'a> {
+        JailHistory::new(self.book(Some(jail)), &self.pardons, jail)
+    }
+
+    /// The n of a ban ordered by hand at `since`: that of the running one, else one more than the last. `forgetAfter`
+    /// is the ledger's.
+    #[must_use]
+    pub fn next_n(&self, jail: Option<&JailName>, subject: Subject, since: Timestamp) -> u32 {
+        match self.book(jail).and_then(|book| book.rows.get(subject)) {
+            Some(row) if row.end >= since => row.n,
+            Some(row) if since.since(row.end) <= self.limits.forget_after => row.n.saturating_add(1),
+            _ => 1,
+        }
+    }
+
+    /// All pardons that are remembered.
+    pub fn pardons(&self) -> impl Iterator<Item = Pardon> {
+        self.pardons.iter()
+    }
+
+    /// How many bans are in force, as of the last [`Ledger::expire`]; entries of BanLists are not counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.books.iter().map(|book| book.rows.len()).sum::<usize>() - self.past_len
+    }
+
+    /// Whether no ban is in force, BanLists aside.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many past bans are kept.
+    #[must_use]
+    pub fn past_len(&self) -> usize {
+        self.past_len
+    }
+
+    /// How many past bans gave way to [`LedgerLimits::past`] before their time.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Bytes held, heap included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let tables = self.books.iter().flat_map(|book| [&book.rows, &book.listed]);
+        tables.map(|table| table.bytes() + table.values().map(Row::heap_bytes).sum::<usize>()).sum::<usize>()
+            + self.ends.bytes()
+            + self.past.bytes()
+    }
+}

@@ -1,0 +1,168 @@
+//! The options every verb takes, and how a verb talks to the person who called it.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+use serde::Serialize;
+
+use crate::telemetry::LogFormat;
+
+/// Options every verb takes.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Text for people or JSON for programs
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub output: Format,
+    /// Colours; `auto` means on a terminal and without NO_COLOR
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// The control socket of `gaoler run`
+    #[arg(
+        long,
+        global = true,
+        env = "GAOLER_SOCKET",
+        default_value = "/run/gaoler/control.sock",
+        value_name = "PATH"
+    )]
+    pub socket: PathBuf,
+    /// Say more on stderr; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// How messages on stderr are written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How a verb prints its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people. May change between versions.
+    Text,
+    /// For programs. Fields are only ever added.
+    Json,
+}
+
+/// When to print colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set or TERM is `dumb`.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What a verb knows about its caller.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// How the answer is printed.
+    pub format: Format,
+    /// Whether the answer may hold colours.
+    pub color: bool,
+    /// The control socket of `gaoler run`.
+    pub socket: PathBuf,
+    /// How often `-v` was given.
+    pub verbose: u8,
+}
+
+impl Context {
+    /// The context of this process: its terminal and environment.
+    #[must_use]
+    pub fn new(global: &Global) -> Self {
+        let quiet = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+            || std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => io::stdout().is_terminal() && !quiet,
+        };
+        Self {
+            format: global.output,
+            color: color && global.output == Format::Text,
+            socket: global.socket.clone(),
+            verbose: global.verbose,
+        }
+    }
+
+    /// Whether the answer is for a program.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether a progress bar may be drawn on stderr.
+    #[must_use]
+    pub fn progress(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Prints `answer` as one JSON document on stdout.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_json(&self, answer: &impl Serialize) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, answer)?;
+        writeln!(out)?;
+        Ok(())
+    }
+
+    /// Prints `answer` as one line of JSON on stdout, at once. For streams.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_json_line(&self, answer: &impl Serialize) -> anyhow::Result<()> {
+        let mut line = serde_json::to_vec(answer)?;
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        out.write_all(&line)?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Prints text and a newline on stdout. Unlike `println!` it does not panic when the reader went away.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn say(&self, text: impl std::fmt::Display) -> anyhow::Result<()> {
+        writeln!(io::stdout().lock(), "{text}")?;
+        Ok(())
+    }
+
+    /// `text` in bold, where colours are allowed.
+    #[must_use]
+    pub fn bold(&self, text: impl std::fmt::Display) -> String {
+        self.paint("1", text)
+    }
+
+    /// `text` in green: all is well.
+    #[must_use]
+    pub fn green(&self, text: impl std::fmt::Display) -> String {
+        self.paint("32", text)
+    }
+
+    /// `text` in yellow: worth a look.
+    #[must_use]
+    pub fn yellow(&self, text: impl std::fmt::Display) -> String {
+        self.paint("33", text)
+    }
+
+    /// `text` in red: something is wrong, or somebody is kept out.
+    #[must_use]
+    pub fn red(&self, text: impl std::fmt::Display) -> String {
+        self.paint("31", text)
+    }
+
+    /// `text` faint: details.
+    #[must_use]
+    pub fn faint(&self, text: impl std::fmt::Display) -> String {
+        self.paint("2", text)
+    }
+
+    fn paint(&self, code: &str, text: impl std::fmt::Display) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+}

@@ -1,0 +1,201 @@
+//! `gaoler status`
+
+use super::{Context, ExitStatus, Table, when};
+use crate::agent::report::{Condition, FirewallState, JailReport};
+use crate::standalone::client::Client;
+use crate::standalone::daemon::DaemonStatus;
+use crate::standalone::protocol::Verb;
+
+/// Show how the daemon and its jails are
+///
+/// Exits with 1 when something needs a look: a jail that is not ready, a refused object, a failing firewall.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gaoler status                 all jails, the firewall, the configuration
+  gaoler status james           one jail: its files, layout, counters
+  gaoler status -o json | jq '.jails[].counters.bans'")]
+pub struct Args {
+    /// Only this jail
+    #[arg(value_name = "JAIL")]
+    jail: Option<String>,
+}
+
+/// Asks and prints.
+///
+/// # Errors
+/// When the daemon does not answer, or there is no such jail.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    let mut status: DaemonStatus = Client::ask(&context.socket, Verb::Status)?.answer()?;
+    if let Some(name) = &args.jail {
+        status.agent.jails.retain(|jail| jail.name.as_str() == name);
+        let [jail] = status.agent.jails.as_slice() else {
+            anyhow::bail!("there is no jail {name}; `gaoler status` lists them all");
+        };
+        if context.json() {
+            context.print_json(jail)?;
+        } else {
+            context.say(jail_text(jail, context))?;
+        }
+        return Ok(ExitStatus::from_answer(!jail.conditions.iter().any(Condition::is_trouble)));
+    }
+    if context.json() {
+        context.print_json(&status)?;
+    } else {
+        context.say(text(&status, context))?;
+    }
+    Ok(ExitStatus::from_answer(is_well(&status)))
+}
+
+fn is_well(status: &DaemonStatus) -> bool {
+    let jails = status.agent.jails.iter().flat_map(|jail| &jail.conditions);
+    let firewall = status.agent.firewall.state;
+    !jails.chain(&status.agent.conditions).any(Condition::is_trouble)
+        && matches!(firewall, FirewallState::Enforcing | FirewallState::Observing)
+        && status.config.objects.iter().all(|object| object.accepted)
+}
+
+fn text(status: &DaemonStatus, context: &Context) -> String {
+    let agent = &status.agent;
+    let mut facts = Table::plain();
+    let up = when::span(when::now().0.since(agent.started.0));
+    facts.row(["gaoler".to_string(), format!("{}, up {up}", agent.version)]);
+    let firewall = &agent.firewall;
+    let state = match firewall.state {
+        FirewallState::Starting => context.yellow("starting"),
+        FirewallState::Enforcing => context.green("enforcing"),
+        FirewallState::Failing => context.red("failing"),
+        FirewallState::Observing => context.yellow("observing only: nothing is dropped"),
+    };
+    let mut line = state;
+    if firewall.repaired > 0 {
+        line += &format!(", repaired {} times", firewall.repaired);
+    }
+    if let Some(problem) = &firewall.problem {
+        line += &format!(": {problem}");
+    }
+    facts.row(["firewall".to_string(), line]);
+    facts.row(["bans".to_string(), agent.bans.to_string()]);
+    let house = &agent.house;
+    facts.row([
+        "never banned".to_string(),
+        format!("{} own addresses, {} prefixes of allow lists", house.own, house.allowed),
+    ]);
+    if !house.unresolved.is_empty() {
+        facts
+            .row(["".to_string(), context.yellow(format!("cannot resolve {}", house.unresolved.join(", ")))]);
+    }
+    let saved = agent.state.saved.map_or_else(|| "not saved yet".into(), when::relative);
+    facts.row(["state".to_string(), saved]);
+    if let Some(notice) = &agent.state.notice {
+        facts.row([String::new(), context.yellow(notice)]);
+    }
+    let refused = status.config.objects.iter().filter(|object| !object.accepted).count();
+    let objects = status.config.objects.len();
+    let read = when::relative(status.config.read);
+    facts.row(["configuration".to_string(), format!("{objects} objects, {refused} refused, read {read}")]);
+
+    let mut out = facts.to_string();
+    out += "\n\n";
+    let mut jails =
+        Table::new(&["JAIL", "MODE", "BANNED", "WATCHED", "FAILURES", "BANS", "DROPPED", "STATE"]);
+    for jail in &agent.jails {
+        let troubles: Vec<String> = troubles(&jail.conditions).map(|c| format!("{:?}", c.kind)).collect();
+        let state = if troubles.is_empty() { context.green("ok") } else { context.red(troubles.join(", ")) };
+        jails.row([
+            context.bold(&jail.name),
+            jail.mode.clone(),
+            jail.banned.to_string(),
+            jail.watched.to_string(),
+            jail.counters.failures.to_string(),
+            jail.counters.bans.to_string(),
+            format!("{} packets", jail.counters.dropped_packets),
+            state,
+        ]);
+    }
+    out += &jails.to_string();
+    let about = |who: String, c: &Condition| format!("\n{} {who}: {}", context.red("!"), sentence(c));
+    for jail in &agent.jails {
+        out.extend(troubles(&jail.conditions).map(|c| about(jail.name.to_string(), c)));
+    }
+    out.extend(troubles(&agent.conditions).map(|c| about("gaoler".into(), c)));
+    for problem in &status.config.problems {
+        out += "\n\n";
+        out += problem.text.trim_end();
+    }
+    out
+}
+
+fn troubles(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {
+    conditions.iter().filter(|c| c.is_trouble())
+}
+
+fn sentence(condition: &Condition) -> String {
+    let what = format!("{:?}", condition.kind);
+    let not = if condition.status { "" } else { "not " };
+    match condition.message.as_str() {
+        "" => format!("{not}{what} ({})", condition.reason),
+        message => format!("{not}{what}: {message}"),
+    }
+}
+
+fn jail_text(jail: &JailReport, context: &Context) -> String {
+    let mut facts = Table::plain();
+    facts.row(["jail".to_string(), context.bold(&jail.name)]);
+    let seconds = |secs| when::span(std::time::Duration::from_secs(secs));
+    let ban =
+        jail.ban_time_seconds.map_or_else(|| "permanently".into(), |secs| format!("for {}", seconds(secs)));
+    facts.row(["mode".to_string(), jail.mode.clone()]);
+    facts.row([
+        "sentence".to_string(),
+        format!("{} failures in {}: banned {ban}", jail.max_retry, seconds(jail.find_time_seconds)),
+    ]);
+    let ports: Vec<String> = jail.ports.iter().map(ToString::to_string).collect();
+    let closes = if jail.all_ports { "every port".into() } else { format!("ports {}", ports.join(", ")) };
+    facts.row(["closes".to_string(), format!("{closes} ({})", jail.action)]);
+    facts.row(["filters".to_string(), jail.filters.join(", ")]);
+    facts.row(["banned".to_string(), context.bold(jail.banned)]);
+    facts.row(["watched".to_string(), jail.watched.to_string()]);
+    let c = &jail.counters;
+    facts.row(["failures".to_string(), format!("{} counted, {} while banned", c.failures, c.while_banned)]);
+    facts.row([
+        "not counted".to_string(),
+        format!("{} of who is never banned, {} too late", c.never_banned, c.too_late),
+    ]);
+    facts.row(["successes".to_string(), c.successes.to_string()]);
+    facts.row(["bans".to_string(), format!("{} pronounced, {} held back by the brake", c.bans, c.braked)]);
+    facts.row(["dropped".to_string(), format!("{} packets, {} bytes", c.dropped_packets, c.dropped_bytes)]);
+    if c.evicted > 0 {
+        facts.row([
+            "gave way".to_string(),
+            format!("{} watched subjects, because the jail was full", c.evicted),
+        ]);
+    }
+    let mut out = facts.to_string();
+    if !jail.files.is_empty() {
+        let mut files = Table::new(&["FILE", "LAYOUT", "READ", "BEHIND", "LINES", "MATCHED"]);
+        for file in &jail.files {
+            files.row([
+                file.path.display().to_string(),
+                file.layout.clone().unwrap_or_else(|| "not known yet".into()),
+                format!("{} B", file.offset),
+                format!("{} B", file.lag_bytes),
+                file.lines.to_string(),
+                file.matched.to_string(),
+            ]);
+        }
+        out += &format!("\n\n{files}");
+    }
+    if let Some(journal) = &jail.journal {
+        let units = if journal.units.is_empty() { "all units".into() } else { journal.units.join(", ") };
+        let (records, matched) = (journal.records, journal.matched);
+        out += &format!("\n\njournal of {units}: {records} records, {matched} matched");
+        if let Some(problem) = &journal.problem {
+            out += &format!("\n{}", context.yellow(problem));
+        }
+    }
+    for condition in troubles(&jail.conditions) {
+        out += &format!("\n{} {}", context.red("!"), sentence(condition));
+    }
+    out
+}

@@ -1,0 +1,67 @@
+//! `gaoler unban`
+
+use super::bans::why;
+use super::{Context, ExitStatus, when};
+use crate::agent::report::{UnbanOrder, Unbanned};
+use crate::engine::Subject;
+use crate::standalone::client::Client;
+use crate::standalone::protocol::Verb;
+
+/// End bans, and forget the failures that led to them
+///
+/// Exits with 1 when nothing was banned, or when a ban remains (one of a BanList, or wider than what was named).
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gaoler unban 203.0.113.7               every ban of this address
+  gaoler unban 203.0.113.0/24            every ban within the prefix
+  gaoler unban 203.0.113.7 --jail james
+  gaoler unban --all")]
+#[command(group = clap::ArgGroup::new("who").required(true).args(["subject", "all"]))]
+pub struct Args {
+    /// Who
+    #[arg(value_name = "ADDR|CIDR")]
+    subject: Option<Subject>,
+    /// Everybody
+    #[arg(long)]
+    all: bool,
+    /// Only bans of this jail
+    #[arg(short, long, value_name = "JAIL")]
+    jail: Option<String>,
+    /// Why
+    #[arg(short, long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Orders and prints what came of it.
+///
+/// # Errors
+/// When the daemon does not answer, or refuses.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    let order = UnbanOrder {
+        prefix: args.subject.map(Subject::net),
+        jail: args.jail.as_deref().map(Into::into),
+        reason: args.reason.clone(),
+    };
+    let unbanned: Unbanned = Client::ask(&context.socket, Verb::Unban(order))?.answer()?;
+    if context.json() {
+        context.print_json(&unbanned)?;
+    } else {
+        for ban in &unbanned.ended {
+            let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
+            context.say(format!("{} may connect again ({what})", context.bold(ban.subject)))?;
+        }
+        for ban in &unbanned.remaining {
+            let until = ban.until.map_or_else(|| "for ever".into(), when::relative);
+            context.say(format!("{} stays banned: {}, {until}", context.bold(ban.subject), why(ban)))?;
+        }
+        if unbanned.ended.is_empty() && unbanned.remaining.is_empty() {
+            context.say("nobody was banned; failures so far are forgotten")?;
+        }
+    }
+    let positive = !unbanned.ended.is_empty() && unbanned.remaining.is_empty();
+    Ok(match super::ban::saved(&unbanned.saved, context) {
+        ExitStatus::Success => ExitStatus::from_answer(positive),
+        failed => failed,
+    })
+}

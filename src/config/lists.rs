@@ -1,0 +1,144 @@
+//! Declared BanLists, AllowLists, rate limits and pardons.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::api::v1alpha1 as api;
+use crate::engine::{JailName, Subject, Timestamp};
+
+use super::origin::Notes;
+use super::resolve::Book;
+use super::{AllowEntry, Allowed, BanEntry, Surroundings, prefix};
+
+/// A point in time whose form is checked already.
+fn time(time: Option<&api::Time>) -> Option<Timestamp> {
+    time.and_then(|time| time.as_str().parse::<jiff::Timestamp>().ok()).map(Into::into)
+}
+
+/// The entries of a BanList.
+pub(super) fn bans(
+    name: &str,
+    list: &api::BanListSpec,
+    book: &Book<'_>,
+    around: &Surroundings,
+    notes: &mut Notes<'_>,
+) -> Vec<BanEntry> {
+    let entries = list.entries.iter().enumerate();
+    entries
+        .filter_map(|(i, entry)| {
+            let field = format!("spec.entries[{i}].prefix");
+            let net = prefix::read(&entry.prefix, &field, notes)?;
+            refuse_ourselves(net, &field, around, notes);
+            let jail = entry.scope.as_ref().filter(|scope| scope.as_str() != "All");
+            if let Some(jail) = jail
+                && let Some(advice) = book.missing_jail(jail.as_str())
+            {
+                let message = format!("there is no jail `{}`: this entry closes nothing yet", jail.as_str());
+                notes.warning(&format!("spec.entries[{i}].scope"), message, advice);
+            }
+            Some(BanEntry {
+                list: name.to_owned(),
+                subject: Subject::new(net),
+                until: time(entry.until.as_ref()),
+                jail: jail.map(|jail| JailName::new(jail.as_str())),
+                reason: entry.reason.clone().unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// Bans that would lock out everybody, or us.
+fn refuse_ourselves(net: IpNet, field: &str, around: &Surroundings, notes: &mut Notes<'_>) {
+    let (least, loopback, link_local): (u8, &[&str], &str) = match net {
+        IpNet::V4(_) => (8, &["127.0.0.0/8"], "169.254.0.0/16"),
+        IpNet::V6(_) => (16, &["::1/128"], "fe80::/10"),
+    };
+    let inside = |of: &str| of.parse::<IpNet>().is_ok_and(|of| of.contains(&net) || net.contains(&of));
+    if net.prefix_len() == 0 {
+        notes.error(field, format!("`{net}` is everybody"), "write the prefix that is meant");
+    } else if net.prefix_len() < least {
+        notes.error(
+            field,
+            format!("`{net}` is a large part of the Internet"),
+            format!("write prefixes of at least /{least}"),
+        );
+    } else if loopback.iter().any(|of| inside(of)) {
+        notes.error(field, format!("`{net}` is this host itself"), "remove the entry");
+    } else if inside(link_local) {
+        notes.error(
+            field,
+            format!("`{net}` holds link-local addresses, which are never banned"),
+            "remove the entry",
+        );
+    } else if let Some(own) = around.own.iter().find(|own| own.contains(&net) || net.contains(*own)) {
+        notes.error(
+            field,
+            format!("`{net}` holds this host's own address `{}`", own.addr()),
+            "write a smaller prefix",
+        );
+    }
+}
+
+/// The entries of an AllowList.
+pub(super) fn allowed(name: &str, list: &api::AllowListSpec, notes: &mut Notes<'_>) -> Vec<AllowEntry> {
+    let entries = list.entries.iter().enumerate();
+    entries
+        .filter_map(|(i, entry)| {
+            let field = format!("spec.entries[{i}]");
+            let who = match (&entry.prefix, &entry.host) {
+                (Some(text), None) => {
+                    let field = format!("{field}.prefix");
+                    let net = prefix::read(text, &field, notes)?;
+                    if net.prefix_len() == 0 {
+                        notes.error(
+                            &field,
+                            format!("`{net}` is everybody: nobody could ever be banned"),
+                            "write the prefix that is meant; to try Gaoler without banning write `mode: Observe` in the jail",
+                        );
+                    }
+                    Allowed::Prefix(net)
+                }
+                (None, Some(host)) => Allowed::Host(host.as_str().to_owned()),
+                (Some(_), Some(_)) => {
+                    notes.error(&format!("{field}.host"), "an entry is a `prefix` or a `host`, not both", "make it two entries");
+                    return None;
+                }
+                (None, None) => {
+                    notes.error(&field, "the entry names nobody", "add `prefix` or `host`");
+                    return None;
+                }
+            };
+            Some(AllowEntry { list: name.to_owned(), who, until: time(entry.until.as_ref()) })
+        })
+        .collect()
+}
+
+/// A rate limit is checked; what enforces it does not exist yet, and that is said.
+pub(super) fn rate_limit(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) {
+    let icmp = limit.protocol == api::Protocol::ICMP;
+    if icmp && limit.ports.is_some() {
+        notes.error("spec.ports", "ICMP has no ports", "remove `ports`, or write `protocol: TCP`");
+    }
+    if !icmp && limit.ports.is_none() {
+        notes.error("spec", "`ports` is missing", "add `ports`, e.g. `ports: [25]`");
+    }
+    let window = limit.window.0;
+    if window < Duration::from_secs(1) || window > Duration::from_secs(24 * 3600) {
+        notes.error("spec.window", format!("`window` cannot be `{}`", limit.window), "write `1s` to `24h`");
+    }
+    notes.warning("spec", "this version checks rate limits but does not enforce them", "");
+}
+
+/// Pardons have their moment from the API server; on a plain host they are an order, not a file.
+pub(super) fn pardon(pardon: &api::PardonSpec, cluster: bool, notes: &mut Notes<'_>) {
+    let net = prefix::read(&pardon.prefix, "spec.prefix", notes);
+    if !cluster {
+        let who = net.map_or_else(|| pardon.prefix.as_str().to_owned(), |net| Subject::new(net).to_string());
+        notes.error(
+            "kind",
+            "a Pardon in a file has no moment at which it was made",
+            format!("remove it and run `gaoler unban {who}`"),
+        );
+    }
+}

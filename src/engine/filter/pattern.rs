@@ -1,0 +1,385 @@
+//! One compiled regex of the dialect.
+//!
+//! Nearly all lines are ASCII, so the everyday engine works on bytes and knows no Unicode; it is a fraction of the
+//! size. Lines with other characters get the full engine, built on first use.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use regex_automata::meta;
+use regex_automata::util::{captures::Captures, syntax};
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::Hir;
+
+use super::dialect::{self, Translated};
+use super::error::RegexError;
+use super::lines;
+use super::needle::{self, Origin, Required};
+use super::span::Span;
+use crate::engine::address::parse_address;
+
+/// Bytes of a regex as written.
+const LONGEST_SOURCE: usize = 8 * 1024;
+/// Bytes of a compiled regex.
+const SIZE_LIMIT: usize = 4 * 1024 * 1024;
+/// Depth of groups.
+const NEST_LIMIT: u32 = 64;
+/// Steps of the backtracking engine on one line; some milliseconds.
+const STEP_LIMIT: usize = 100_000;
+
+/// A compiled regex.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    source: String,
+    translated: Translated,
+    /// For ASCII lines. `None`: the regex itself needs Unicode.
+    ascii: Option<meta::Regex>,
+    unicode: OnceLock<Option<meta::Regex>>,
+    backtracking: Option<Box<fancy_regex::Regex>>,
+    groups: Groups,
+    span: Option<Span>,
+    required: Option<Required>,
+}
+
+/// Which of the names that mean something the regex has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Groups {
+    pub(crate) address: bool,
+    pub(crate) id: bool,
+    pub(crate) session: bool,
+    pub(crate) other: bool,
+}
+
+/// What a search found.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Search<'t> {
+    Miss,
+    /// The backtracking engine reached its limit.
+    GaveUp,
+    Hit(Found<'t>),
+}
+
+/// The named groups of a match.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Found<'t> {
+    /// `ip4` or `ip6`, already parsed; then `ip` may be empty.
+    pub(crate) address: Option<IpAddr>,
+    /// `ip4` or `ip6`, as written.
+    pub(crate) ip: Option<&'t str>,
+    /// `dns`: a host name where an address could be.
+    pub(crate) dns: Option<&'t str>,
+    /// `fid`.
+    pub(crate) id: Option<&'t str>,
+    /// `mlfid`.
+    pub(crate) session: Option<&'t str>,
+    /// `nofail`: a helper line, no failure.
+    pub(crate) no_failure: bool,
+    /// `content` of a prefix regex.
+    pub(crate) content: Option<&'t str>,
+}
+
+impl Pattern {
+    pub(crate) fn compile(source: &str, origin: Origin, multiline: bool) -> Result<Self, RegexError> {
+        if source.trim().is_empty() {
+            return Err(RegexError::new("empty regex", "remove it or write one"));
+        }
+        if source.len() > LONGEST_SOURCE {
+            return Err(RegexError::new(
+                format!("regex of {} bytes, more than {LONGEST_SOURCE}", source.len()),
+                "split it into several",
+            ));
+        }
+        let translated = dialect::translate(source, multiline)?;
+        let hir = parse(source, &translated.relaxed, true)?;
+        build(&hir, true).map_err(|_| too_large())?;
+        let ascii_hir = parse(source, &translated.relaxed, false).ok();
+        let ascii = ascii_hir.as_ref().and_then(|hir| build(hir, false).ok());
+        let backtracking =
+            if translated.bounded { Some(Box::new(backtracking(source, &translated)?)) } else { None };
+        let required = needle::of_regex(ascii_hir.as_ref().unwrap_or(&hir), origin);
+        let groups = Groups::of(&hir, backtracking.as_deref());
+        let plain = groups.address && !groups.id && !groups.session && !groups.other;
+        let span = match &ascii_hir {
+            Some(hir) if plain && !translated.bounded && !multiline => Span::of(hir),
+            _ => None,
+        };
+        Ok(Self {
+            source: source.to_owned(),
+            translated,
+            ascii,
+            unicode: OnceLock::new(),
+            backtracking,
+            groups,
+            span,
+            required,
+        })
+    }
+
+    /// The regex as written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it runs in the backtracking engine, with a step limit.
+    pub(crate) fn bounded(&self) -> bool {
+        self.backtracking.is_some()
+    }
+
+    pub(crate) fn groups(&self) -> Groups {
+        self.groups
+    }
+
+    pub(crate) fn required(&self) -> Option<&Required> {
+        self.required.as_ref()
+    }
+
+    fn linear(&self, ascii: bool) -> Option<&meta::Regex> {
+        if ascii && let Some(regex) = &self.ascii {
+            return Some(regex);
+        }
+        let full = || build(&parse(&self.source, &self.translated.relaxed, true).ok()?, true).ok();
+        self.unicode.get_or_init(full).as_ref()
+    }
+
+    /// Whether the regex is found in `text`; `None` when the step limit was reached. `ascii` says that `text` is.
+    pub(crate) fn is_match(&self, text: &str, ascii: bool) -> Option<bool> {
+        let Some(regex) = self.linear(ascii) else { return Some(false) };
+        if !regex.is_match(text) {
+            return Some(false);
+        }
+        match &self.backtracking {
+            None => Some(true),
+            Some(regex) => regex.is_match(text).ok(),
+        }
+    }
+
+    /// The leftmost match and what its groups hold.
+    pub(crate) fn search<'t>(&self, text: &'t str, ascii: bool) -> Search<'t> {
+        let Some(regex) = self.linear(ascii) else { return Search::Miss };
+        if let Some(bounded) = &self.backtracking {
+            if !regex.is_match(text) {
+                return Search::Miss;
+            }
+            return match bounded.captures(text) {
+                Err(_) => Search::GaveUp,
+                Ok(None) => Search::Miss,
+                Ok(Some(caps)) => Search::Hit(Found::new(|name| caps.name(name).map(|m| m.as_str()))),
+            };
+        }
+        if let Some(span) = self.span
+            && ascii
+            && self.ascii.is_some()
+        {
+            let Some(found) = regex.search(&Input::new(text).anchored(Anchored::No)) else {
+                return Search::Miss;
+            };
+            if let Some((from, to)) = span.find(text.as_bytes(), found.start(), found.end())
+                && let Some(ip) = text.get(from..to)
+                && let Ok(address) = ip.parse()
+            {
+                return Search::Hit(Found { address: Some(address), ip: Some(ip), ..Found::default() });
+            }
+        } else if !self.groups.any() {
+            return if regex.is_match(text) { Search::Hit(Found::default()) } else { Search::Miss };
+        }
+        let mut caps: Captures = regex.create_captures();
+        regex.search_captures(&Input::new(text), &mut caps);
+        if !caps.is_match() {
+            return Search::Miss;
+        }
+        Search::Hit(Found::new(|name| caps.get_group_by_name(name).and_then(|span| text.get(span.range()))))
+    }
+
+    /// As [`Pattern::search`] over several lines, with the place of the match. An error when the step limit was
+    /// reached.
+    pub(super) fn search_span<'t>(
+        &self,
+        text: &'t str,
+        ascii: bool,
+    ) -> Result<Option<(Found<'t>, lines::Span<'t>)>, ()> {
+        let Some(regex) = self.linear(ascii) else { return Ok(None) };
+        let all = |range: Option<Range<usize>>, group: &dyn Fn(&str) -> Option<&'t str>| {
+            let Range { start, end } = range?;
+            let skipped = (0..).map_while(|i| group(&format!("skiplines{i}"))).collect();
+            Some((Found::new(group), lines::Span { start, end, skipped }))
+        };
+        if let Some(bounded) = &self.backtracking {
+            let caps = if regex.is_match(text) { bounded.captures(text).map_err(|_| ())? } else { None };
+            let Some(caps) = caps else { return Ok(None) };
+            let group = |name: &str| caps.name(name).map(|m| m.as_str());
+            return Ok(all(caps.get(0).map(|m| m.range()), &group));
+        }
+        let mut caps: Captures = regex.create_captures();
+        regex.search_captures(&Input::new(text), &mut caps);
+        let group = |name: &str| caps.get_group_by_name(name).and_then(|span| text.get(span.range()));
+        Ok(all(caps.get_match().map(|m| m.range()), &group))
+    }
+}
+
+impl Groups {
+    fn of(hir: &Hir, bounded: Option<&fancy_regex::Regex>) -> Self {
+        let mut groups = Self::default();
+        let mut note = |name: &str| match name {
+            "ip4" | "ip6" | "dns" => groups.address = true,
+            "fid" => groups.id = true,
+            "mlfid" => groups.session = true,
+            "nofail" | "content" | "mlfforget" | "mlfgained" => groups.other = true,
+            _ => {}
+        };
+        match bounded {
+            Some(regex) => regex.capture_names().flatten().for_each(note),
+            None => names(hir, &mut note),
+        }
+        groups
+    }
+
+    /// Whether a match can name somebody.
+    pub(crate) fn identify(self) -> bool {
+        self.address || self.id
+    }
+
+    fn any(self) -> bool {
+        self.address || self.id || self.session || self.other
+    }
+}
+
+impl Pattern {
+    /// One engine that tells which of several patterns can match an ASCII line.
+    pub(crate) fn set(patterns: &[Self]) -> Option<meta::Regex> {
+        let hirs: Vec<Hir> = patterns
+            .iter()
+            .map(|p| parse(&p.source, &p.translated.relaxed, false).ok())
+            .collect::<Option<_>>()?;
+        let built = meta::Builder::new()
+            .syntax(syntax::Config::new().unicode(false).utf8(false))
+            .configure(
+                meta::Config::new()
+                    .utf8_empty(false)
+                    .match_kind(regex_automata::MatchKind::All)
+                    .which_captures(regex_automata::nfa::thompson::WhichCaptures::None)
+                    .nfa_size_limit(Some(4 * SIZE_LIMIT))
+                    .hybrid_cache_capacity(4 * 1024 * 1024),
+            )
+            .build_many_from_hir(&hirs);
+        built.ok()
+    }
+}
+
+fn names(hir: &Hir, note: &mut impl FnMut(&str)) {
+    use regex_syntax::hir::HirKind;
+    match hir.kind() {
+        HirKind::Capture(capture) => {
+            if let Some(name) = capture.name.as_deref() {
+                note(name);
+            }
+            names(&capture.sub, note);
+        }
+        HirKind::Repetition(repetition) => names(&repetition.sub, note),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().for_each(|part| names(part, note))
+        }
+        _ => {}
+    }
+}
+
+impl<'t> Found<'t> {
+    /// Who is accused: the text and, when it is one, the address. An address goes before a name, a name before an
+    /// identifier.
+    pub(crate) fn accused(self) -> Option<(&'t str, Option<IpAddr>)> {
+        if let Some(text) = self.ip {
+            return Some((text, self.address.or_else(|| parse_address(text))));
+        }
+        if let Some(text) = self.dns {
+            return Some((text, None));
+        }
+        self.id.map(|text| (text, parse_address(text)))
+    }
+
+    /// The groups of `prefRegex` (`self`) and those of the regex after it, which win where it has them.
+    pub(crate) fn overlaid_by(self, later: Self, groups: Groups) -> Self {
+        Self {
+            address: if groups.address { later.address } else { self.address },
+            ip: if groups.address { later.ip } else { self.ip },
+            dns: if groups.address { later.dns } else { self.dns },
+            id: later.id.or(self.id),
+            session: later.session.or(self.session),
+            no_failure: later.no_failure || self.no_failure,
+            content: None,
+        }
+    }
+
+    fn new(group: impl Fn(&str) -> Option<&'t str>) -> Self {
+        Self {
+            address: None,
+            ip: group("ip4").or_else(|| group("ip6")),
+            dns: group("dns"),
+            id: group("fid"),
+            session: group("mlfid"),
+            no_failure: group("nofail").is_some_and(|text| !text.is_empty()),
+            content: group("content"),
+        }
+    }
+}
+
+fn parse(source: &str, from: &dialect::Mapped, unicode: bool) -> Result<Hir, RegexError> {
+    let parsed = regex_syntax::ParserBuilder::new()
+        .unicode(unicode)
+        .utf8(unicode)
+        .nest_limit(NEST_LIMIT)
+        .build()
+        .parse(&from.text);
+    parsed.map_err(|error| {
+        let (what, at) = match &error {
+            regex_syntax::Error::Parse(e) => (e.kind().to_string(), e.span().start.offset),
+            regex_syntax::Error::Translate(e) => (e.kind().to_string(), e.span().start.offset),
+            _ => (error.to_string(), 0),
+        };
+        if what.starts_with("duplicate capture group name") {
+            return RegexError::new(
+                "two groups of one name (<HOST> and <ADDR> name the groups ip4, ip6, dns)",
+                "write the tag once, or use (?:…) and two regexes",
+            );
+        }
+        RegexError::at(source, from.origin(at), &what, "see https://docs.rs/regex/latest/regex/#syntax")
+    })
+}
+
+fn too_large() -> RegexError {
+    RegexError::new(
+        "regex too large when compiled",
+        "use fewer or smaller counted repetitions such as {1,1000}",
+    )
+}
+
+fn build(hir: &Hir, unicode: bool) -> Result<meta::Regex, Box<meta::BuildError>> {
+    meta::Builder::new()
+        .syntax(syntax::Config::new().unicode(unicode).utf8(unicode))
+        .configure(
+            meta::Config::new()
+                .utf8_empty(unicode)
+                .nfa_size_limit(Some(SIZE_LIMIT))
+                .onepass_size_limit(Some(64 * 1024))
+                .hybrid_cache_capacity(512 * 1024),
+        )
+        .build_from_hir(hir)
+        .map_err(Box::new)
+}
+
+fn backtracking(source: &str, translated: &Translated) -> Result<fancy_regex::Regex, RegexError> {
+    let built = fancy_regex::RegexBuilder::new(&translated.exact.text)
+        .backtrack_limit(STEP_LIMIT)
+        .delegate_size_limit(SIZE_LIMIT)
+        .build();
+    built.map_err(|error| match error {
+        fancy_regex::Error::ParseError(at, kind) => {
+            let what = kind.to_string();
+            RegexError::at(source, translated.exact.origin(at), &what, "write it without look-around")
+        }
+        other => RegexError::new(other.to_string(), "write it without look-around"),
+    })
+}
+
+#[cfg(test)]
+#[path = "tests/pattern.rs"]
+mod tests;

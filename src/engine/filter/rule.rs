@@ -1,0 +1,164 @@
+//! Structured rules: conditions on an event, and where in it the address is.
+
+use std::net::IpAddr;
+
+use super::FilterError;
+use super::needle::{self, Origin, Required};
+use super::pattern::{Pattern, Search};
+use crate::engine::address::parse_address;
+use crate::engine::layout::logger_matches;
+use crate::engine::{AddressSource, Event, Outcome, RuleSpec};
+
+/// A compiled structured rule.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) outcome: Outcome,
+    pub(crate) weight: u32,
+    logger: Option<String>,
+    /// The last part of `logger`, which every form of it ends in.
+    logger_end: String,
+    message: Option<Pattern>,
+    context: Vec<(String, String)>,
+    address: Vec<AddressSource>,
+    required: Option<Required>,
+}
+
+/// Where the address was, as written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Accused<'e> {
+    /// The context key; `None`: the message.
+    pub(crate) key: Option<&'e str>,
+    pub(crate) text: &'e str,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Why a rule does not speak about an event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Miss<'e> {
+    Logger(&'e str),
+    Context(&'e str, &'e str),
+    Message,
+    /// All conditions hold, but the event has none of the address sources.
+    NoAddress,
+    GaveUp,
+}
+
+impl Rule {
+    pub(crate) fn compile(spec: &RuleSpec, outcome: Outcome, field: &str) -> Result<Self, FilterError> {
+        let error = |part: &str, message: &str, fix: &str| {
+            Err(FilterError::new(format!("{field}{part}"), message, fix))
+        };
+        if spec.logger.is_none() && spec.message.is_none() && spec.context.is_empty() {
+            return error(
+                "",
+                "rule without a condition matches every line",
+                "give it a logger, a message or a context",
+            );
+        }
+        if spec.logger.as_deref().is_some_and(|logger| logger.trim().is_empty()) {
+            return error(".logger", "empty logger", "remove it or name one");
+        }
+        if spec.address.is_empty() {
+            return error(
+                ".address",
+                "rule without an address",
+                "add e.g. address: [proxy.source, remoteIP, ip] or [message]",
+            );
+        }
+        if spec.weight == 0 {
+            return error(".weight", "weight 0 never counts", "use 1 or more");
+        }
+        let message = match &spec.message {
+            None => None,
+            Some(source) => {
+                let pattern = Pattern::compile(source, Origin::Field, false)
+                    .map_err(|e| e.field(format!("{field}.message")))?;
+                if pattern.bounded() {
+                    return error(
+                        ".message",
+                        "look-around and back-references do not run in linear time",
+                        "use logger, context or a second rule; fail2ban's own regexes may stand in failRegex",
+                    );
+                }
+                Some(pattern)
+            }
+        };
+        if spec.address.contains(&AddressSource::Message)
+            && !message.as_ref().is_some_and(|p| p.groups().identify())
+        {
+            return error(
+                ".address",
+                "the address is taken from the message, but the message regex has no <HOST> or <ADDR>",
+                "mark the address in the message regex with <ADDR>",
+            );
+        }
+        let required = required(spec, message.as_ref());
+        Ok(Self {
+            outcome,
+            weight: spec.weight,
+            logger_end: spec.logger.as_deref().and_then(last_part).unwrap_or_default().to_owned(),
+            logger: spec.logger.clone(),
+            message,
+            context: spec.context.clone(),
+            address: spec.address.clone(),
+            required,
+        })
+    }
+
+    pub(crate) fn required(&self) -> Option<&Required> {
+        self.required.as_ref()
+    }
+
+    /// The address this rule accuses in `event`.
+    pub(crate) fn judge<'e>(&'e self, event: &'e Event<'_>) -> Result<Accused<'e>, Miss<'e>> {
+        if let Some(logger) = &self.logger
+            && !(event.logger.ends_with(&self.logger_end) && logger_matches(logger, &event.logger))
+        {
+            return Err(Miss::Logger(logger));
+        }
+        for (key, value) in &self.context {
+            if event.context.get(key).unwrap_or_default() != value {
+                return Err(Miss::Context(key, value));
+            }
+        }
+        let mut found = None;
+        if let Some(pattern) = &self.message {
+            let message = event.message.as_ref();
+            match pattern.search(message, message.is_ascii()) {
+                Search::Miss => return Err(Miss::Message),
+                Search::GaveUp => return Err(Miss::GaveUp),
+                Search::Hit(hit) => found = Some(hit),
+            }
+        }
+        for source in &self.address {
+            match source {
+                AddressSource::Context(key) => {
+                    if let Some(text) = event.context.get(key) {
+                        return Ok(Accused { key: Some(key), text, address: parse_address(text) });
+                    }
+                }
+                AddressSource::Message => {
+                    if let Some(found) = found
+                        && let Some((text, address)) = found.accused()
+                    {
+                        return Ok(Accused { key: None, text, address });
+                    }
+                }
+            }
+        }
+        Err(Miss::NoAddress)
+    }
+}
+
+/// What all forms of a logger's name end in.
+fn last_part(logger: &str) -> Option<&str> {
+    logger.rsplit('.').next()
+}
+
+/// The rarest text that every line of the rule holds.
+fn required(spec: &RuleSpec, message: Option<&Pattern>) -> Option<Required> {
+    let of_message = message.and_then(|pattern| pattern.required().cloned());
+    let of_logger = spec.logger.as_deref().and_then(|logger| needle::of_text(last_part(logger)?));
+    let of_context = spec.context.iter().map(|(_, value)| needle::of_text(value)).fold(None, needle::rarer);
+    needle::rarer(needle::rarer(of_message, of_logger), of_context)
+}

@@ -1,0 +1,319 @@
+//! Judging one line: layout, rules, address, date, `onePer`, in this order.
+
+use std::cell::OnceCell;
+
+use smallvec::SmallVec;
+
+use super::gate::Mask;
+use super::report::{Report, Said, rule_ref};
+use super::state::ScanState;
+use super::{ScanStats, Scanner};
+use crate::engine::dates::{FoundDate, judge};
+use crate::engine::filter::{Accused, Filter, Miss, TextRules, TextVerdict};
+use crate::engine::{Duration, Event, Match, Outcome, ReadClock, Timestamp};
+
+/// A line without a date belongs to the last one that had a date, when that is not longer ago.
+const SAME_MOMENT: Duration = Duration::from_secs(60);
+
+/// A line ready to be judged: no envelope, no colours, no line end.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) text: &'a str,
+    /// When it was written, if the envelope or the journal says so.
+    pub(super) time: Option<Timestamp>,
+    /// Whether regexes see the line with its date cut out; a journal's text has none.
+    pub(super) cut: bool,
+    pub(super) mask: Mask,
+}
+
+/// One line before all filters.
+pub(super) struct Hearing<'a, 'l, R: Report> {
+    pub(super) scanner: &'a Scanner,
+    pub(super) state: &'a mut ScanState,
+    pub(super) line: Line<'l>,
+    pub(super) clock: ReadClock<'l>,
+    pub(super) report: &'a mut R,
+    pub(super) sink: &'a mut dyn FnMut(Match),
+    pub(super) stats: &'a mut ScanStats,
+}
+
+/// Dates found in the line so far, by group of equal patterns.
+type Dates = SmallVec<[Option<Option<FoundDate>>; 2]>;
+
+/// A rule whose conditions hold.
+struct Spoken<'t> {
+    rule: usize,
+    outcome: Outcome,
+    weight: u32,
+    accused: Accused<'t>,
+    /// The date in the line, and the time that counts.
+    found: Option<Timestamp>,
+    time: Timestamp,
+}
+
+impl<R: Report> Hearing<'_, '_, R> {
+    /// Asks every filter; each matches at most once.
+    pub(super) fn hear(mut self) {
+        let own = self.state.layout.take();
+        let layout = self.scanner.layout.as_ref().or(own.as_ref());
+        let (text, clock) = (self.line.text, self.clock);
+        let cell = OnceCell::new();
+        let event = || cell.get_or_init(|| layout?.event(text, clock)).as_ref();
+        if R::ALL {
+            self.report.event(event());
+        }
+        let mut dates: Dates = SmallVec::from_elem(None, self.scanner.dates.len());
+        let mut waiting = false;
+        for (index, plan) in self.scanner.plans.iter().enumerate() {
+            if !R::ALL && plan.any & self.line.mask == 0 {
+                continue;
+            }
+            let Some(filter) = self.scanner.filters.get(index) else { continue };
+            let mut decided = false;
+            if !filter.rules().is_empty() {
+                if layout.is_some() {
+                    decided = self.structured(index, filter, &event);
+                } else {
+                    waiting = true;
+                    self.report.said(index, None, Said::NoLayout);
+                }
+            }
+            if !decided && let Some(rules) = filter.text() {
+                self.text(index, filter, rules, &mut dates, &event);
+            }
+        }
+        self.stats.undecided += u64::from(waiting);
+        self.state.layout = own;
+    }
+
+    fn wanted(&self, filter: usize, rule: usize) -> bool {
+        R::ALL
+            || self
+                .scanner
+                .plans
+                .get(filter)
+                .and_then(|plan| plan.rules.get(rule))
+                .is_some_and(|mask| mask & self.line.mask != 0)
+    }
+
+    /// Asks the structured rules. True: one of them holds, and no other rule of the filter is asked.
+    fn structured<'e, 't: 'e>(
+        &mut self,
+        index: usize,
+        filter: &Filter,
+        event: &impl Fn() -> Option<&'e Event<'t>>,
+    ) -> bool {
+        if !(0..filter.rules().len()).any(|rule| self.wanted(index, rule)) {
+            return false;
+        }
+        let Some(known) = event() else {
+            self.report.said(index, None, Said::OtherLayout);
+            return false;
+        };
+        for (rule, compiled) in filter.rules().iter().enumerate() {
+            if !self.wanted(index, rule) {
+                continue;
+            }
+            match compiled.judge(known) {
+                Err(miss) => self.report.said(index, Some(rule), Said::Miss(miss)),
+                Ok(accused) => {
+                    let found = known.time.or_else(|| {
+                        let search = || self.scanner.fallback.find(self.line.text, self.clock);
+                        if self.line.time.is_some() { None } else { search().map(|found| found.time) }
+                    });
+                    let time = self.line.time.unwrap_or_else(|| judge(found, self.clock));
+                    let (outcome, weight) = (compiled.outcome, compiled.weight);
+                    self.settle(
+                        index,
+                        filter,
+                        &Spoken { rule, outcome, weight, accused, found, time },
+                        event,
+                    );
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Asks fail2ban's regexes about the text without its date.
+    fn text<'e, 't: 'e>(
+        &mut self,
+        index: usize,
+        filter: &Filter,
+        rules: &TextRules,
+        dates: &mut Dates,
+        event: &impl Fn() -> Option<&'e Event<'t>>,
+    ) {
+        let offset = filter.rules().len();
+        if !(offset..filter.len()).any(|rule| self.wanted(index, rule)) {
+            return;
+        }
+        let date = self.date(index, dates);
+        let mut buffer = std::mem::take(&mut self.state.scratch.cut);
+        let left = without(self.line.text, date.as_ref(), &mut buffer);
+        self.report.cut(date.as_ref(), left);
+        let mut joined = String::new();
+        let verdict = if rules.max_lines() > 1 {
+            self.judge_lines(index, rules, left, &mut joined)
+        } else {
+            rules.judge(left, |rule| self.wanted(index, offset + rule))
+        };
+        let at = |rule: usize| Some(offset + rule);
+        match verdict {
+            TextVerdict::Miss => self.report.said(index, None, Said::NoRegex),
+            TextVerdict::NoPrefix => self.report.said(index, None, Said::NoPrefix),
+            TextVerdict::Ignored { rule, ignore } => self.report.said(index, at(rule), Said::Ignored(ignore)),
+            TextVerdict::NoFailure { rule } => self.report.said(index, at(rule), Said::NoFailure),
+            TextVerdict::GaveUp { rule } => {
+                self.stats.undecided += 1;
+                self.report.said(index, rule.and_then(at), Said::Miss(Miss::GaveUp));
+            }
+            TextVerdict::Hit { rule, found } => match found.accused() {
+                None => self.report.said(index, at(rule), Said::Session),
+                Some((text, address)) => {
+                    let spoken = Spoken {
+                        rule: offset + rule,
+                        outcome: Outcome::Failure,
+                        weight: 1,
+                        accused: Accused { key: None, text, address },
+                        found: date.as_ref().map(|date| date.time),
+                        time: self.time(date.as_ref()),
+                    };
+                    self.settle(index, filter, &spoken, event);
+                }
+            },
+        }
+        self.state.scratch.cut = buffer;
+    }
+
+    /// Asks regexes that look at several lines, this one being the last.
+    fn judge_lines<'j>(
+        &mut self,
+        index: usize,
+        rules: &TextRules,
+        line: &str,
+        joined: &'j mut String,
+    ) -> TextVerdict<'j> {
+        if self.state.buffers.len() <= index {
+            self.state.buffers.resize_with(index + 1, Default::default);
+        }
+        let Some(buffer) = self.state.buffers.get_mut(index) else { return TextVerdict::Miss };
+        while buffer.len() >= rules.max_lines() {
+            buffer.pop_front();
+        }
+        buffer.push_back(line.to_owned());
+        for line in buffer.iter() {
+            joined.push_str(line);
+            joined.push('\n');
+        }
+        let judged = rules.judge_lines(joined);
+        if let Some(keep) = judged.keep {
+            *buffer = keep.into_iter().filter_map(|line| buffer.get_mut(line).map(std::mem::take)).collect();
+        }
+        judged.verdict
+    }
+
+    /// The line's date as the filter's patterns find it.
+    fn date(&mut self, index: usize, dates: &mut Dates) -> Option<FoundDate> {
+        if !self.line.cut {
+            return None;
+        }
+        let group = self.scanner.plans.get(index)?.dates?;
+        let slot = dates.get_mut(group)?;
+        if let Some(known) = slot {
+            return known.clone();
+        }
+        let dates = self.scanner.dates.get(group)?;
+        let finder = self.scanner.filters.get(dates.filter)?.text()?.dates();
+        if self.state.memories.len() <= group {
+            self.state.memories.resize_with(group + 1, Default::default);
+        }
+        let found = match self.state.memories.get_mut(group) {
+            // Only lines that scanning looks at are remembered, so that explaining other lines changes nothing.
+            Some(memory) if dates.any & self.line.mask != 0 => {
+                finder.find_next(memory, self.line.text, self.clock)
+            }
+            _ => finder.find(self.line.text, self.clock),
+        };
+        *slot = Some(found.clone());
+        found
+    }
+
+    /// The time that counts for a line with this date.
+    fn time(&mut self, date: Option<&FoundDate>) -> Timestamp {
+        if let Some(time) = self.line.time {
+            return time;
+        }
+        let now = self.clock.now;
+        match (date, self.state.last_date) {
+            (None, Some(last)) if last <= now && now.since(last) <= SAME_MOMENT => last,
+            (None, _) => judge(None, self.clock),
+            (Some(date), _) => {
+                let time = judge(Some(date.time), self.clock);
+                self.state.last_date = Some(time);
+                time
+            }
+        }
+    }
+
+    /// Makes a match of a rule that holds, if it accuses somebody who can be counted and was not counted for this
+    /// event already.
+    fn settle<'e, 't: 'e>(
+        &mut self,
+        index: usize,
+        filter: &Filter,
+        spoken: &Spoken<'_>,
+        event: &impl Fn() -> Option<&'e Event<'t>>,
+    ) {
+        let Accused { key, text, address } = spoken.accused;
+        let Some(address) = address else {
+            self.report.said(index, Some(spoken.rule), Said::NotAnAddress(key, text));
+            return;
+        };
+        let Some(canonical) = self.scanner.policy.canonical(address) else {
+            self.report.said(index, Some(spoken.rule), Said::NeverASubject(address));
+            return;
+        };
+        let rule = rule_ref(index, spoken.rule);
+        if let Some(settings) = filter.one_per() {
+            if self.state.once.len() <= index {
+                self.state.once.resize_with(index + 1, Default::default);
+            }
+            let value = |key: &str| event().and_then(|event| event.context.get(key)).unwrap_or_default();
+            if let Some(once) = self.state.once.get_mut(index)
+                && !once.counts(settings, (rule.rule, spoken.outcome), canonical, spoken.time, value)
+            {
+                self.report.said(index, Some(spoken.rule), Said::Repeated(canonical));
+                return;
+            }
+        }
+        let matched = Match {
+            rule,
+            outcome: spoken.outcome,
+            address: canonical,
+            time: spoken.time,
+            weight: spoken.weight,
+        };
+        self.report.said(index, Some(spoken.rule), Said::Matched(key, text, matched, spoken.found));
+        self.stats.matches += 1;
+        (self.sink)(matched);
+    }
+}
+
+/// `text` with its date cut out, the rest not trimmed.
+pub(super) fn without<'t>(text: &'t str, date: Option<&FoundDate>, buffer: &'t mut String) -> &'t str {
+    let Some(range) = date.map(|date| &date.range) else { return text };
+    let (before, after) =
+        (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());
+    if before.is_empty() {
+        return after;
+    }
+    if after.is_empty() {
+        return before;
+    }
+    buffer.clear();
+    buffer.push_str(before);
+    buffer.push_str(after);
+    buffer
+}

@@ -1,0 +1,91 @@
+//! `onePer`: several lines of one event count once.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use crate::engine::{Duration, OnePer, Outcome, Timestamp};
+
+/// Events remembered per generation and source; beyond it the older generation is forgotten early, and an event in
+/// it may count once more.
+const MOST: usize = 8192;
+
+/// The events of one filter and source that were counted lately.
+///
+/// Two lines of one event come from two statements of the program, hence match two rules. Lines that match the same
+/// rule are two events, however close: so an event counts as often as the rule that saw it most.
+#[derive(Default)]
+pub(super) struct Once {
+    young: HashMap<Key, Entry>,
+    old: HashMap<Key, Entry>,
+    hasher: RandomState,
+    /// The latest time seen, and the time when `young` was begun.
+    turned: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    address: IpAddr,
+    outcome: Outcome,
+    values: u64,
+}
+
+#[derive(Clone, Default)]
+struct Entry {
+    first: Timestamp,
+    counted: u32,
+    seen: SmallVec<[(u16, u32); 2]>,
+}
+
+impl Once {
+    /// Whether a line that matched `rule` counts. `value` gives the values of the keys.
+    pub(super) fn counts<'v>(
+        &mut self,
+        settings: &OnePer,
+        (rule, outcome): (u16, Outcome),
+        address: IpAddr,
+        time: Timestamp,
+        value: impl Fn(&str) -> &'v str,
+    ) -> bool {
+        let mut hasher = self.hasher.build_hasher();
+        for key in &settings.keys {
+            value(key).hash(&mut hasher);
+        }
+        let key = Key { address, outcome, values: hasher.finish() };
+        self.turn(time, settings.within);
+        let mut entry = match self.young.get(&key).or_else(|| self.old.get(&key)) {
+            Some(entry) if entry.first.distance(time) <= settings.within => entry.clone(),
+            _ => Entry { first: time, ..Entry::default() },
+        };
+        let seen = match entry.seen.iter_mut().find(|(r, _)| *r == rule) {
+            Some((_, seen)) => {
+                *seen += 1;
+                *seen
+            }
+            None => {
+                entry.seen.push((rule, 1));
+                1
+            }
+        };
+        let counts = seen > entry.counted;
+        entry.counted = entry.counted.max(seen);
+        self.young.insert(key, entry);
+        counts
+    }
+
+    /// Forgets what is older than twice `within`.
+    fn turn(&mut self, time: Timestamp, within: Duration) {
+        let due = self.turned.is_none_or(|turned| turned.distance(time) > within);
+        if due || self.young.len() >= MOST {
+            let stale = self.turned.is_none_or(|turned| turned.distance(time) > within * 2);
+            self.old = std::mem::take(&mut self.young);
+            if stale {
+                self.old = HashMap::new();
+            }
+            self.turned = Some(time);
+        }
+    }
+}

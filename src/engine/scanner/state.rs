@@ -1,0 +1,56 @@
+//! What a scanner remembers between the blocks of one source.
+
+use std::collections::VecDeque;
+
+use super::join::Pieces;
+use super::once::Once;
+use crate::engine::dates::DateMemory;
+use crate::engine::layout::Layout;
+use crate::engine::{LayoutSpec, Timestamp};
+
+/// What a scanner remembers of one source: the layout it settled on, pieces of a container's long line, events
+/// already counted, the lines of multi-line filters. Bounded, whatever the source holds.
+#[derive(Default)]
+pub struct ScanState {
+    pub(super) layout: Option<Layout>,
+    /// A line showed what is to be known of the source's layout.
+    pub(super) settled: bool,
+    /// Lines looked at in vain for a layout.
+    pub(super) undecided: u32,
+    /// The layout's encoder leaves the message unformatted: no literal of a message need be in the line.
+    pub(super) templates: bool,
+    pub(super) pieces: Pieces,
+    pub(super) memories: Vec<DateMemory>,
+    pub(super) last_date: Option<Timestamp>,
+    pub(super) once: Vec<Once>,
+    pub(super) buffers: Vec<VecDeque<String>>,
+    pub(super) scratch: Scratch,
+}
+
+/// Buffers that live on, so that a line allocates nothing.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) plain: String,
+    pub(super) cut: String,
+}
+
+impl ScanState {
+    /// The layout that `Auto` settled on; `None`: nothing recognised yet, or the layout was declared.
+    #[must_use]
+    pub fn layout(&self) -> Option<&LayoutSpec> {
+        self.layout.as_ref().map(Layout::spec)
+    }
+
+    /// What stays true of the source when its scanner is replaced: the layout and pieces not yet joined.
+    #[must_use]
+    pub fn renewed(self) -> Self {
+        Self {
+            layout: self.layout,
+            settled: self.settled,
+            undecided: self.undecided,
+            templates: self.templates,
+            pieces: self.pieces,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Structured rules on every layout, and how `Auto` settles.
+
+use super::workload::{Dress, lines};
+use super::*;
+
+#[test]
+fn failures_are_found_in_every_dress() {
+    for dress in [Dress::Default, Dress::Json, Dress::Seed] {
+        let mut spec = logins();
+        if dress == Dress::Seed {
+            // The logger stands where `%C` prints the calling class.
+            spec.rules.iter_mut().for_each(|r| r.logger = None);
+        }
+        let scanner = scanner(&[spec], &LayoutSpec::Auto, Envelope::None);
+        let (found, stats) = scan(&scanner, lines(dress, 1400, 14, 1000));
+        assert_eq!((found.len(), stats.matches, stats.undecided), (100, 100, 0), "{dress:?}");
+        assert_eq!(found[7].address.to_string(), "10.0.0.7");
+        assert!(stats.candidates < 110, "{dress:?}: {stats:?}");
+    }
+}
+
+#[test]
+fn the_first_recognised_line_settles_the_layout_for_good() {
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
+    let mut state = ScanState::default();
+    let mut found = Vec::new();
+    let mut scan = |state: &mut ScanState, text: &str| {
+        scanner.scan(state, text.as_bytes(), clock(), &mut |m| found.push(m.address.to_string()));
+    };
+    scan(&mut state, "a banner\n\tat a.stack.trace\n");
+    assert_eq!(state.layout(), None);
+    scan(&mut state, "16:45:34.154 [INFO ] o.a.j.p.n.BasicChannelInboundHandler - Connection established\n");
+    assert_eq!(state.layout(), Some(&LayoutSpec::JamesDefault));
+    let forged = lines(Dress::Json, 1, 1, 1);
+    assert!(forged.contains("10.0.0.0"));
+    scan(&mut state, &forged);
+    scan(&mut state, &lines(Dress::Default, 1, 1, 1).replace("10.0.0.0", "10.0.0.9"));
+    assert_eq!(state.layout(), Some(&LayoutSpec::JamesDefault));
+    assert_eq!(found, ["10.0.0.9"]);
+}
+
+#[test]
+fn a_source_without_a_layout_for_long_never_gets_one_from_a_forged_line() {
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
+    let mut state = ScanState::default();
+    let mut block = "free text of another program\n".repeat(1000);
+    block.push_str(&lines(Dress::Json, 1, 1, 1));
+    let stats = scanner.scan(&mut state, block.as_bytes(), clock(), &mut |m| panic!("{m:?}"));
+    assert_eq!((state.layout(), stats.undecided), (None, 1));
+}
+
+#[test]
+fn json_without_formatted_messages_is_read_line_by_line() {
+    let line = |ip: &str| {
+        format!(
+            "{{\"sequenceNumber\":0,\"timestamp\":1795355350654,\"level\":\"INFO\",\"loggerName\":\"org.apache.james.protocols.smtp.AUTHENTICATION\",\"mdc\": {{}},\"message\":\"AUTH {{}} {{}} failed from {{}}@{{}}\",\"arguments\": [\"method\",\"PLAIN\",\"Username{{x}}\",\"{ip}\"]}}\n"
+        )
+    };
+    for layout in [LayoutSpec::Auto, LayoutSpec::JsonEncoder] {
+        let scanner = scanner(&[logins()], &layout, Envelope::None);
+        assert_eq!(addresses(&scanner, line("192.0.2.1") + &line("192.0.2.2")), ["192.0.2.1", "192.0.2.2"]);
+    }
+}
+
+#[test]
+fn one_event_in_several_lines_counts_once_and_two_events_twice() {
+    let scanner = scanner(&[logins()], &LayoutSpec::JsonLayout, Envelope::None);
+    let line = |ms: u32, logger: &str, message: &str, session: &str| {
+        format!(
+            "{{\"timestamp\":\"2026-11-22T16:45:34.{ms:03}Z\",\"level\":\"INFO\",\"mdc\":{{\"ip\":\"192.0.2.1\",\"sessionId\":\"{session}\"}},\"logger\":\"org.apache.james.{logger}\",\"message\":\"{message}\"}}\n"
+        )
+    };
+    let auth = |ms, session: &str| {
+        line(
+            ms,
+            "protocols.smtp.AUTHENTICATION",
+            "AUTH method PLAIN failed from Username{x}@192.0.2.1",
+            session,
+        )
+    };
+    let audit = |ms, session: &str| line(ms, "util.AuditTrail", "SMTP Authentication failed.", session);
+    let success = |ms, session: &str| line(ms, "util.AuditTrail", "SMTP Authentication succeeded.", session);
+    let count = |log: String| scan(&scanner, log).0.len();
+    assert_eq!(count(auth(1, "a") + &audit(2, "a")), 1, "two lines of one event");
+    assert_eq!(count(auth(1, "a") + &audit(2, "a") + &auth(3, "a") + &audit(4, "a")), 2, "two events");
+    assert_eq!(count(auth(1, "a") + &auth(1, "a") + &auth(1, "a")), 3, "the same statement three times");
+    assert_eq!(count(auth(1, "a") + &audit(2, "b")), 2, "two sessions");
+    assert_eq!(count(auth(1, "a") + &audit(2, "a") + &success(3, "a")), 2, "a success is another event");
+    assert_eq!(count(auth(1, "a") + &audit(2, "a").replace("16:45:34", "16:45:36")), 2, "too far apart");
+}
+
+#[test]
+fn the_address_is_the_first_source_present_even_if_it_is_no_use() {
+    let scanner = scanner(&[logins()], &LayoutSpec::JsonLayout, Envelope::None);
+    let line = |mdc: &str| {
+        format!(
+            "{{\"timestamp\":\"2026-11-22T16:45:34.000Z\",\"level\":\"INFO\",\"mdc\":{{{mdc}}},\"logger\":\"org.apache.james.util.AuditTrail\",\"message\":\"SMTP Authentication failed.\"}}\n"
+        )
+    };
+    for (mdc, address) in [
+        (
+            r#""ip":"10.0.0.1","proxy.source":"/203.0.113.99:43210","remoteIP":"10.0.0.1""#,
+            Some("203.0.113.99"),
+        ),
+        (r#""ip":"10.0.0.1","proxy.source":"/[2001:db8:0:0:0:0:0:99]:43210""#, Some("2001:db8::99")),
+        (r#""ip":"::ffff:192.0.2.7""#, Some("192.0.2.7")),
+        (r#""ip":"10.0.0.1","proxy.source":"mx.example.org""#, None),
+        (r#""ip":"127.0.0.1""#, None),
+        (r#""host":"192.0.2.1""#, None),
+    ] {
+        assert_eq!(addresses(&scanner, line(mdc)), address.into_iter().collect::<Vec<_>>(), "{mdc}");
+    }
+}

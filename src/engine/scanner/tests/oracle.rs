@@ -1,0 +1,117 @@
+//! Scanning in blocks says what judging each line says, however the blocks are cut.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::workload::{Dress, lines};
+use super::*;
+
+fn filters() -> Vec<FilterSpec> {
+    let folded =
+        text(&["(?i)^authentication FAILURE of .* from <HOST>$", r"^\S+ refused <ADDR>(?: again)?$"]);
+    vec![logins(), seed(), folded]
+}
+
+/// By envelope and by layout.
+static SCANNERS: LazyLock<[[Scanner; 2]; 2]> = LazyLock::new(|| {
+    [Envelope::None, Envelope::Cri].map(|envelope| {
+        [LayoutSpec::JamesDefault, LayoutSpec::Auto].map(|layout| scanner(&filters(), &layout, envelope))
+    })
+});
+
+/// Pieces that, put together at random, come close to what the filters look for.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let pieces: Vec<&'static [u8]> = vec![
+        b"16:45:34.154 [INFO ] ",
+        b"2026-11-22 16:45:34.154 +0000 - ",
+        b"16:45:34.154 \x1b[34m[INFO ]\x1b[0;39m ",
+        b"o.a.j.p.s.AUTHENTICATION - ",
+        b"AUTH method PLAIN failed from Username{",
+        b"AUTH met",
+        b"hod PLAIN failed from Username{x}@",
+        b"org.apache.james.protocols.smtp.core.esmtp.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username",
+        b"Authentication failure of bob from ",
+        b"x refused ",
+        b"}@",
+        b"192.0.2.1",
+        b"8.8.8.8",
+        b"mx.example.org",
+        b"\x1b[0m",
+        b"\x1b[31",
+        b"\r",
+        b"\0",
+        b"\xff",
+        "é".as_bytes(),
+        b" ",
+        b"\n",
+        b"\n",
+        b"{\"timestamp\":\"2026-11-22T16:45:34.154Z\",\"level\":\"INFO\",\"mdc\":{\"ip\":\"192.0.2.7\"},\"logger\":\"org.apache.james.util.AuditTrail\",\"message\":\"SMTP Authentication failed.\"}\n",
+        b"16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - AUTH method PLAIN failed from Username{x}@192.0.2.3\n",
+        b"2026-11-22T16:45:34.154Z stdout F ",
+        b"2026-11-22T16:45:34.154Z stdout P ",
+        b"2026-11-22T16:45:34.154Z stderr P ",
+    ];
+    prop::sample::select(pieces).prop_map(<[u8]>::to_vec)
+}
+
+fn block() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(piece(), 0..60).prop_map(|pieces| {
+        let mut block = pieces.concat();
+        block.push(b'\n');
+        block
+    })
+}
+
+fn whole(scanner: &Scanner, block: &[u8]) -> Vec<Match> {
+    scan(scanner, block).0
+}
+
+fn explained(scanner: &Scanner, block: &[u8]) -> Vec<Match> {
+    let mut state = ScanState::default();
+    block
+        .split_inclusive(|b| *b == b'\n')
+        .flat_map(|line| scanner.explain(&mut state, line, clock()).filters)
+        .filter_map(|filter| filter.matched)
+        .collect()
+}
+
+fn cut_at(scanner: &Scanner, block: &[u8], cuts: &[usize]) -> Vec<Match> {
+    let (mut state, mut found) = (ScanState::default(), Vec::new());
+    let lines: Vec<&[u8]> = block.split_inclusive(|b| *b == b'\n').collect();
+    let mut rest = lines.as_slice();
+    for cut in cuts.iter().chain([&usize::MAX]) {
+        let (now, later) = rest.split_at((*cut).min(rest.len()));
+        scanner.scan(&mut state, &now.concat(), clock(), &mut |m| found.push(m));
+        rest = later;
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn a_block_says_what_its_lines_say(block in block(), cri: bool, auto: bool, cuts in prop::collection::vec(0usize..5, 0..8)) {
+        let scanner = &SCANNERS[usize::from(cri)][usize::from(auto)];
+        let found = whole(scanner, &block);
+        prop_assert_eq!(&found, &explained(scanner, &block));
+        prop_assert_eq!(&found, &cut_at(scanner, &block, &cuts));
+    }
+
+    #[test]
+    fn any_bytes_are_harmless(block in prop::collection::vec(any::<u8>(), 0..400)) {
+        let scanner = &SCANNERS[0][1];
+        prop_assert_eq!(whole(scanner, &block), explained(scanner, &block));
+    }
+}
+
+#[test]
+fn a_thousand_ordinary_lines_agree_too() {
+    for dress in [Dress::Default, Dress::Json, Dress::Seed] {
+        let block = lines(dress, 1000, 7, 10);
+        let scanner = scanner(&filters(), &LayoutSpec::Auto, Envelope::None);
+        let found = whole(&scanner, block.as_bytes());
+        assert_eq!(found, explained(&scanner, block.as_bytes()));
+        assert_eq!(found, cut_at(&scanner, block.as_bytes(), &[1, 2, 300, 5]));
+        assert_eq!(found.len(), 143, "{dress:?}");
+    }
+}

@@ -1,0 +1,237 @@
+//! The firewall of a real kernel.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+use netlink_packet_netfilter::nftables::NfTablesMessage;
+
+use super::ban_set::BanSet;
+use super::drift::Watch;
+use super::elements::{self, Element, Wish};
+use super::netlink::{Mode, Netlink, Refusal};
+use super::nft::Nft;
+use super::{Applied, Change, Dropped, Firewall, FirewallError, ScopeName, Skeleton, listing, ruleset};
+use crate::engine::{Subject, Timestamp};
+
+/// No ban is longer in the kernel: a hundred years, in milliseconds. It fits what nft can print.
+const LONGEST: u64 = 100 * 365 * 86_400_000;
+
+/// Bans in the kernel of this host, in the network namespace of the thread that opened it.
+pub struct Nftables {
+    nft: Nft,
+    netlink: Netlink,
+    watch: Option<Watch>,
+    scopes: HashSet<ScopeName>,
+    sets: HashSet<BanSet>,
+}
+
+impl Nftables {
+    /// Opens the way to the kernel. Changes nothing.
+    ///
+    /// # Errors
+    /// When there is no netlink socket to be had.
+    pub fn open() -> Result<Self, FirewallError> {
+        let netlink = Netlink::open().map_err(FirewallError::Netlink)?;
+        Ok(Self { nft: Nft::default(), netlink, watch: None, scopes: HashSet::new(), sets: HashSet::new() })
+    }
+
+    /// Runs this program instead of the `nft` in the path.
+    #[must_use]
+    pub fn with_nft(mut self, program: &Path) -> Self {
+        self.nft = Nft::at(program);
+        self
+    }
+
+    /// Takes note of what is in the kernel after a skeleton of ours.
+    fn left(&mut self) -> Result<(), FirewallError> {
+        let Some(left) = listing::read(&mut self.netlink).map_err(FirewallError::Netlink)? else {
+            return Err(FirewallError::Drifted("the table is gone".into()));
+        };
+        let sets = left.inventory.sets.iter();
+        self.sets =
+            sets.filter_map(|(name, shape)| BanSet::parse(name).filter(|set| shape.suits(set))).collect();
+        match &mut self.watch {
+            Some(watch) => watch.skeleton_left(&left),
+            none => *none = Some(Watch::new(&left)),
+        }
+        Ok(())
+    }
+
+    fn make_sets(&mut self, sets: &BTreeSet<BanSet>) -> Result<(), FirewallError> {
+        match self.nft.apply(ruleset::further_sets(sets)) {
+            Ok(()) => self.left(),
+            // nft's words are for people, so the kernel is asked why.
+            Err(FirewallError::Refused(words)) => match self.looks_intact()? {
+                true => Err(FirewallError::Refused(words)),
+                false => Err(FirewallError::Drifted(words)),
+            },
+            Err(other) => Err(other),
+        }
+    }
+
+    fn looks_intact(&mut self) -> Result<bool, FirewallError> {
+        let Some(watch) = &mut self.watch else { return Ok(false) };
+        let now = jiff::Timestamp::now().into();
+        watch.is_intact(&mut self.netlink, now).map_err(FirewallError::Netlink)
+    }
+
+    /// Sends elements whose sets are there; adds to `applied`.
+    fn send(&mut self, ready: Vec<(&Change, Element)>, applied: &mut Applied) -> Result<(), FirewallError> {
+        let (changes, elements): (Vec<&Change>, Vec<Element>) = ready.into_iter().unzip();
+        let (outcome, result) = elements::apply(&mut self.netlink, &elements);
+        if let Some(watch) = &mut self.watch {
+            watch.elements_left(outcome.transactions);
+        }
+        result?;
+        let mut refused = outcome.refused.into_iter().peekable();
+        for (place, (change, element)) in changes.into_iter().zip(&elements).enumerate() {
+            if let Some((_, reason)) = refused.next_if(|(at, _)| *at == place) {
+                applied.refused.push((change.clone(), reason));
+                continue;
+            }
+            applied.done += 1;
+            match (&mut self.watch, change) {
+                (Some(watch), Change::Ban { until, .. }) => watch.put_in(element, *until),
+                (Some(watch), Change::Lift { .. }) => watch.taken_out(element),
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Firewall for Nftables {
+    fn ensure(&mut self, skeleton: &Skeleton) -> Result<(), FirewallError> {
+        let existing = listing::read(&mut self.netlink).map_err(FirewallError::Netlink)?;
+        let inventory = existing.as_ref().map(|listing| &listing.inventory);
+        self.nft.apply(ruleset::transition(inventory, skeleton))?;
+        self.scopes = skeleton.scopes.iter().map(|scope| scope.name.clone()).collect();
+        self.left()
+    }
+
+    fn apply(&mut self, changes: &[Change], now: Timestamp) -> Result<Applied, FirewallError> {
+        if self.watch.is_none() {
+            return Err(FirewallError::Drifted("no skeleton was applied".into()));
+        }
+        let mut applied = Applied::default();
+        let (mut ready, mut waiting, mut missing) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for change in changes {
+            let element = match element(change, now, &self.scopes) {
+                Ok(Some(element)) => element,
+                Ok(None) => {
+                    applied.done += 1;
+                    continue;
+                }
+                Err(reason) => {
+                    applied.refused.push((change.clone(), reason));
+                    continue;
+                }
+            };
+            if self.sets.contains(&element.set) {
+                ready.push((change, element));
+            } else if element.wish == Wish::Out {
+                applied.done += 1; // it cannot be in a set that does not exist
+            } else {
+                missing.insert(element.set.clone());
+                waiting.push((change, element));
+            }
+        }
+        self.send(ready, &mut applied)?;
+        if !missing.is_empty() {
+            match self.make_sets(&missing) {
+                Ok(()) => self.send(waiting, &mut applied)?,
+                Err(FirewallError::Drifted(words)) => return Err(FirewallError::Drifted(words)),
+                Err(error) => {
+                    applied.deferred = waiting.into_iter().map(|(change, _)| change.clone()).collect();
+                    applied.obstacle = Some(error);
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    fn is_intact(&mut self) -> Result<bool, FirewallError> {
+        self.looks_intact()
+    }
+
+    fn counters(&mut self) -> Result<BTreeMap<ScopeName, Dropped>, FirewallError> {
+        let counters = listing::counters(&mut self.netlink).map_err(FirewallError::Netlink)?;
+        Ok(counters
+            .into_iter()
+            .filter_map(|(name, dropped)| Some((ruleset::counted_scope(&name)?, dropped)))
+            .collect())
+    }
+
+    fn teardown(&mut self) -> Result<(), FirewallError> {
+        // First made, so that deleting it never fails.
+        let both = [
+            (NfTablesMessage::NewTable(listing::table()), Mode::Add),
+            (NfTablesMessage::DeleteTable(listing::table()), Mode::Delete),
+        ];
+        let answer = self.netlink.transact(both).map_err(FirewallError::Netlink)?;
+        if let Err(refusals) = answer {
+            let words: Vec<_> = refusals.iter().map(Refusal::describe).collect();
+            return Err(FirewallError::Netlink(std::io::Error::other(words.join(", "))));
+        }
+        self.watch = None;
+        self.scopes.clear();
+        self.sets.clear();
+        Ok(())
+    }
+}
+
+/// The element a change is about; `None` when there is nothing to do, else why it cannot be done.
+fn element(change: &Change, now: Timestamp, scopes: &HashSet<ScopeName>) -> Result<Option<Element>, String> {
+    let (scope, subject, wish) = match change {
+        Change::Ban { scope, subject, until } => match remaining(*until, now) {
+            Some(wish) => (scope, *subject, wish),
+            None => return Ok(None),
+        },
+        Change::Lift { scope, subject } => (scope, *subject, Wish::Out),
+    };
+    if wish != Wish::Out {
+        if !scopes.contains(scope) {
+            return Err(format!("there is no scope {scope}"));
+        }
+        if subject.prefix_len() == 0 {
+            return Err("a prefix of length 0 is everybody".into());
+        }
+    }
+    Ok(Some(Element { set: BanSet::of(scope, subject), key: Subject::addr(subject), wish }))
+}
+
+/// How long a ban still lasts, rounded up; `None` when it is over.
+fn remaining(until: Option<Timestamp>, now: Timestamp) -> Option<Wish> {
+    let Some(until) = until else { return Some(Wish::In(None)) };
+    let micros = until.since(now).as_micros();
+    let millis = u64::try_from(micros.div_ceil(1000)).unwrap_or(LONGEST).min(LONGEST);
+    (millis > 0).then_some(Wish::In(Some(millis)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_ban_that_is_over_is_not_set_and_a_moment_counts_as_a_millisecond() {
+        let now = Timestamp::from_secs(1000);
+        assert_eq!(remaining(Some(now), now), None);
+        assert_eq!(remaining(Some(now - Duration::from_secs(1)), now), None);
+        assert_eq!(remaining(Some(now + Duration::from_micros(1)), now), Some(Wish::In(Some(1))));
+        assert_eq!(remaining(Some(now + Duration::from_secs(60)), now), Some(Wish::In(Some(60_000))));
+        assert_eq!(remaining(Some(Timestamp::MAX), now), Some(Wish::In(Some(LONGEST))));
+        assert_eq!(remaining(None, now), Some(Wish::In(None)));
+    }
+
+    #[test]
+    fn everybody_is_never_banned() {
+        let scopes = HashSet::from([ScopeName::all()]);
+        let ban =
+            |net: &str| Change::Ban { scope: ScopeName::all(), subject: net.parse().unwrap(), until: None };
+        assert!(element(&ban("0.0.0.0/0"), Timestamp::from_secs(0), &scopes).is_err());
+        assert!(element(&ban("::/0"), Timestamp::from_secs(0), &scopes).is_err());
+        assert!(element(&ban("198.51.100.0/24"), Timestamp::from_secs(0), &scopes).is_ok());
+    }
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Runs the checks in tests/checks that start the whole program. A skipped check is a failed one.
+
+    run.py --binary target/debug/gaoler [NAME ...]     only checks whose name holds NAME
+"""
+
+import argparse
+import os
+import sys
+import unittest
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+from harness import world  # noqa: E402
+
+
+def flat(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from flat(test)
+        else:
+            yield test
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True, help="the gaoler binary")
+    parser.add_argument("--full", action="store_true", help="the sizes of the acceptance list")
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    os.environ["GAOLER_BINARY"] = str(Path(arguments.binary).resolve())
+    if arguments.full:
+        os.environ["GAOLER_FULL"] = "1"
+    world.enter()
+    found = unittest.TestLoader().discover(str(TESTS / "checks"), pattern="*.py", top_level_dir=str(TESTS / "checks"))
+    chosen = [t for t in flat(found) if not arguments.names or any(n in t.id() for n in arguments.names)]
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(unittest.TestSuite(chosen))
+    bad = len(result.failures) + len(result.errors) + len(result.skipped) + len(result.unexpectedSuccesses)
+    print(f"\nharness: {result.testsRun - bad} passed, {bad} failed")
+    return 0 if result.testsRun and not bad else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
