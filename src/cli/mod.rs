@@ -14,6 +14,7 @@ pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
 pub mod crds;
+pub mod doctor;
 mod exit;
 pub mod filters;
 pub mod man;
@@ -145,6 +146,7 @@ verbs! {
     Completions = completions,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
+    Doctor = doctor,
     Filters = filters,
     Man = man,
     #[cfg(feature = "standalone")]
