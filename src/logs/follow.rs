@@ -53,7 +53,10 @@ impl Files {
             for id in gone {
                 self.unfollow(id);
             }
-            for (path, wanted) in wanted {
+            // Who has a history first: a new name may be that of a file it read.
+            let (known, new): (Vec<_>, Vec<_>) =
+                wanted.into_iter().partition(|(path, _)| self.unfollowed.iter().any(|c| c.path == *path));
+            for (path, wanted) in known.into_iter().chain(new) {
                 self.follow(path, wanted, now);
             }
             self.share_groups();
@@ -138,6 +141,10 @@ impl Files {
         if let Some(stream) = self.paths.get(&path).and_then(|id| self.streams.get_mut(id)) {
             stream.exact = wanted.exact;
             stream.own_groups = wanted.groups.to_vec();
+            if !stream.follows && stream.alias_of.is_none() {
+                let id = stream.id;
+                self.reconcile(id, now, false);
+            }
             return;
         }
         if !wanted.exact
@@ -258,6 +265,13 @@ impl Files {
         stream.known = true;
         stream.segments.iter_mut().for_each(Segment::look);
         if urgent || stream.dirty {
+            // What was truncated first is told from what is new among its copies.
+            if stream.follows
+                && let Some(i) = stream.segments.len().checked_sub(1)
+                && stream.segments.get_mut(i).is_some_and(|current| !current.is_intact())
+            {
+                stream.rewritten(i);
+            }
             self.survey(id, now, urgent);
         }
         self.attach(id);

@@ -6,6 +6,8 @@
 mod class;
 mod dialect;
 mod error;
+mod inspect;
+mod lines;
 mod needle;
 mod pattern;
 mod rule;

@@ -123,8 +123,6 @@ pub enum Reason {
     NoFailure,
     /// The regex names a session but nobody; sessions are not put together.
     Session,
-    /// The line is kept for the lines after it.
-    Waiting,
     /// What stands where the address should be is none: a host name, or nothing valid.
     NotAnAddress {
         /// The context key; `None`: the text.
@@ -178,7 +176,6 @@ impl fmt::Display for Reason {
             Self::Ignored { ignore } => write!(f, "matches, but ignoreRegex[{ignore}] vetoes"),
             Self::NoFailure => write!(f, "matches, but is a helper line (<F-NOFAIL>)"),
             Self::Session => write!(f, "matches, but names only a session (<F-MLFID>)"),
-            Self::Waiting => write!(f, "kept for the lines after it"),
             Self::NotAnAddress { key, text } if text.is_empty() => {
                 write!(f, "matches, but {} holds no address", place(key))
             }
@@ -315,7 +312,6 @@ fn reason(said: Said<'_>) -> Reason {
         Said::Ignored(ignore) => Reason::Ignored { ignore },
         Said::NoFailure => Reason::NoFailure,
         Said::Session => Reason::Session,
-        Said::Waiting => Reason::Waiting,
         Said::NotAnAddress(from, text) => Reason::NotAnAddress { key: key(from), text: text.to_owned() },
         Said::NeverASubject(address) => Reason::NeverASubject { address },
         Said::Repeated(address) => Reason::Repeated { address },

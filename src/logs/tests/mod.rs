@@ -1,4 +1,6 @@
 //! The reader on real files.
 
+mod finding;
+mod random;
 mod rotation;
 mod world;
