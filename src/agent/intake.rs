@@ -266,7 +266,7 @@ impl Reader {
 }
 
 /// A file whose first line is a container runtime's is one of a container.
-fn envelope_of(bytes: &[u8]) -> Envelope {
+pub(super) fn envelope_of(bytes: &[u8]) -> Envelope {
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if cri::parse(first).is_some() { Envelope::Cri } else { Envelope::None }
 }

@@ -22,6 +22,7 @@ pub mod interfaces;
 mod orders;
 mod pipeline;
 mod plan;
+pub mod replay;
 pub mod report;
 mod resolver;
 mod saver;

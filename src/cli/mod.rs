@@ -19,6 +19,7 @@ pub mod filters;
 pub mod man;
 #[cfg(feature = "standalone")]
 pub mod reload;
+pub mod replay;
 #[cfg(feature = "standalone")]
 pub mod run;
 pub mod schema;
@@ -27,7 +28,6 @@ pub mod status;
 mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
-#[cfg(feature = "standalone")]
 mod when;
 #[cfg(feature = "standalone")]
 pub mod why;
@@ -149,6 +149,7 @@ verbs! {
     Man = man,
     #[cfg(feature = "standalone")]
     Reload = reload,
+    Replay = replay,
     #[cfg(feature = "standalone")]
     Run = run,
     Schema = schema,
