@@ -1,7 +1,7 @@
 //! The date forms that are looked for when a filter names none: those fail2ban knows, in its order of preference.
 
 use super::DateError;
-use super::directive::{Directive, EPOCH, TAI64N};
+use super::directive::{Directive, EPOCH, LONG_EPOCH, TAI64N};
 use super::pattern::Bounds;
 use super::template::{First, Template};
 
@@ -102,16 +102,27 @@ impl List {
     }
 }
 
-/// The templates of a pattern that holds `{DATE}`: every form in its place.
+/// The templates of a pattern that holds `{DATE}`: every form in its place. Numbers without any form, as the epoch,
+/// are dates only where the pattern has nothing else.
 pub(crate) fn in_place_of_date(pattern: &str) -> Result<Vec<Template>, DateError> {
     let forms = FORMS.iter().map(|Form(form, ..)| *form).chain(ZONE_FIRST);
+    let at_start = match pattern.to_ascii_uppercase().as_str() {
+        "{DATE}" => Some(false),
+        "^{DATE}" | "{^LN-BEG}{DATE}" => Some(true),
+        _ => None,
+    };
     let mut found = Vec::new();
     for (index, form) in forms.enumerate() {
-        if index == BEFORE_EPOCH {
-            found.push(Template::new(&replace_date(pattern, "{EPOCH}"))?);
+        if index == BEFORE_EPOCH
+            && let Some(at_start) = at_start
+        {
+            found.push(if at_start { epoch_at_start()? } else { epoch()? });
         }
         let form = form.strip_prefix("{^LN-BEG}").unwrap_or(form);
         found.push(Template::new(&replace_date(pattern, form))?);
+    }
+    if let Some(at_start) = at_start {
+        found.push(tai64n(at_start)?);
     }
     Ok(found)
 }
@@ -139,10 +150,14 @@ fn replace_date(pattern: &str, form: &str) -> String {
 
 const WORD_END: &str = r"(?:\b{start-half}|\b{end-half})";
 
-/// Seconds since the epoch at the start of a line, or `[1138049999]` there, or `audit(1138049999.123:987)` anywhere.
+/// Seconds since the epoch at the start of a line, or `[1138049999` there, or `audit(1138049999.123` anywhere.
 pub(crate) fn epoch() -> Result<Template, DateError> {
-    let regex = format!(r"^(?P<d0>{EPOCH}){WORD_END}|^\[(?P<d1>{EPOCH})\]|\baudit\((?P<d2>{EPOCH}):[0-9]+\)");
-    Template::from_regex(&regex, false, &[1, 2, 3], vec![Directive::Epoch; 3])
+    anywhere(EPOCH, Directive::Epoch)
+}
+
+fn anywhere(number: &str, directive: Directive) -> Result<Template, DateError> {
+    let regex = format!(r"(?:^(?P<d0>{number})|^\[(?P<d1>{number})|\baudit\((?P<d2>{number})){WORD_END}");
+    Template::from_regex(&regex, false, &[1, 2, 3], vec![directive; 3])
 }
 
 /// The same at the start of a line only.
@@ -160,12 +175,9 @@ pub(crate) fn tai64n(at_start: bool) -> Result<Template, DateError> {
 
 /// Milliseconds or microseconds are told from seconds by their digits.
 pub(crate) fn long_epoch(at_start: bool) -> Result<Template, DateError> {
-    let long = super::directive::LONG_EPOCH;
-    let regex = if at_start {
-        format!(r"^\W{{0,2}}(?P<d0>{long}){WORD_END}")
-    } else {
-        format!(r"^(?P<d0>{long}){WORD_END}|^\[(?P<d1>{long})\]|\baudit\((?P<d2>{long}):[0-9]+\)")
-    };
-    let groups: &[usize] = if at_start { &[1] } else { &[1, 2, 3] };
-    Template::from_regex(&regex, at_start, groups, vec![Directive::LongEpoch; groups.len()])
+    if !at_start {
+        return anywhere(LONG_EPOCH, Directive::LongEpoch);
+    }
+    let regex = format!(r"^\W{{0,2}}(?P<d0>{LONG_EPOCH}){WORD_END}");
+    Template::from_regex(&regex, true, &[1], vec![Directive::LongEpoch])
 }

@@ -8,6 +8,8 @@ mod iso;
 mod judge;
 mod pattern;
 mod template;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 use std::ops::Range;
@@ -48,13 +50,23 @@ pub enum DateError {
         name: String,
     },
     /// The rest of the pattern is no regular expression of the linear kind.
-    #[error("date pattern {pattern:?} is not a valid regular expression without look-around")]
+    #[error("date pattern {pattern:?} is no regular expression that can be used: {reason}")]
     Regex {
         /// The pattern.
         pattern: String,
         /// What is wrong.
-        source: Box<regex::Error>,
+        reason: String,
     },
+}
+
+impl DateError {
+    /// The same of the pattern as it was written.
+    fn of(self, written: &str) -> Self {
+        match self {
+            Self::Regex { reason, .. } => Self::Regex { pattern: written.to_owned(), reason },
+            other => other,
+        }
+    }
 }
 
 /// A date in a line.
@@ -186,7 +198,7 @@ fn add(pattern: &str, templates: &mut Vec<Template>) -> Result<(), DateError> {
         "TAI64N" => templates.push(defaults::tai64n(false)?),
         "^TAI64N" | "{^LN-BEG}TAI64N" => templates.push(defaults::tai64n(true)?),
         _ if pattern.to_ascii_uppercase().contains("{DATE}") => {
-            templates.extend(defaults::in_place_of_date(pattern)?);
+            templates.extend(defaults::in_place_of_date(pattern).map_err(|why| why.of(pattern))?);
         }
         _ => templates.push(Template::new(pattern)?),
     }

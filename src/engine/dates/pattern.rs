@@ -124,7 +124,9 @@ impl Directives {
             return Err(DateError::UnknownDirective {
                 pattern: pattern.to_owned(),
                 directive: after.chars().take(1).collect(),
-                position: pattern.find(after).map_or(0, |at| pattern[..at].chars().count()),
+                position: pattern
+                    .split_once(after)
+                    .map_or(0, |(head, _)| head.chars().count().saturating_sub(1)),
             });
         };
         self.ignore_case |= spelling.alphabetic;

@@ -76,7 +76,7 @@ impl Template {
             .size_limit(1 << 20)
             .dfa_size_limit(1 << 20)
             .build()
-            .map_err(|source| DateError::Regex { pattern: pattern.to_owned(), source: Box::new(source) })?;
+            .map_err(|why| DateError::Regex { pattern: pattern.to_owned(), reason: reason(&why) })?;
         let mut parts = Vec::new();
         for (group, name) in regex.capture_names().enumerate() {
             let Some(name) = name else { continue };
@@ -107,4 +107,11 @@ impl Template {
         });
         Some(Hit { range, fields: whole.map(|()| fields) })
     }
+}
+
+/// The last line of the error; the lines before it show the pattern as it was translated.
+fn reason(why: &regex::Error) -> String {
+    let text = why.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }

@@ -138,7 +138,9 @@ impl Compiler {
             Meaning::Nothing => {}
             Meaning::Group => self.group(word.group.as_deref().unwrap_or_default(), width)?,
             Meaning::Braces => {
-                let inner = word.options.first().map_or("", String::as_str);
+                let Some(inner) = word.options.first() else {
+                    return Err(PatternError::NoText { word: word.name.clone(), position: word.position });
+                };
                 self.group(&parse::parse(inner)?, width)?;
             }
         }

@@ -20,7 +20,7 @@ mod words;
 
 use crate::engine::{Event, ReadClock};
 
-use super::ansi::after_colours;
+use super::ansi::{after_colours, before_colours};
 use super::{Unread, james};
 use compile::{Element, Hint, Kind};
 use date::DateFormat;
@@ -44,6 +44,16 @@ pub enum PatternError {
     #[error("a % without a conversion word at character {position}; write %% for a percent sign")]
     LonePercent {
         /// Where.
+        position: usize,
+    },
+    /// A word that colours or changes text, without any.
+    #[error(
+        "%{word} at character {position} has nothing to print; write %{word}(%level) or, in log4j2, %{word}{{%level}}"
+    )]
+    NoText {
+        /// The word.
+        word: String,
+        /// Where its `%` is.
         position: usize,
     },
     /// A bracket that is not closed.
@@ -236,6 +246,7 @@ impl<'a> Found<'a, '_> {
                     _ => text.len(),
                 };
                 let (value, rest) = text.split_at_checked(end)?;
+                let value = before_colours(value);
                 let value = if *width > 0 { value.trim_matches(' ') } else { value };
                 if matches!(kind, Kind::Logger) && !value.bytes().all(james::is_logger) {
                     return None;
@@ -294,15 +305,20 @@ fn field_end(kind: &Kind, width: usize, literal: &str, text: &str) -> Option<usi
     }
 }
 
+const LEVELS: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+
 /// A level with the blanks that fill it up, and what follows.
 fn level(text: &str, width: usize, renamed: bool) -> Option<(&str, &str)> {
     let start = text.len() - text.trim_start_matches(' ').len();
     let start = if width > 0 { start.min(width) } else { 0 };
     let after = text.get(start..)?;
-    let length = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let length = match LEVELS.iter().find(|level| after.starts_with(**level)) {
+        Some(level) if !renamed => level.len(),
+        None if !renamed => return None,
+        _ => after.bytes().take_while(u8::is_ascii_alphabetic).count(),
+    };
     let (level, rest) = after.split_at_checked(length)?;
-    let known = matches!(level, "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL");
-    if !known && !(renamed && length > 0) {
+    if level.is_empty() {
         return None;
     }
     let pad = width.saturating_sub(start + length);
