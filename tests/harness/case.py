@@ -24,6 +24,7 @@ class GaolerCase(unittest.TestCase):
     """Every test gets a host and an internet of its own; nothing is left of them afterwards."""
 
     ATTACKER, OTHER = "45.129.14.30", "45.129.14.31"
+    layout = "seed"
     # Whose failures come last in a test: once they are banned, everything before has been read.
     SENTINELS = [f"45.250.0.{n}" for n in range(1, 100)]
 
@@ -56,7 +57,7 @@ class GaolerCase(unittest.TestCase):
 
     def fails(self, address, times=1, at=None, path=None):
         """Appends failures; `at` is their time in milliseconds, now unless told otherwise."""
-        append(path or self.log, *[failure(address, now_ms() if at is None else at)] * times)
+        append(path or self.log, *[failure(address, now_ms() if at is None else at, self.layout)] * times)
 
     def settle(self, path=None):
         """Until everything written so far has been read."""

@@ -71,6 +71,11 @@ class Prober:
                 self.next = now + self.INTERVAL_NS
             self._listen()
 
+    def knock(self):
+        """One knock, and what was answered so far."""
+        self._knock(time.monotonic_ns())
+        self._listen()
+
     def silent_for(self, nanoseconds):
         """Whether no knock of the last `nanoseconds` was answered."""
         first = self.answered + 1

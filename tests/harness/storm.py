@@ -39,9 +39,10 @@ class Storm:
         return self.directory / "*.log"
 
     def _retarget(self):
-        """A new file behind the symlink, put there in one step."""
+        """A new file behind the symlink, put there in one step. Its name tells whose it is: what was behind the link
+        and is gone from there while nobody looked, nobody could find otherwise."""
         self.targets += 1
-        target = self.directory / f"target-{self.targets:04d}"
+        target = self.directory / f"linked.log.{20260101000000 + self.targets}"
         target.touch()
         fresh = self.directory / "linked.tmp"
         fresh.symlink_to(target.name)
