@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::FirewallError;
 use super::ban_set::BanSet;
 use super::listing;
-use super::netlink::{Ask, Netlink, Refusal};
+use super::netlink::{Ask, Mode, Netlink, Refusal};
 use super::ruleset::TABLE;
 
 /// Elements of one transaction. What it needs stays well below the kernel's limits: 64 KiB for the elements of one
@@ -51,18 +51,17 @@ pub(super) struct Outcome {
 
 /// Puts elements in and takes them out, in order. A refused one holds no other back.
 pub(super) fn apply(netlink: &mut Netlink, elements: &[Element]) -> (Outcome, Result<(), FirewallError>) {
-    let mut outcome = Outcome::default();
-    let mut rest = elements;
-    let mut at = 0;
+    let mut work = Work { netlink, outcome: Outcome::default(), all_new: true };
+    let (mut rest, mut at) = (elements, 0);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(portion(rest));
-        if let Err(error) = commit(netlink, now, at, &mut outcome) {
-            return (outcome, Err(error));
+        if let Err(error) = work.commit(now, at) {
+            return (work.outcome, Err(error));
         }
         at += now.len();
         rest = later;
     }
-    (outcome, Ok(()))
+    (work.outcome, Ok(()))
 }
 
 /// Whether an element is in its set. Asks for this one only.
@@ -82,59 +81,73 @@ fn portion(elements: &[Element]) -> usize {
     fitting.count()
 }
 
-/// Commits a portion as one transaction; when it is refused, its halves.
-fn commit(
-    netlink: &mut Netlink,
-    elements: &[Element],
-    at: usize,
-    outcome: &mut Outcome,
-) -> Result<(), FirewallError> {
-    for attempt in 1.. {
-        let refusal = match netlink.transact(transaction(elements)).map_err(FirewallError::Netlink)? {
-            Ok(()) => {
-                outcome.transactions += 1;
-                return Ok(());
-            }
-            Err(refusal) => refusal,
-        };
-        fatal(netlink, elements, &refusal)?;
-        if elements.len() > 1 {
-            break;
-        }
-        // An element of an old kernel may end between the message that finds it and the one that deletes it.
-        if refusal.errno != Errno::NOENT || attempt == TRIES {
-            outcome.refused.push((at, refusal.describe()));
-            return Ok(());
-        }
-    }
-    let (front, back) = elements.split_at(elements.len() / 2);
-    commit(netlink, front, at, outcome)?;
-    commit(netlink, back, at + front.len(), outcome)
+struct Work<'a> {
+    netlink: &'a mut Netlink,
+    outcome: Outcome,
+    /// No element was met that was there already.
+    all_new: bool,
 }
 
-/// Whether a refusal is no element's fault.
-fn fatal(netlink: &mut Netlink, elements: &[Element], refusal: &Refusal) -> Result<(), FirewallError> {
-    match refusal.errno {
-        Errno::PERM | Errno::ACCESS | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN | Errno::INTR => Err(
-            FirewallError::Netlink(io::Error::new(io::Error::from(refusal.errno).kind(), refusal.describe())),
-        ),
-        Errno::NOENT => {
-            let mut seen = HashSet::new();
-            for set in elements.iter().map(|element| &element.set).filter(|set| seen.insert(*set)) {
-                if !listing::has_set(netlink, &set.name()).map_err(FirewallError::Netlink)? {
-                    return Err(FirewallError::Drifted(format!("set {} is gone", set.name())));
+impl Work<'_> {
+    /// Commits a portion as one transaction; when it is refused, its halves.
+    fn commit(&mut self, elements: &[Element], at: usize) -> Result<(), FirewallError> {
+        let mut tries = 0;
+        loop {
+            // What is new, as most bans are, takes one message instead of three.
+            let simple = self.all_new && elements.iter().all(|element| element.wish != Wish::Out);
+            let messages = transaction(elements, simple);
+            let refusal = match self.netlink.transact(messages).map_err(FirewallError::Netlink)? {
+                Ok(()) => {
+                    self.outcome.transactions += 1;
+                    return Ok(());
                 }
+                Err(refusal) => refusal,
+            };
+            if simple && refusal.errno == Errno::EXIST {
+                self.all_new = false;
+                continue;
             }
-            Ok(())
+            self.judge(elements, &refusal)?;
+            if elements.len() > 1 {
+                break;
+            }
+            // An element of an old kernel may end between the message that finds it and the one that deletes it.
+            tries += 1;
+            if refusal.errno != Errno::NOENT || tries == TRIES {
+                self.outcome.refused.push((at, refusal.describe()));
+                return Ok(());
+            }
         }
-        _ => Ok(()),
+        let (front, back) = elements.split_at(elements.len() / 2);
+        self.commit(front, at)?;
+        self.commit(back, at + front.len())
+    }
+
+    /// An error when a refusal is no element's fault.
+    fn judge(&mut self, elements: &[Element], refusal: &Refusal) -> Result<(), FirewallError> {
+        match refusal.errno {
+            Errno::PERM | Errno::ACCESS | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN | Errno::INTR => {
+                let kind = io::Error::from(refusal.errno).kind();
+                Err(FirewallError::Netlink(io::Error::new(kind, refusal.describe())))
+            }
+            Errno::NOENT => {
+                let sets: HashSet<&BanSet> = elements.iter().map(|element| &element.set).collect();
+                for set in sets {
+                    if !listing::has_set(self.netlink, &set.name()).map_err(FirewallError::Netlink)? {
+                        return Err(FirewallError::Drifted(format!("set {} is gone", set.name())));
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// For each set: add what is meant, delete it, add what shall be in. In one transaction nobody sees the steps, and
 /// together they do what no single message does on every kernel: before Linux 6.12 adding again keeps the old end,
-/// and on none may something be deleted that is not there.
-fn transaction(elements: &[Element]) -> Vec<NfTablesMessage> {
+/// and on none may something be deleted that is not there. With `simple` only the last step, for what is new.
+fn transaction(elements: &[Element], simple: bool) -> Vec<(NfTablesMessage, Mode)> {
     let mut places: HashMap<&BanSet, usize> = HashMap::new();
     let mut groups: Vec<(&BanSet, HashMap<IpAddr, Wish>)> = Vec::new();
     for element in elements {
@@ -148,8 +161,12 @@ fn transaction(elements: &[Element]) -> Vec<NfTablesMessage> {
     }
     let mut messages = Vec::with_capacity(groups.len() * 3);
     for (set, wishes) in groups {
-        let meant: Vec<_> =
-            wishes.keys().map(|key| ListAttribute::Element(vec![key_attribute(*key)])).collect();
+        if !simple {
+            let meant: Vec<_> =
+                wishes.keys().map(|key| ListAttribute::Element(vec![key_attribute(*key)])).collect();
+            messages.push((NfTablesMessage::NewSetElement(message(set, meant.clone())), Mode::Add));
+            messages.push((NfTablesMessage::DeleteSetElement(message(set, meant)), Mode::Delete));
+        }
         let wanted: Vec<_> = wishes
             .iter()
             .filter_map(|(key, wish)| match wish {
@@ -159,10 +176,9 @@ fn transaction(elements: &[Element]) -> Vec<NfTablesMessage> {
             })
             .map(ListAttribute::Element)
             .collect();
-        messages.push(NfTablesMessage::NewSetElement(message(set, meant.clone())));
-        messages.push(NfTablesMessage::DeleteSetElement(message(set, meant)));
         if !wanted.is_empty() {
-            messages.push(NfTablesMessage::NewSetElement(message(set, wanted)));
+            let mode = if simple { Mode::AddNew } else { Mode::Add };
+            messages.push((NfTablesMessage::NewSetElement(message(set, wanted)), mode));
         }
     }
     messages

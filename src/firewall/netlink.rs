@@ -6,8 +6,8 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 use netlink_packet_netfilter::none::ControlMessage;
@@ -67,6 +67,17 @@ impl Object {
     }
 }
 
+/// How a message of a transaction is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Add; what is there stays as it is.
+    Add,
+    /// Add; `EEXIST` when it is there.
+    AddNew,
+    /// Delete; `ENOENT` when it is not there.
+    Delete,
+}
+
 /// How to ask.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -91,19 +102,20 @@ impl Netlink {
     /// Does all of this or nothing. The inner result is the kernel's answer.
     pub(super) fn transact(
         &mut self,
-        messages: impl IntoIterator<Item = NfTablesMessage>,
+        messages: impl IntoIterator<Item = (NfTablesMessage, Mode)>,
     ) -> io::Result<Result<(), Refusal>> {
         self.outgoing.clear();
         let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES);
         self.push(batch.clone(), ControlMessage::BatchBegin, 0);
         let mut last = None;
-        for message in messages {
-            let create = match message {
-                NfTablesMessage::NewSetElement(_) | NfTablesMessage::NewTable(_) => NLM_F_CREATE,
-                _ => 0,
+        for (message, mode) in messages {
+            let flags = match mode {
+                Mode::Add => NLM_F_CREATE,
+                Mode::AddNew => NLM_F_CREATE | NLM_F_EXCL,
+                Mode::Delete => 0,
             };
             last = Some((self.outgoing.len(), self.sequence.wrapping_add(1)));
-            self.push(inet(), message, create);
+            self.push(inet(), message, flags);
         }
         let Some((at, awaited)) = last else { return Ok(Ok(())) };
         // Only the last message is acknowledged; refusals come in any case. (Kernels before 6.10 do not
@@ -286,4 +298,48 @@ impl Message<'_> {
 fn error_code(message: &Message<'_>) -> Option<Errno> {
     let code = message.word(0).map_or(0, u32::cast_signed);
     (code != 0).then(|| Errno::from_raw_os_error(code.saturating_neg()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(code: i32, flags: u16, rest: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + 4 + HEADER + rest.len()).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(NLMSG_ERROR.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(code.to_ne_bytes());
+        bytes.extend(20_u32.to_ne_bytes()); // the request: its length, type and flags, number, sender
+        bytes.extend([0; 4]);
+        bytes.extend(77_u32.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(rest);
+        bytes
+    }
+
+    #[test]
+    fn a_refusal_says_which_request_and_why() {
+        let words = [&[11, 0, 1, 0][..], b"no set\0\0"].concat();
+        let bytes = error(-2, NLM_F_CAPPED | NLM_F_ACK_TLVS, &words);
+        let messages: Vec<_> = Messages(&bytes).map(Result::unwrap).collect();
+        let [message] = &messages[..] else { panic!("{} messages", messages.len()) };
+        assert_eq!(error_code(message), Some(Errno::NOENT));
+        assert_eq!(message.request_sequence(), Some(77));
+        assert_eq!(message.words().as_deref(), Some("no set"));
+        let acknowledgement = error(0, NLM_F_CAPPED, &[]);
+        assert_eq!(Messages(&acknowledgement).map(|m| error_code(&m.unwrap())).collect::<Vec<_>>(), [None]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_kernel_could_send_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for message in Messages(&bytes).map_while(Result::ok).take(50) {
+                let _ = (error_code(&message), message.request_sequence(), message.words());
+            }
+        }
+    }
 }
