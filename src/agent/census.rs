@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use super::detector::Detector;
+use super::intake::FilesReport;
 use super::pipeline::SeatId;
 use super::plan::reach_of;
 use super::report::{
@@ -24,7 +25,7 @@ pub(super) struct Totals {
 impl Detector {
     /// How everything is.
     pub(super) fn status(&self, now: Timestamp) -> Status {
-        let (files, awaited, notice) = self.intake.files_report();
+        let FilesReport { files, awaited, notice } = self.intake.files_report();
         let mut banned: BTreeMap<_, usize> = BTreeMap::new();
         for (jail, ..) in self.court.ledger.holds(now) {
             *banned.entry(jail).or_default() += 1;

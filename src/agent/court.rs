@@ -129,7 +129,7 @@ impl Court {
             }
         }
         match verdict {
-            Verdict::Ban(conviction) => self.convict(seat, &name, conviction, now),
+            Verdict::Ban(conviction) => self.convict(seat, &name, &conviction, now),
             Verdict::Extended { subject, n, until } => {
                 let told = match self.ledger.prolong(&name, subject, n, until, now) {
                     // Its lines were read late: the ban was over, and this failure brings it into force.
@@ -153,7 +153,7 @@ impl Court {
         }
     }
 
-    fn convict(&mut self, seat: usize, name: &JailName, conviction: Conviction, now: Timestamp) {
+    fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
         let Some(at) = self.seats.get_mut(seat) else { return };
         let in_force = conviction.until.is_none_or(|until| until > now);
         // By the log's time, so that catching up on an hour is not an hour's bans in one second.

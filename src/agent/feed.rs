@@ -1,14 +1,12 @@
 //! One journal and the jails that read it.
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::intake::Sink;
-use super::pipeline::{Filters, Pipeline, SeatId};
+use super::pipeline::{Filters, Pipeline, Reader, SeatId};
 use super::report::JournalReport;
-use crate::config::JailConfig;
 use crate::engine::scanner::{Envelope, ScanState};
 use crate::engine::{Duration, LayoutSpec, ReadClock, Timestamp};
 use crate::logs::{Journal, JournalOptions};
@@ -51,11 +49,7 @@ impl Feed {
     }
 
     /// Takes other jails; tells which cannot use what.
-    pub(super) fn configure(
-        &mut self,
-        jails: &[(SeatId, Arc<JailConfig>)],
-        filters: &mut Filters,
-    ) -> Vec<(SeatId, String)> {
+    pub(super) fn configure(&mut self, jails: &[Reader], filters: &mut Filters) -> Vec<(SeatId, String)> {
         self.jails = jails.iter().map(|(seat, _)| *seat).collect();
         self.pipelines.clear();
         for (_, state) in &mut self.states {

@@ -11,6 +11,7 @@
 //! [`spawn`] starts it; an [`AgentHandle`] is how everybody else talks to it.
 
 mod census;
+mod chronicle;
 mod court;
 mod detector;
 mod efficacy;
@@ -87,7 +88,7 @@ pub fn spawn(
     }
     if !troubles.is_empty() {
         let instead = if snapshot.is_some() { "the one before is used" } else { "beginning without" };
-        saver.trouble(format!("{}; {instead}", troubles.join("; ")));
+        saver.note_loss(format!("{}; {instead}", troubles.join("; ")));
     }
     let (report, kernel) = mpsc::channel();
     let ring = waker.clone();
