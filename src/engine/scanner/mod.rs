@@ -5,6 +5,7 @@
 
 mod explain;
 mod gate;
+mod hints;
 mod join;
 mod judge;
 mod once;
@@ -28,6 +29,7 @@ use judge::{Hearing, Line};
 use report::{Report, Silent};
 
 pub use explain::{Explanation, FilterAccount, Reason, RuleAccount};
+pub use hints::Hints;
 pub use state::ScanState;
 
 /// Longer lines are skipped and counted, never cut: what a cut leaves could name anybody.
