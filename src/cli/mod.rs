@@ -14,6 +14,7 @@ pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
 pub mod crds;
+pub mod doctor;
 mod exit;
 pub mod explain;
 pub mod filters;
@@ -147,6 +148,7 @@ verbs! {
     Completions = completions,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
+    Doctor = doctor,
     Explain = explain,
     Filters = filters,
     Man = man,
