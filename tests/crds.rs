@@ -1,5 +1,6 @@
 //! The custom resource definitions in `crds/` are what the types say.
 #![cfg(feature = "kubernetes")]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use super::detector::Detector;
+use super::intake::FilesReport;
 use super::pipeline::SeatId;
 use super::plan::reach_of;
 use super::report::{
@@ -24,7 +25,7 @@ pub(super) struct Totals {
 impl Detector {
     /// How everything is.
     pub(super) fn status(&self, now: Timestamp) -> Status {
-        let (files, awaited, notice) = self.intake.files_report();
+        let FilesReport { files, awaited, notice } = self.intake.files_report();
         let mut banned: BTreeMap<_, usize> = BTreeMap::new();
         for (jail, ..) in self.court.ledger.holds(now) {
             *banned.entry(jail).or_default() += 1;
@@ -100,12 +101,13 @@ impl Detector {
             journal: self.intake.journal_report(id),
             conditions: Vec::new(),
         };
-        report.conditions = self.conditions(seat, &report, awaited, now);
+        report.conditions = self.conditions(id, seat, &report, awaited, now);
         report
     }
 
     fn conditions(
         &self,
+        id: SeatId,
         seat: &Seat,
         report: &JailReport,
         awaited: &[&PathBuf],
@@ -138,6 +140,7 @@ impl Detector {
             );
             found.push(condition(ConditionType::BanIneffective, true, "SeenAgain", message));
         }
+        found.extend(self.intake.sights(id, &seat.config, seat.enforces(self.court.observe)));
         let ready = if !seat.unusable.is_empty() {
             Err(("Unusable", "a filter or layout cannot be used".to_string()))
         } else if self.firewall.state == FirewallState::Failing && seat.enforces(self.court.observe) {

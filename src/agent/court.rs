@@ -13,7 +13,8 @@ use crate::config::{BanEntry, Config};
 use crate::engine::house::NeverBan;
 use crate::engine::jail::JailSnapshot;
 use crate::engine::{
-    Conviction, Duration, JailName, Match, Outcome as MatchOutcome, Skip, Subject, Timestamp, Verdict,
+    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Skip, Subject, Timestamp,
+    Verdict,
 };
 use crate::firewall::Change;
 
@@ -128,10 +129,16 @@ impl Court {
             }
         }
         match verdict {
-            Verdict::Ban(conviction) => self.convict(seat, &name, conviction, now),
+            Verdict::Ban(conviction) => self.convict(seat, &name, &conviction, now),
             Verdict::Extended { subject, n, until } => {
-                if self.ledger.prolong(&name, subject, n, until, now) == Recorded::Prolonged {
-                    self.told_by_ledger(EventKind::Prolong, &name, subject, now);
+                let told = match self.ledger.prolong(&name, subject, n, until, now) {
+                    // Its lines were read late: the ban was over, and this failure brings it into force.
+                    Recorded::New => Some(EventKind::Ban),
+                    Recorded::Prolonged => Some(EventKind::Prolong),
+                    Recorded::Known | Recorded::Over | Recorded::Pardoned => None,
+                };
+                if let Some(event) = told {
+                    self.told_by_ledger(event, &name, subject, now);
                     self.sync(Some(&name), subject, now);
                 }
                 self.check_efficacy(seat, &name, m, now);
@@ -146,7 +153,7 @@ impl Court {
         }
     }
 
-    fn convict(&mut self, seat: usize, name: &JailName, conviction: Conviction, now: Timestamp) {
+    fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
         let Some(at) = self.seats.get_mut(seat) else { return };
         let in_force = conviction.until.is_none_or(|until| until > now);
         // By the log's time, so that catching up on an hour is not an hour's bans in one second.
@@ -281,6 +288,9 @@ impl Court {
 
 /// How much of the past these jails need.
 pub(super) fn limits(config: &Config) -> LedgerLimits {
-    let longest = config.jails.iter().map(|jail| jail.spec.sentence.forget_after).max();
-    LedgerLimits { forget_after: longest.unwrap_or(Duration::ZERO), ..LedgerLimits::default() }
+    // A record may be read `findTime` late, and asks for what was known then.
+    let longest = |span: fn(&JailSpec) -> Duration| config.jails.iter().map(|jail| span(&jail.spec)).max();
+    let forget_after = longest(|spec| spec.sentence.forget_after).unwrap_or(Duration::ZERO);
+    let find_time = longest(|spec| spec.find_time).unwrap_or(Duration::ZERO);
+    LedgerLimits { forget_after: forget_after.saturating_add(find_time), ..LedgerLimits::default() }
 }

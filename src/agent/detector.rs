@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::broadcast;
 
 use super::census::Totals;
+use super::chronicle::Chronicle;
 use super::court::{Court, limits};
 use super::handle::{Command, Reply, Unusable};
 use super::house::House;
@@ -53,6 +54,7 @@ pub(super) struct Detector {
     commands: Receiver<Command>,
     pub(super) waker: Waker,
     events: broadcast::Sender<Arc<Event>>,
+    chronicle: Chronicle,
     turns: Arc<AtomicU64>,
     enforcer: Enforcer,
     kernel: Receiver<EnforcerEvent>,
@@ -84,7 +86,7 @@ impl Detector {
         let Snapshot { files, journals, jails, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(limits(&Config::default()), &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
-            saver.trouble(format!("the bans of the snapshot cannot be restored: {error}"));
+            saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
             Ledger::new(limits(&Config::default()))
         });
         let state = if observe { FirewallState::Observing } else { FirewallState::Starting };
@@ -94,6 +96,7 @@ impl Detector {
             commands,
             waker,
             events,
+            chronicle: Chronicle::new(),
             turns,
             enforcer,
             kernel,
@@ -131,6 +134,7 @@ impl Detector {
                 self.court.sweep(now);
                 self.sweep_at = Instant::now() + SWEEP;
             }
+            self.chronicle.catch_up();
             self.saver.collect();
             if self.saver.is_due() {
                 self.save(now);
@@ -143,11 +147,11 @@ impl Detector {
 
     /// Reads a portion; whether there is more.
     fn read(&mut self, now: Timestamp) -> bool {
-        let Self { intake, court, enforcer, events, .. } = self;
+        let Self { intake, court, enforcer, events, chronicle, .. } = self;
         let progress = intake.poll(now, &mut |seat, m, at| {
             court.hear(seat, m, at);
             // At once and not at the end of the block: the next line may be the attacker's next try.
-            emit(court, enforcer, events);
+            emit(court, enforcer, events, chronicle);
         });
         for (seat, reason) in self.intake.unusable() {
             if let Some(seat) = self.court.seats.get_mut(seat) {
@@ -163,7 +167,7 @@ impl Detector {
     }
 
     fn emit(&mut self) {
-        emit(&mut self.court, &self.enforcer, &self.events);
+        emit(&mut self.court, &self.enforcer, &self.events, &mut self.chronicle);
     }
 
     /// Waits for something to do.
@@ -173,6 +177,9 @@ impl Detector {
         let mut earlier = |at: Duration| wait = wait.min(at);
         if let Some(due) = self.saver.due_at() {
             earlier(due.saturating_duration_since(now));
+        }
+        if let Some(due) = self.chronicle.due_in() {
+            earlier(due);
         }
         let wall = wall_clock();
         for end in [self.court.ledger.next_expiry(), self.house.next_end()].into_iter().flatten() {
@@ -235,7 +242,7 @@ impl Detector {
                 let unbanned = self.court.unban(order, now);
                 self.emit();
                 self.answer_when_saved(unbanned, reply, |unbanned: &mut Unbanned, saved| {
-                    unbanned.saved = saved
+                    unbanned.saved = saved;
                 });
             }
             Command::Save(reply) => self.saver.wait(Box::new(move |outcome| answer(reply, outcome))),
@@ -415,7 +422,12 @@ impl Detector {
 }
 
 /// Sends what the court decided.
-fn emit(court: &mut Court, enforcer: &Enforcer, events: &broadcast::Sender<Arc<Event>>) {
+fn emit(
+    court: &mut Court,
+    enforcer: &Enforcer,
+    events: &broadcast::Sender<Arc<Event>>,
+    chronicle: &mut Chronicle,
+) {
     if !court.outcome.changes.is_empty() {
         let changes = std::mem::take(&mut court.outcome.changes);
         let order = if changes.len() > FEW { Order::Restore(changes) } else { Order::Changes(changes) };
@@ -423,18 +435,10 @@ fn emit(court: &mut Court, enforcer: &Enforcer, events: &broadcast::Sender<Arc<E
         let _ = enforcer.send(order);
     }
     for event in court.outcome.events.drain(..) {
-        log(&event);
+        chronicle.note(&event);
         // Nobody listening is no error.
         let _ = events.send(Arc::new(event));
     }
-}
-
-fn log(event: &Event) {
-    let ban = &event.ban;
-    let jail = ban.jail.as_ref().map_or("-", |jail| jail.as_str());
-    let until = ban.until.map_or_else(|| "unbanned".to_string(), |until| until.to_string());
-    let (n, origin, enforced) = (ban.n, &ban.origin, ban.enforced);
-    tracing::info!(jail, subject = %ban.subject, n, until, origin, enforced, "{:?}", event.event);
 }
 
 fn answer<T>(reply: Reply<T>, answer: T) {

@@ -1,14 +1,13 @@
 //! One journal and the jails that read it.
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::intake::Sink;
-use super::pipeline::{Filters, Pipeline, SeatId};
+use super::pipeline::{Filters, Pipeline, Reader, SeatId};
 use super::report::JournalReport;
-use crate::config::JailConfig;
+use super::sights::Sights;
 use crate::engine::scanner::{Envelope, ScanState};
 use crate::engine::{Duration, LayoutSpec, ReadClock, Timestamp};
 use crate::logs::{Journal, JournalOptions};
@@ -51,11 +50,7 @@ impl Feed {
     }
 
     /// Takes other jails; tells which cannot use what.
-    pub(super) fn configure(
-        &mut self,
-        jails: &[(SeatId, Arc<JailConfig>)],
-        filters: &mut Filters,
-    ) -> Vec<(SeatId, String)> {
+    pub(super) fn configure(&mut self, jails: &[Reader], filters: &mut Filters) -> Vec<(SeatId, String)> {
         self.jails = jails.iter().map(|(seat, _)| *seat).collect();
         self.pipelines.clear();
         for (_, state) in &mut self.states {
@@ -74,7 +69,13 @@ impl Feed {
     }
 
     /// Hands over what is there; how many bytes that was.
-    pub(super) fn poll(&mut self, now: Timestamp, zone: &TimeZone, sink: &mut Sink<'_>) -> u64 {
+    pub(super) fn poll(
+        &mut self,
+        now: Timestamp,
+        zone: &TimeZone,
+        sights: &mut Sights,
+        sink: &mut Sink<'_>,
+    ) -> u64 {
         let Self { journal, pipelines, states, matched, .. } = self;
         let progress = journal.poll(now, BUDGET, &mut |record| {
             let clock = ReadClock { now, live: false, zone };
@@ -90,6 +91,7 @@ impl Feed {
                     Pipeline::deliver(routes, &m, &mut |seat, m| sink(seat, m, now));
                 });
                 *matched += stats.matches;
+                sights.take(state, routes);
             }
         });
         self.next_poll = if progress.more { Duration::ZERO } else { progress.next_poll };

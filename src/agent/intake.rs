@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::feed::Feed;
 use super::pipeline::{Filters, Pipeline, SeatId};
-use super::report::{FileReport, JournalReport};
+use super::report::{Condition, FileReport, JournalReport};
+use super::sights::Sights;
 use crate::config::{Config, JailConfig, Source};
 use crate::engine::scanner::{Envelope, ScanState};
 use crate::engine::{Duration, LayoutSpec, Match, ReadClock, Timestamp, cri};
@@ -21,10 +22,20 @@ const BUDGET: u64 = 1 << 20;
 /// Who hears of matches.
 pub(super) type Sink<'a> = dyn FnMut(SeatId, &Match, Timestamp) + 'a;
 
+/// The files of all jails.
+pub(super) struct FilesReport {
+    /// Each file of each jail.
+    pub(super) files: Vec<(SeatId, FileReport)>,
+    /// Globs that match nothing yet.
+    pub(super) awaited: Vec<(SeatId, PathBuf)>,
+    /// A degradation of the whole.
+    pub(super) notice: Option<String>,
+}
+
 /// All sources.
 pub(super) struct Intake {
     pub(super) files: Files,
-    reader: Reader,
+    desk: Desk,
     pub(super) feeds: Vec<Feed>,
     /// Journal cursors of units that nobody reads now.
     cursors: BTreeMap<String, String>,
@@ -32,7 +43,7 @@ pub(super) struct Intake {
 }
 
 /// What is done with lines of files.
-struct Reader {
+struct Desk {
     jails: Vec<Arc<JailConfig>>,
     filters: Filters,
     pipelines: HashMap<(Vec<GroupId>, bool), Arc<Vec<Pipeline>>>,
@@ -40,6 +51,7 @@ struct Reader {
     zone: TimeZone,
     /// Jails whose scanner cannot be made, found when the first line came.
     unusable: Vec<(SeatId, String)>,
+    sights: Sights,
 }
 
 /// What is remembered of one file.
@@ -60,21 +72,22 @@ impl std::fmt::Debug for Intake {
 impl Intake {
     /// Sources that go on where the checkpoints left off. Reads nothing before [`Self::configure`].
     pub(super) fn new(checkpoints: Vec<Checkpoint>, cursors: BTreeMap<String, String>) -> Self {
-        let reader = Reader {
+        let desk = Desk {
             jails: Vec::new(),
             filters: Filters::default(),
             pipelines: HashMap::new(),
             sources: HashMap::new(),
             zone: TimeZone::system(),
             unusable: Vec::new(),
+            sights: Sights::default(),
         };
         let files = Files::new(checkpoints, FilesOptions::default());
-        Self { files, reader, feeds: Vec::new(), cursors, next_poll: Duration::ZERO }
+        Self { files, desk, feeds: Vec::new(), cursors, next_poll: Duration::ZERO }
     }
 
     /// Takes another configuration; tells which jail cannot use what.
     pub(super) fn configure(&mut self, config: &Config) -> Vec<(SeatId, String)> {
-        let mut unusable = self.reader.configure(&config.jails);
+        let mut unusable = self.desk.configure(&config.jails);
         let mut watched: Vec<(GroupId, Vec<PathBuf>)> = Vec::new();
         let mut journals: BTreeMap<Vec<String>, Vec<(SeatId, Arc<JailConfig>)>> = BTreeMap::new();
         for (seat, jail) in config.jails.iter().enumerate() {
@@ -115,7 +128,7 @@ impl Intake {
                 let cursor = self.cursors.remove(&Feed::key(&units));
                 Feed::new(units, cursor, horizon)
             });
-            unusable.extend(feed.configure(&jails, &mut self.reader.filters));
+            unusable.extend(feed.configure(&jails, &mut self.desk.filters));
             self.feeds.push(feed);
         }
         for feed in before {
@@ -125,11 +138,11 @@ impl Intake {
 
     /// Reads what is there, about a megabyte at most.
     pub(super) fn poll(&mut self, now: Timestamp, sink: &mut Sink<'_>) -> Progress {
-        let reader = &mut self.reader;
-        let mut progress = self.files.poll(now, BUDGET, &mut |chunk| reader.read(&chunk, now, sink));
+        let desk = &mut self.desk;
+        let mut progress = self.files.poll(now, BUDGET, &mut |chunk| desk.read(&chunk, now, sink));
         self.next_poll = progress.next_poll;
         for feed in &mut self.feeds {
-            progress.bytes += feed.poll(now, &self.reader.zone, sink);
+            progress.bytes += feed.poll(now, &self.desk.zone, &mut self.desk.sights, sink);
         }
         progress
     }
@@ -146,7 +159,7 @@ impl Intake {
 
     /// Jails whose scanner turned out to be impossible since the last call.
     pub(super) fn unusable(&mut self) -> Vec<(SeatId, String)> {
-        std::mem::take(&mut self.reader.unusable)
+        std::mem::take(&mut self.desk.unusable)
     }
 
     /// Where the journals stand.
@@ -157,14 +170,14 @@ impl Intake {
     }
 
     /// The files of each jail, and globs that match nothing yet.
-    pub(super) fn files_report(&self) -> (Vec<(SeatId, FileReport)>, Vec<(SeatId, PathBuf)>, Option<String>) {
+    pub(super) fn files_report(&self) -> FilesReport {
         let status = self.files.status();
         let mut reports = Vec::new();
         for file in &status.files {
-            let scan = self.reader.sources.get(&file.file);
+            let scan = self.desk.sources.get(&file.file);
             for group in &file.groups {
                 let seat = group.0 as SeatId;
-                let Some(jail) = self.reader.jails.get(seat) else { continue };
+                let Some(jail) = self.desk.jails.get(seat) else { continue };
                 let layout = match (&jail.layout, scan) {
                     (LayoutSpec::Auto, Some(scan)) => {
                         let state = scan.states.iter().find(|(layout, _)| *layout == jail.layout);
@@ -191,7 +204,12 @@ impl Intake {
             }
         }
         let awaited = status.awaited.into_iter().map(|(group, glob)| (group.0 as SeatId, glob)).collect();
-        (reports, awaited, status.notice)
+        FilesReport { files: reports, awaited, notice: status.notice }
+    }
+
+    /// What a person should know about the lines of a jail.
+    pub(super) fn sights(&self, seat: SeatId, jail: &JailConfig, enforces: bool) -> Vec<Condition> {
+        self.desk.sights.conditions(seat, jail, enforces)
     }
 
     /// The journal of a jail.
@@ -200,11 +218,12 @@ impl Intake {
     }
 }
 
-impl Reader {
+impl Desk {
     fn configure(&mut self, jails: &[Arc<JailConfig>]) -> Vec<(SeatId, String)> {
         self.jails = jails.to_vec();
         self.pipelines.clear();
         self.unusable.clear();
+        self.sights.clear();
         self.zone = TimeZone::system();
         for source in self.sources.values_mut() {
             for (_, state) in &mut source.states {
@@ -243,6 +262,7 @@ impl Reader {
             });
             lines = lines.max(stats.lines);
             source.matched += stats.matches;
+            self.sights.take(state, routes);
         }
         source.lines += lines;
     }
@@ -266,7 +286,7 @@ impl Reader {
 }
 
 /// A file whose first line is a container runtime's is one of a container.
-fn envelope_of(bytes: &[u8]) -> Envelope {
+pub(super) fn envelope_of(bytes: &[u8]) -> Envelope {
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if cri::parse(first).is_some() { Envelope::Cri } else { Envelope::None }
 }

@@ -11,6 +11,7 @@
 //! [`spawn`] starts it; an [`AgentHandle`] is how everybody else talks to it.
 
 mod census;
+mod chronicle;
 mod court;
 mod detector;
 mod efficacy;
@@ -22,10 +23,12 @@ pub mod interfaces;
 mod orders;
 mod pipeline;
 mod plan;
+pub mod replay;
 pub mod report;
 mod resolver;
 mod saver;
 mod seat;
+mod sights;
 mod snapshot;
 pub mod state_file;
 mod wake;
@@ -86,7 +89,7 @@ pub fn spawn(
     }
     if !troubles.is_empty() {
         let instead = if snapshot.is_some() { "the one before is used" } else { "beginning without" };
-        saver.trouble(format!("{}; {instead}", troubles.join("; ")));
+        saver.note_loss(format!("{}; {instead}", troubles.join("; ")));
     }
     let (report, kernel) = mpsc::channel();
     let ring = waker.clone();

@@ -16,6 +16,12 @@ use crate::engine::{AddressPolicy, FilterName, FilterSpec, LayoutSpec, Match, Ru
 /// A place in the list of jails.
 pub(super) type SeatId = usize;
 
+/// A jail that reads a source.
+pub(super) type Reader = (SeatId, Arc<JailConfig>);
+
+/// For each filter of a scanner: jails, and the filter's place in the jail's own list.
+pub(super) type Routes = [SmallVec<[(SeatId, u16); 2]>];
+
 /// One scanner, and who hears of its matches.
 pub(super) struct Pipeline {
     pub(super) layout: LayoutSpec,
@@ -36,18 +42,18 @@ impl std::fmt::Debug for Pipeline {
 impl Pipeline {
     /// One scanner for each layout that these jails declare.
     pub(super) fn build(
-        jails: &[(SeatId, Arc<JailConfig>)],
+        jails: &[Reader],
         envelope: Envelope,
         filters: &mut Filters,
     ) -> Vec<Result<Self, (Vec<SeatId>, ScanError)>> {
-        let mut layouts: Vec<(&LayoutSpec, Vec<&(SeatId, Arc<JailConfig>)>)> = Vec::new();
+        let mut layouts: Vec<(&LayoutSpec, Vec<&Reader>)> = Vec::new();
         for jail in jails {
             match layouts.iter_mut().find(|(layout, _)| **layout == jail.1.layout) {
                 Some((_, sharing)) => sharing.push(jail),
                 None => layouts.push((&jail.1.layout, vec![jail])),
             }
         }
-        let build = |(layout, sharing): (&LayoutSpec, Vec<&(SeatId, Arc<JailConfig>)>)| {
+        let build = |(layout, sharing): (&LayoutSpec, Vec<&Reader>)| {
             Self::of_layout(layout, &sharing, envelope, filters)
                 .map_err(|error| (sharing.iter().map(|(seat, _)| *seat).collect(), error))
         };
@@ -56,7 +62,7 @@ impl Pipeline {
 
     fn of_layout(
         layout: &LayoutSpec,
-        jails: &[&(SeatId, Arc<JailConfig>)],
+        jails: &[&Reader],
         envelope: Envelope,
         compiled: &Filters,
     ) -> Result<Self, ScanError> {
@@ -81,18 +87,14 @@ impl Pipeline {
     }
 
     /// Gives a match to every jail that has its filter, numbered as in that jail.
-    pub(super) fn deliver(
-        routes: &[SmallVec<[(SeatId, u16); 2]>],
-        m: &Match,
-        hear: &mut dyn FnMut(SeatId, &Match),
-    ) {
+    pub(super) fn deliver(routes: &Routes, m: &Match, hear: &mut dyn FnMut(SeatId, &Match)) {
         for (seat, filter) in routes.get(usize::from(m.rule.filter)).into_iter().flatten() {
             hear(*seat, &Match { rule: RuleRef { filter: *filter, ..m.rule }, ..*m });
         }
     }
 
     /// Who hears of the matches.
-    pub(super) fn routes(&self) -> &[SmallVec<[(SeatId, u16); 2]>] {
+    pub(super) fn routes(&self) -> &Routes {
         &self.routes
     }
 }

@@ -95,8 +95,8 @@ impl Saver {
     }
 
     /// What the last run left could not be read.
-    pub(super) fn trouble(&mut self, problem: String) {
-        self.report.problem = Some(problem);
+    pub(super) fn note_loss(&mut self, notice: String) {
+        self.report.notice = Some(notice);
     }
 
     /// When [`Self::is_due`] will be true; `None`: not by itself.
@@ -120,7 +120,7 @@ impl Saver {
     pub(super) fn save(&mut self, snapshot: &impl Serialize, now: Timestamp) {
         self.aboard.append(&mut self.waiting);
         let (Some(file), Some(work)) = (&self.file, &self.work) else {
-            return self.finish(Ok(()), Duration::ZERO);
+            return self.finish(&Ok(()), Duration::ZERO);
         };
         let started = Instant::now();
         self.changed = false;
@@ -130,17 +130,17 @@ impl Saver {
                 self.in_flight = Some((started, now));
                 if work.send(staged).is_err() {
                     self.in_flight = None;
-                    self.finish(Err("the thread that writes it has ended".into()), started.elapsed());
+                    self.finish(&Err("the thread that writes it has ended".into()), started.elapsed());
                 }
             }
-            Err(error) => self.finish(Err(error.to_string()), started.elapsed()),
+            Err(error) => self.finish(&Err(error.to_string()), started.elapsed()),
         }
     }
 
     /// Takes up what the disk said.
     pub(super) fn collect(&mut self) {
         while let Ok(outcome) = self.done.try_recv() {
-            self.landed(outcome);
+            self.landed(&outcome);
         }
     }
 
@@ -148,14 +148,14 @@ impl Saver {
     pub(super) fn settle(&mut self) -> Result<(), String> {
         if self.in_flight.is_some() {
             match self.done.recv() {
-                Ok(outcome) => self.landed(outcome),
-                Err(_) => self.finish(Err("the thread that writes it has ended".into()), Duration::ZERO),
+                Ok(outcome) => self.landed(&outcome),
+                Err(_) => self.finish(&Err("the thread that writes it has ended".into()), Duration::ZERO),
             }
         }
         self.report.problem.clone().map_or(Ok(()), Err)
     }
 
-    fn landed(&mut self, outcome: Result<(), String>) {
+    fn landed(&mut self, outcome: &Result<(), String>) {
         let Some((started, taken)) = self.in_flight.take() else { return };
         if outcome.is_ok() {
             self.report.saved = Some(Moment(taken));
@@ -163,9 +163,9 @@ impl Saver {
         self.finish(outcome, started.elapsed());
     }
 
-    fn finish(&mut self, outcome: Result<(), String>, took: Duration) {
+    fn finish(&mut self, outcome: &Result<(), String>, took: Duration) {
         self.report.took_millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        match &outcome {
+        match outcome {
             Ok(()) => {
                 if let Some(problem) = self.report.problem.take() {
                     tracing::info!(problem, "the snapshot is written again");

@@ -30,13 +30,13 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let jail = args.jail.as_deref().map(Into::into);
     let mut client = Client::ask(&context.socket, Verb::Bans { jail, watch: args.watch })?;
     if context.json() {
-        while let Some(item) = client.next::<serde_json::Value>()? {
+        while let Some(item) = client.item::<serde_json::Value>()? {
             context.print_json_line(&item)?;
         }
         return Ok(ExitStatus::Success);
     }
     if args.watch {
-        while let Some(item) = client.next::<Shown>()? {
+        while let Some(item) = client.item::<Shown>()? {
             context.say(match item {
                 Shown::Event(event) => event_line(&event, context),
                 Shown::Ban(ban) => ban_line(&ban, context),
@@ -46,7 +46,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     }
     let mut table = Table::new(&["ADDRESS", "JAIL", "N", "SINCE", "LEFT", "WHY"]);
     let mut count = 0;
-    while let Some(ban) = client.next::<BanReport>()? {
+    while let Some(ban) = client.item::<BanReport>()? {
         count += 1;
         table.row([
             context.bold(ban.subject),

@@ -52,7 +52,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)?;
         files::text_into(&std::path::Path::new("<stdin>").into(), bytes, &mut manifests);
     }
-    let around = Surroundings { cluster: args.cluster, ..Surroundings::default() };
+    let around = Surroundings { cluster: args.cluster, lint: true, ..Surroundings::default() };
     let loaded = assemble(manifests, None, &around);
     if context.json() {
         context.print_json(&json!({

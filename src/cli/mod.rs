@@ -14,11 +14,15 @@ pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
 pub mod crds;
+pub mod doctor;
 mod exit;
+pub mod explain;
 pub mod filters;
 pub mod man;
+pub mod regex;
 #[cfg(feature = "standalone")]
 pub mod reload;
+pub mod replay;
 #[cfg(feature = "standalone")]
 pub mod run;
 pub mod schema;
@@ -27,7 +31,6 @@ pub mod status;
 mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
-#[cfg(feature = "standalone")]
 mod when;
 #[cfg(feature = "standalone")]
 pub mod why;
@@ -145,10 +148,14 @@ verbs! {
     Completions = completions,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
+    Doctor = doctor,
+    Explain = explain,
     Filters = filters,
     Man = man,
+    Regex = regex,
     #[cfg(feature = "standalone")]
     Reload = reload,
+    Replay = replay,
     #[cfg(feature = "standalone")]
     Run = run,
     Schema = schema,

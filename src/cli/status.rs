@@ -87,6 +87,9 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
     }
     let saved = agent.state.saved.map_or_else(|| "not saved yet".into(), when::relative);
     facts.row(["state".to_string(), saved]);
+    if let Some(notice) = &agent.state.notice {
+        facts.row([String::new(), context.yellow(notice)]);
+    }
     let refused = status.config.objects.iter().filter(|object| !object.accepted).count();
     let objects = status.config.objects.len();
     let read = when::relative(status.config.read);

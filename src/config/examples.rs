@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::api::v1alpha1::{Example, ExpectedOutcome, Layout as DeclaredLayout};
 use crate::engine::filter::Filter;
-use crate::engine::scanner::{Envelope, ScanState, Scanner};
+use crate::engine::scanner::{Envelope, Reason, ScanError, ScanState, Scanner};
 use crate::engine::{AddressPolicy, LayoutSpec, Match, Outcome, ReadClock, Timestamp};
 
 use super::jails;
@@ -16,34 +16,47 @@ use super::origin::Notes;
 /// The moment examples are read: after all dates that stand in them, and the same in every run.
 const NOW: Timestamp = Timestamp::from_secs(4_000_000_000);
 
+/// Scanners of one filter, one for each layout its examples have.
+pub(super) struct Scanners<'a> {
+    filter: &'a Arc<Filter>,
+    made: Vec<(LayoutSpec, Arc<Scanner>)>,
+}
+
+impl<'a> Scanners<'a> {
+    pub(super) fn new(filter: &'a Arc<Filter>) -> Self {
+        Self { filter, made: Vec::new() }
+    }
+
+    pub(super) fn of(&mut self, layout: &LayoutSpec) -> Result<Arc<Scanner>, ScanError> {
+        if let Some((_, scanner)) = self.made.iter().find(|(known, _)| known == layout) {
+            return Ok(Arc::clone(scanner));
+        }
+        let filters = [Arc::clone(self.filter)];
+        let scanner = Arc::new(Scanner::new(&filters, layout, Envelope::None, &AddressPolicy::default())?);
+        self.made.push((layout.clone(), Arc::clone(&scanner)));
+        Ok(scanner)
+    }
+}
+
 /// Runs `examples`; each that does not come out as it says is an error.
-pub(super) fn run(filter: Filter, examples: &[Example], notes: &mut Notes<'_>) {
-    let filter = Arc::new(filter);
-    let mut scanners: Vec<(LayoutSpec, Scanner)> = Vec::new();
+pub(super) fn run(scanners: &mut Scanners<'_>, examples: &[Example], notes: &mut Notes<'_>) {
     for (i, example) in examples.iter().enumerate() {
         let field = format!("spec.examples[{i}]");
         let Some(layout) = layout(example, &field, notes) else { continue };
-        if scanners.iter().all(|(known, _)| *known != layout) {
-            match Scanner::new(&[Arc::clone(&filter)], &layout, Envelope::None, &AddressPolicy::default()) {
-                Ok(scanner) => scanners.push((layout.clone(), scanner)),
-                Err(error) => {
-                    notes.error("spec", format!("the filter cannot be run: {error}"), "make its regexes simpler");
-                    return;
-                }
+        match scanners.of(&layout) {
+            Ok(scanner) => judge(&scanner, example, &field, notes),
+            Err(error) => {
+                notes.error("spec", format!("the filter cannot be run: {error}"), "make its regexes simpler");
+                return;
             }
-        }
-        if let Some((_, scanner)) = scanners.iter().find(|(known, _)| *known == layout) {
-            judge(scanner, example, &field, notes);
         }
     }
 }
 
 /// The layout of an example; `None` when it is refused.
-fn layout(example: &Example, field: &str, notes: &mut Notes<'_>) -> Option<LayoutSpec> {
-    let declared = DeclaredLayout {
-        type_: example.layout.unwrap_or_default(),
-        pattern: example.pattern.clone(),
-    };
+pub(super) fn layout(example: &Example, field: &str, notes: &mut Notes<'_>) -> Option<LayoutSpec> {
+    let declared =
+        DeclaredLayout { type_: example.layout.unwrap_or_default(), pattern: example.pattern.clone() };
     let before = notes.count();
     let layout = jails::layout(Some(&declared), field, notes);
     (notes.count() == before).then_some(layout)
@@ -82,7 +95,8 @@ fn wanted(example: &Example, field: &str, notes: &mut Notes<'_>) -> Result<Optio
         );
         return Err(());
     };
-    let Some(address) = text.parse().ok().and_then(|address| AddressPolicy::default().canonical(address)) else {
+    let Some(address) = text.parse().ok().and_then(|address| AddressPolicy::default().canonical(address))
+    else {
         notes.error(
             &format!("{field}.address"),
             format!("`{text}` is not an address that could be banned"),
@@ -138,18 +152,33 @@ fn complaint(wanted: Option<&Wanted>, found: &[Match]) -> Option<String> {
     }
 }
 
-fn clock(zone: &TimeZone) -> ReadClock<'_> {
-    ReadClock { now: NOW, live: false, zone }
+/// The reader's circumstances while examples run.
+pub(super) fn clock() -> ReadClock<'static> {
+    static ZONE: TimeZone = TimeZone::UTC;
+    ReadClock { now: NOW, live: false, zone: &ZONE }
 }
 
-fn scan(scanner: &Scanner, lines: &str) -> Vec<Match> {
+/// What a scanner finds in lines of a source of their own.
+pub(super) fn scan(scanner: &Scanner, lines: &str) -> Vec<Match> {
     let mut block = lines.as_bytes().to_vec();
     if block.last() != Some(&b'\n') {
         block.push(b'\n');
     }
     let mut found = Vec::new();
-    scanner.scan(&mut ScanState::default(), &block, clock(&TimeZone::UTC), &mut |m| found.push(m));
+    scanner.scan(&mut ScanState::default(), &block, clock(), &mut |m| found.push(m));
     found
+}
+
+/// A reason without the time: most examples have none of their own.
+fn in_words(reason: &Reason) -> String {
+    match reason {
+        Reason::Matched { key, address, success, weight, .. } => {
+            let what = if *success { "success" } else { "failure" };
+            let place = key.as_deref().map_or("the text".to_owned(), |key| format!("context {key}"));
+            format!("a {what} of {address} from {place}, weight {weight}")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Why each line of an example came out as it did, from the rule that came furthest.
@@ -158,12 +187,12 @@ fn why(scanner: &Scanner, lines: &str, found: &[Match]) -> String {
     let mut said: Vec<String> = Vec::new();
     let lines: Vec<&str> = lines.lines().collect();
     for (i, line) in lines.iter().enumerate() {
-        let explanation = scanner.explain(&mut state, line.as_bytes(), clock(&TimeZone::UTC));
+        let explanation = scanner.explain(&mut state, line.as_bytes(), clock());
         let line = if lines.len() > 1 { format!("line {}: ", i + 1) } else { String::new() };
         for account in &explanation.filters {
             for rule in account.rules.iter().take(8) {
                 let field = rule.field.as_deref().unwrap_or("the filter");
-                said.push(format!("{line}{field}: {}", rule.reason));
+                said.push(format!("{line}{field}: {}", in_words(&rule.reason)));
             }
         }
         if explanation.event.is_none() && found.is_empty() && explanation.layout.is_some() {

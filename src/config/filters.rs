@@ -24,7 +24,11 @@ pub(super) fn yields_address(regex: &str) -> bool {
 }
 
 /// Turns a declared filter into the engine's, and compiles it once to see whether it can be. `None` when refused.
-pub(super) fn lower(name: FilterName, filter: &api::FilterSpec, notes: &mut Notes<'_>) -> Option<(FilterSpec, Filter)> {
+pub(super) fn lower(
+    name: FilterName,
+    filter: &api::FilterSpec,
+    notes: &mut Notes<'_>,
+) -> Option<(FilterSpec, Filter)> {
     let rules = lower_rules("rules", filter.rules.as_deref(), notes);
     let successes = lower_rules("successes", filter.successes.as_deref(), notes);
     if rules.is_empty() && successes.is_empty() && filter.fail_regex.is_none() {
@@ -134,6 +138,11 @@ fn text(filter: &api::FilterSpec, notes: &mut Notes<'_>) -> Option<TextSpec> {
                 "the regex yields no address: nobody could be banned",
                 "put `<HOST>` where the address stands in the line",
             );
+        }
+    }
+    for (i, pattern) in filter.date_patterns.iter().flatten().enumerate() {
+        if let Err((message, fix)) = compile::date(pattern) {
+            notes.error(&format!("spec.datePatterns[{i}]"), message, fix);
         }
     }
     Some(TextSpec {

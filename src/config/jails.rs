@@ -63,7 +63,7 @@ pub(super) fn lower(
             api::JailMode::Enforce | api::JailMode::Disabled => Mode::Enforce,
         },
         filters,
-        layout: layout(jail.source.layout.as_ref(), "spec.source.layout", notes),
+        layout: source_layout(&jail.source, notes),
         source: source(&jail.source, cluster, notes),
         enforce: enforce(jail.enforce.as_ref(), cluster, notes),
         bans_per_minute: jail.brake.clone().unwrap_or_default().bans_per_minute,
@@ -144,6 +144,14 @@ fn ignore(jail: &api::JailSpec, notes: &mut Notes<'_>) -> Vec<IpNet> {
     .collect()
 }
 
+/// Records of the journal have no layout; for files it is found out when none is declared.
+fn source_layout(source: &api::Source, notes: &mut Notes<'_>) -> LayoutSpec {
+    match (&source.layout, &source.journal) {
+        (None, Some(_)) => LayoutSpec::Text,
+        (declared, _) => layout(declared.as_ref(), "spec.source.layout", notes),
+    }
+}
+
 /// A layout of a source or an example, checked.
 pub(super) fn layout(layout: Option<&api::Layout>, field: &str, notes: &mut Notes<'_>) -> LayoutSpec {
     let Some(layout) = layout else { return LayoutSpec::Auto };
@@ -172,7 +180,27 @@ pub(super) fn layout(layout: Option<&api::Layout>, field: &str, notes: &mut Note
     {
         notes.error(&format!("{field}.pattern"), message, fix);
     }
+    if let LayoutSpec::Pattern(pattern) = &spec
+        && field.starts_with("spec.source")
+        && prints_whole_context(pattern)
+    {
+        notes.warning(
+            &format!("{field}.pattern"),
+            "`%X` prints the whole context in one piece: what stands behind a client's own text (its greeting, its \
+             names) could be forged and is not believed",
+            "name the keys: `ip=%X{ip} rip=%X{remoteIP} src=%X{proxy.source} sid=%X{sessionId}`",
+        );
+    }
     spec
+}
+
+/// Whether a conversion pattern holds `%X`, `%mdc` or `%MDC` without a key.
+fn prints_whole_context(pattern: &str) -> bool {
+    ["%X", "%mdc", "%MDC"].iter().any(|word| {
+        let mut pieces = pattern.split(word);
+        let _before = pieces.next();
+        pieces.any(|after| !after.starts_with('{') && !after.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    })
 }
 
 /// The engine's name of a layout without a pattern.

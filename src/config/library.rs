@@ -105,3 +105,51 @@ impl FilterLibrary for Library {
         self.0.keys().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn directory() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("filters")
+    }
+
+    #[test]
+    fn every_file_of_the_directory_is_built_in() {
+        let mut present: Vec<String> = std::fs::read_dir(directory())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        present.sort();
+        assert_eq!(FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), present);
+        let names: Vec<String> = built_in().names().iter().map(|name| format!("{name}.yaml")).collect();
+        assert_eq!(names, present, "a file is refused, or its filter has another name");
+    }
+
+    #[test]
+    fn every_built_in_filter_has_examples_and_all_come_out_right() {
+        let loaded = crate::config::load(&[directory()], None);
+        let problems: Vec<String> = loaded.all_problems().map(ToString::to_string).collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+        for (name, filter) in built_in().iter() {
+            let examples = filter.declared.examples.as_deref().unwrap_or_default();
+            let positive = examples.iter().filter(|example| example.matches).count();
+            assert!(positive >= 3 && examples.len() - positive >= 2, "{name} has too few examples");
+            assert!(filter.declared.description.is_some(), "{name} has no description");
+        }
+    }
+
+    #[test]
+    fn no_example_of_a_hostile_line_accuses_the_address_it_names() {
+        let mut hostile = 0;
+        for (name, filter) in built_in().iter() {
+            for example in filter.declared.examples.iter().flatten().filter(|e| e.line.contains("8.8.8.8")) {
+                hostile += 1;
+                assert_ne!(example.address.as_deref(), Some("8.8.8.8"), "{name}: {}", example.line);
+            }
+        }
+        assert!(hostile > 20, "{hostile}");
+    }
+}

@@ -57,14 +57,14 @@ fn refuse_ourselves(net: IpNet, field: &str, around: &Surroundings, notes: &mut 
     let inside = |of: &str| of.parse::<IpNet>().is_ok_and(|of| of.contains(&net) || net.contains(&of));
     if net.prefix_len() == 0 {
         notes.error(field, format!("`{net}` is everybody"), "write the prefix that is meant");
-    } else if loopback.iter().any(|of| inside(of)) {
-        notes.error(field, format!("`{net}` is this host itself"), "remove the entry");
     } else if net.prefix_len() < least {
         notes.error(
             field,
             format!("`{net}` is a large part of the Internet"),
             format!("write prefixes of at least /{least}"),
         );
+    } else if loopback.iter().any(|of| inside(of)) {
+        notes.error(field, format!("`{net}` is this host itself"), "remove the entry");
     } else if inside(link_local) {
         notes.error(
             field,

@@ -140,7 +140,7 @@ pub(super) fn decode(
         fields(metadata, "metadata", &METADATA, notes);
     }
     let Some(spec) = node.get("spec") else {
-        notes.error("", "`spec` is missing", "add `spec:` and the fields below it, indented");
+        notes.error("spec", "`spec` is missing", "add `spec:` and the fields below it, indented");
         return None;
     };
     shape::check(schema, spec, "spec", notes);

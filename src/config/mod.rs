@@ -2,11 +2,13 @@
 
 mod compile;
 mod examples;
+pub mod fail2ban;
 pub mod files;
 mod filters;
 mod jails;
 mod last_good;
 pub mod library;
+mod lint;
 mod lists;
 mod load;
 mod loaded;
@@ -43,6 +45,8 @@ pub struct Surroundings {
     pub cluster: bool,
     /// This host's own prefixes: a BanList may not hold them.
     pub own: Vec<IpNet>,
+    /// Also tries out whether a client's text could lead a filter astray. Takes time; for people, not for reloads.
+    pub lint: bool,
     /// Leaves the built-in filters out.
     pub without_library: bool,
 }

@@ -15,7 +15,7 @@ use super::manifest::{Declared, Identified, decode, identify};
 use super::node::{Node, Position};
 use super::origin::{Notes, Origin};
 use super::resolve::{Book, Found};
-use super::{ObjectName, Problem, Severity, Surroundings, examples, filters, jails, lists};
+use super::{ObjectName, Problem, Severity, Surroundings, examples, filters, jails, lint, lists};
 
 /// One document and where it comes from.
 #[derive(Clone, Debug)]
@@ -230,7 +230,12 @@ fn lower(
                 return Some(GoodObject::Filter { declared: Arc::clone(declared), spec: Arc::clone(spec) });
             }
             let (spec, compiled) = filters::lower(name.into(), &filter, notes)?;
-            examples::run(compiled, filter.examples.as_deref().unwrap_or_default(), notes);
+            let compiled = Arc::new(compiled);
+            let mut scanners = examples::Scanners::new(&compiled);
+            examples::run(&mut scanners, filter.examples.as_deref().unwrap_or_default(), notes);
+            if around.lint && !notes.has_errors() {
+                lint::run(&mut scanners, filter.examples.as_deref().unwrap_or_default(), notes);
+            }
             Some(GoodObject::Filter { declared: Arc::new(filter), spec: Arc::new(spec) })
         }
         Declared::Jail(jail) => {

@@ -227,7 +227,7 @@ fn unknown(properties: &Map<String, Value>, key: &Key, field: &str, notes: &mut 
 fn check_list(schema: &Schema<'_>, items: &[Node], field: &str, notes: &mut Notes<'_>) {
     let length = items.len();
     if schema.number("minItems").is_some_and(|least| (length as f64) < least) {
-        notes.error(field, format!("{} is an empty list", named(field)), "add an entry, or remove the field");
+        notes.error(field, format!("{} is an empty list", named(field)), "add an entry");
     }
     if let Some(most) = schema.number("maxItems")
         && length as f64 > most

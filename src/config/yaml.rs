@@ -71,6 +71,8 @@ fn explain(info: &str, at: Position, text: &str, line: usize) -> YamlError {
     let indent_has_tab = line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
     let fix = if indent_has_tab {
         "indent with blanks: YAML does not allow tabs"
+    } else if info.contains("flow") {
+        "every `[` and `{` needs its `]` and `}`; put text that holds brackets into single quotes"
     } else if line.contains(": ") && line.matches(": ").count() > 1 {
         "put the value into single quotes: it holds `: `"
     } else {

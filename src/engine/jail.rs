@@ -36,6 +36,7 @@ pub struct Jail {
 #[serde(rename_all = "camelCase", default)]
 pub struct JailSnapshot {
     evicted: u64,
+    swept: usize,
     row: Vec<i64>,
 }
 
@@ -48,7 +49,7 @@ impl Jail {
     /// A jail that has seen nothing.
     #[must_use]
     pub fn new(spec: JailSpec) -> Self {
-        Self { ignore: ignored(&spec), roster: Roster::new(0), spec }
+        Self { ignore: ignored(&spec), roster: Roster::new(0, 0), spec }
     }
 
     /// Its settings.
@@ -99,14 +100,14 @@ impl Jail {
 
     fn succeeded(&mut self, subject: Subject, time: Timestamp, now: Timestamp) -> Verdict {
         let span = self.spec.find_time;
-        if time < now - span && self.roster.get(subject).is_none() {
+        let horizon = self.horizon(now);
+        if time < now - span && self.roster.get(subject).is_none_or(|t| t.last() < horizon) {
             return Verdict::Skipped(Skip::TooOld);
         }
         if self.spec.trusted_factor > 1 {
-            let horizon = self.horizon(now) - span;
             self.roster.update(subject, span, |tracked| {
                 let trust = tracked.trust.get_or_insert_default();
-                trust.keep(horizon);
+                trust.keep(horizon - span);
                 trust.note(time, span);
             });
             self.roster.bound(self.spec.max_tracked, now - span);
@@ -128,13 +129,13 @@ impl Jail {
         {
             return self.failed_while_banned(subject, m.time, term);
         }
-        let met = |t: &Tracked| t.window.is_near(m.time, span);
+        let horizon = self.horizon(now);
+        let met = |t: &Tracked| t.window.is_near(m.time, span, horizon);
         if m.time < now - span && !self.roster.get(subject).is_some_and(met) {
             return Verdict::Skipped(Skip::TooOld);
         }
         let hit = Hit { time: m.time, weight: m.weight, rule: m.rule };
         let settled = last.and_then(|term| term.until).max(pardoned);
-        let horizon = self.horizon(now);
         let spec = &self.spec;
         let verdict = self.roster.update(subject, span, |tracked| {
             tracked.window.forget_through(settled.unwrap_or(Timestamp::MIN));
@@ -226,7 +227,7 @@ impl Jail {
                 base = last;
             }
         }
-        JailSnapshot { evicted: self.evicted(), row }
+        JailSnapshot { evicted: self.evicted(), swept: self.roster.swept(), row }
     }
 
     /// A jail with these settings and the windows of a snapshot.
@@ -235,7 +236,7 @@ impl Jail {
     /// When the snapshot is damaged.
     pub fn restore(spec: JailSpec, snapshot: &JailSnapshot) -> Result<Self, WordsError> {
         let span = spec.find_time;
-        let mut roster = Roster::new(snapshot.evicted);
+        let mut roster = Roster::new(snapshot.evicted, snapshot.swept);
         let mut words = Words::new(&snapshot.row);
         while !words.is_done() {
             let subject = words.subject()?;

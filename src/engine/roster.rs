@@ -9,7 +9,7 @@
 //! other way round, subjects of rank 2 or more hold at most 15/16 of the places (of caps of 16 and more): those with
 //! a first failure always have room to get a second one counted, and a full house cannot blind a jail.
 
-use super::ranked::{Ranked, Slot};
+use super::ranked::{RANKS, Ranked, Slot};
 use super::trust::Trust;
 use super::window::Window;
 use super::{Duration, Subject, Timestamp};
@@ -62,8 +62,14 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    pub(super) fn new(evicted: u64) -> Self {
-        Self { ranked: Ranked::new(), evicted, swept: 0 }
+    /// An empty roster that goes on counting evictions, and sweeping after line `swept`.
+    pub(super) fn new(evicted: u64, swept: usize) -> Self {
+        Self { ranked: Ranked::new(), evicted, swept: swept.min(RANKS) }
+    }
+
+    /// The line that was swept last.
+    pub(super) fn swept(&self) -> usize {
+        self.swept
     }
 
     pub(super) fn len(&self) -> usize {

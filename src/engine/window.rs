@@ -81,10 +81,10 @@ impl Window {
         self.hits.get(from..to).map_or(0, sum)
     }
 
-    /// Whether a failure at `time` shares some window of this span with one that is kept.
+    /// Whether a failure at `time` shares some window of this span with one that is kept and not before `horizon`.
     #[must_use]
-    pub fn is_near(&self, time: Timestamp, span: Duration) -> bool {
-        self.hits.iter().any(|h| h.time.distance(time) <= span)
+    pub fn is_near(&self, time: Timestamp, span: Duration, horizon: Timestamp) -> bool {
+        self.hits.iter().any(|h| h.time >= horizon && h.time.distance(time) <= span)
     }
 
     /// Forgets failures at or before `time`: they are settled by a ban or a pardon.

@@ -43,3 +43,32 @@ impl<'a> Attributes<'a> {
         self.get(kind)?.try_into().ok().map(u64::from_be_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn values_are_read_by_kind_and_the_flags_of_a_kind_do_not_matter() {
+        let mut bytes = vec![10, 0, 1, 0];
+        bytes.extend(b"table\0\0\0"); // six bytes and two of padding
+        bytes.extend([8, 0, 2, 0x80, 0, 0, 1, 0]);
+        let attributes = Attributes::new(&bytes);
+        assert_eq!(attributes.text(1).as_deref(), Some("table"));
+        assert_eq!(attributes.u32(2), Some(256));
+        assert_eq!(attributes.u64(2), None);
+        assert_eq!(attributes.get(3), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_kernel_could_send_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let attributes = Attributes::new(&bytes);
+            prop_assert!(attributes.iter().count() <= bytes.len());
+            let _ = attributes.nested(1).map(|inner| inner.iter().count());
+            let _ = (attributes.text(1), attributes.u32(2), attributes.u64(3));
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod netlink;
 mod nft;
 mod phrase;
 mod plan;
+pub mod probe;
 mod ruleset;
 
 pub use kernel::Nftables;

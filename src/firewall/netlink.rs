@@ -44,6 +44,8 @@ pub(super) struct Netlink {
 /// Why a transaction was not done; nothing of it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
+    /// Which of its messages is meant; `None` for the transaction as a whole.
+    pub(super) message: Option<usize>,
     pub(super) errno: Errno,
     /// The kernel's words, where it has any.
     pub(super) words: Option<String>,
@@ -67,6 +69,15 @@ impl Object {
     }
 }
 
+/// How a message of a transaction is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Add; what is there stays as it is.
+    Add,
+    /// Delete; `ENOENT` when it is not there.
+    Delete,
+}
+
 /// How to ask.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -88,57 +99,61 @@ impl Netlink {
         Ok(Self { socket, sequence: 0, outgoing: Vec::new(), incoming: Vec::with_capacity(RECEIVE) })
     }
 
-    /// Does all of this or nothing. The inner result is the kernel's answer.
+    /// Does all of this or nothing. The inner result is the kernel's answer: it judges every message, also after one
+    /// that it refuses.
+    ///
+    /// A refused transaction takes milliseconds: the kernel waits until no packet can see its remains.
     pub(super) fn transact(
         &mut self,
-        messages: impl IntoIterator<Item = NfTablesMessage>,
-    ) -> io::Result<Result<(), Refusal>> {
+        messages: impl IntoIterator<Item = (NfTablesMessage, Mode)>,
+    ) -> io::Result<Result<(), Vec<Refusal>>> {
         self.outgoing.clear();
         let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES);
         self.push(batch.clone(), ControlMessage::BatchBegin, 0);
+        let first = self.sequence.wrapping_add(1);
         let mut last = None;
-        for message in messages {
-            let create = match message {
-                NfTablesMessage::NewSetElement(_) | NfTablesMessage::NewTable(_) => NLM_F_CREATE,
-                _ => 0,
-            };
-            last = Some((self.outgoing.len(), self.sequence.wrapping_add(1)));
-            self.push(inet(), message, create);
+        for (message, mode) in messages {
+            last = Some(self.outgoing.len());
+            self.push(inet(), message, if mode == Mode::Add { NLM_F_CREATE } else { 0 });
         }
-        let Some((at, awaited)) = last else { return Ok(Ok(())) };
+        let Some(at) = last else { return Ok(Ok(())) };
+        let awaited = self.sequence;
         // Only the last message is acknowledged; refusals come in any case. (Kernels before 6.10 do not
         // acknowledge the end of a batch.)
         if let Some(flags) = self.outgoing.get_mut(at + 6..at + 8) {
-            flags.copy_from_slice(&(NLM_F_REQUEST | NLM_F_ACK | flags_of(flags)).to_ne_bytes());
+            flags.copy_from_slice(&(NLM_F_ACK | flags_of(flags)).to_ne_bytes());
         }
         self.push(batch, ControlMessage::BatchEnd, 0);
         self.drain();
         self.send()?;
-        self.verdict(awaited)
+        self.verdict(first, awaited)
     }
 
-    fn verdict(&mut self, awaited: u32) -> io::Result<Result<(), Refusal>> {
-        let (mut acknowledged, mut refusal) = (false, None);
+    fn verdict(&mut self, first: u32, awaited: u32) -> io::Result<Result<(), Vec<Refusal>>> {
+        let (mut acknowledged, mut refusals) = (false, Vec::new());
         while self.receive()? {
             for message in Messages(&self.incoming) {
                 let message = message?;
                 if message.header.message_type != NLMSG_ERROR {
                     continue;
                 }
+                let sequence = message.request_sequence();
                 match error_code(&message) {
-                    None => acknowledged |= message.request_sequence() == Some(awaited),
-                    // Later refusals only follow from the first.
-                    Some(errno) if refusal.is_none() => {
-                        refusal = Some(Refusal { errno, words: message.words() });
+                    None => acknowledged |= sequence == Some(awaited),
+                    Some(errno) => {
+                        let place = sequence.map(|sequence| sequence.wrapping_sub(first));
+                        let place = place.filter(|place| *place <= awaited.wrapping_sub(first));
+                        let message =
+                            Refusal { message: place.map(|at| at as usize), errno, words: message.words() };
+                        refusals.push(message);
                     }
-                    Some(_) => {}
                 }
             }
         }
-        match (refusal, acknowledged) {
-            (Some(refusal), _) => Ok(Err(refusal)),
-            (None, true) => Ok(Ok(())),
-            (None, false) => Err(io::Error::other("the kernel did not answer a transaction")),
+        match (refusals.is_empty(), acknowledged) {
+            (false, _) => Ok(Err(refusals)),
+            (true, true) => Ok(Ok(())),
+            (true, false) => Err(io::Error::other("the kernel did not answer a transaction")),
         }
     }
 
@@ -286,4 +301,48 @@ impl Message<'_> {
 fn error_code(message: &Message<'_>) -> Option<Errno> {
     let code = message.word(0).map_or(0, u32::cast_signed);
     (code != 0).then(|| Errno::from_raw_os_error(code.saturating_neg()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(code: i32, flags: u16, rest: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + 4 + HEADER + rest.len()).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(NLMSG_ERROR.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(code.to_ne_bytes());
+        bytes.extend(20_u32.to_ne_bytes()); // the request: its length, type and flags, number, sender
+        bytes.extend([0; 4]);
+        bytes.extend(77_u32.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(rest);
+        bytes
+    }
+
+    #[test]
+    fn a_refusal_says_which_request_and_why() {
+        let words = [&[11, 0, 1, 0][..], b"no set\0\0"].concat();
+        let bytes = error(-2, NLM_F_CAPPED | NLM_F_ACK_TLVS, &words);
+        let messages: Vec<_> = Messages(&bytes).map(Result::unwrap).collect();
+        let [message] = &messages[..] else { panic!("{} messages", messages.len()) };
+        assert_eq!(error_code(message), Some(Errno::NOENT));
+        assert_eq!(message.request_sequence(), Some(77));
+        assert_eq!(message.words().as_deref(), Some("no set"));
+        let acknowledgement = error(0, NLM_F_CAPPED, &[]);
+        assert_eq!(Messages(&acknowledgement).map(|m| error_code(&m.unwrap())).collect::<Vec<_>>(), [None]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_kernel_could_send_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for message in Messages(&bytes).map_while(Result::ok).take(50) {
+                let _ = (error_code(&message), message.request_sequence(), message.words());
+            }
+        }
+    }
 }

@@ -38,9 +38,18 @@ impl Nft {
 
     /// Applies a batch as one transaction.
     pub(super) fn apply(&self, batch: Batch<'_>) -> Result<(), FirewallError> {
+        self.feed(batch, &["-j", "-f", "-"])
+    }
+
+    /// Has the kernel judge a batch without applying it.
+    pub(super) fn check(&self, batch: Batch<'_>) -> Result<(), FirewallError> {
+        self.feed(batch, &["-j", "-c", "-f", "-"])
+    }
+
+    fn feed(&self, batch: Batch<'_>, args: &[&str]) -> Result<(), FirewallError> {
         let commands = serde_json::to_vec(&batch.to_nftables())
             .map_err(|error| FirewallError::Refused(format!("cannot write its commands: {error}")))?;
-        self.run(Command::new(&self.program).args(["-j", "-f", "-"]), &commands).map(drop)
+        self.run(Command::new(&self.program).args(args), &commands).map(drop)
     }
 
     /// Runs a command that ends in nft's arguments and returns what it printed.

@@ -66,9 +66,14 @@ pub(super) fn destination_and_port(family: Family) -> Expression<'static> {
     Expression::Named(NamedExpression::Concat(vec![address_field(family, "daddr"), tcp_port()]))
 }
 
+/// This port.
+pub(super) fn port(port: u16) -> Expression<'static> {
+    Expression::Number(port.into())
+}
+
 /// This address and this port.
 pub(super) fn pair(address: IpAddr, port: u16) -> Expression<'static> {
-    Expression::Named(NamedExpression::Concat(vec![text(&address), Expression::Number(port.into())]))
+    Expression::Named(NamedExpression::Concat(vec![text(&address), self::port(port)]))
 }
 
 /// A prefix as an element of an interval set.

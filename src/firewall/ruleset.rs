@@ -18,7 +18,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use nftables::batch::Batch;
-use nftables::expr::Expression;
 use nftables::schema::{
     Chain, Counter, FlushObject, NfCmd, NfListObject, Rule, Set, SetFlag, SetType, SetTypeValue, Table,
 };
@@ -252,7 +251,7 @@ impl<'a> Guards<'a> {
                 Destination::Address(at @ IpAddr::V6(_)) => {
                     v6.push((phrase::pair(*at, *port), chain.clone()));
                 }
-                Destination::Local => local.push((Expression::Number((*port).into()), chain.clone())),
+                Destination::Local => local.push((phrase::port(*port), chain.clone())),
             }
         }
         for (family, pairs) in [(Family::V4, v4), (Family::V6, v6)] {
@@ -287,7 +286,8 @@ fn base_chain(name: &str, priority: i32) -> Chain<'static> {
 }
 
 fn counter(name: String) -> Counter<'static> {
-    Counter { family: NfFamily::INet, table: TABLE.into(), name: name.into(), ..Counter::default() }
+    let (packets, bytes) = (Some(0), Some(0)); // of a new one; that of an old one stays
+    Counter { family: NfFamily::INet, table: TABLE.into(), name: name.into(), handle: None, packets, bytes }
 }
 
 fn named_set(name: String, family: Family) -> Set<'static> {

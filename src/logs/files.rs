@@ -225,8 +225,7 @@ impl Files {
                 }
                 Signal::Moved(id) => self.reconcile(id, now, false),
                 Signal::Name(directory, name) => self.name_changed(&directory, &name, now),
-                Signal::Directory => self.expand = true,
-                Signal::Overflow => self.last_scan = None,
+                Signal::Directory | Signal::Overflow => self.last_scan = None,
             }
         }
         self.signals = signals;
@@ -243,13 +242,12 @@ impl Files {
             stream.forget(oldest);
             let closed = stream.close_quiet(now, self.options.grace);
             let late = stream.past.iter().any(Past::has_grown);
-            let waits = stream.waiting.iter().any(|w| !w.twin);
-            let dirty = stream.dirty || late || waits;
+            let dirty = stream.dirty || late || !stream.waiting.is_empty();
             for segment in closed {
                 self.detach(id, segment);
             }
             if dirty {
-                self.survey(id, now, false);
+                self.survey(id, now);
             }
         }
         self.unfollowed.retain(|c| c.time + KEEP_UNFOLLOWED >= now);

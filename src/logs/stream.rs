@@ -34,13 +34,10 @@ impl Past {
     }
 }
 
-/// A rotated file that may be a copy in the making.
+/// A rotated file that may be a copy in the making: nothing to read in it yet.
 pub(super) struct Waiting {
     pub(super) identity: Identity,
-    pub(super) stored: (u64, Timestamp),
     pub(super) since: Timestamp,
-    /// Begins like a file that is open: nothing new in it as long as that one is intact.
-    pub(super) twin: bool,
 }
 
 /// A followed path.
@@ -258,9 +255,8 @@ impl Stream {
         for segment in &closed {
             self.lost += segment.lag();
             if segment.offset > 0 || segment.size > 0 {
-                let stored = segment.body.stat().ok().map(|stat| (stat.size, stat.modified));
                 let checkpoint = segment.checkpoint(&self.path);
-                self.past.push(Past { checkpoint, stored, homeless: false });
+                self.past.push(Past { checkpoint, stored: Some(segment.stored), homeless: false });
             }
             self.dirty = true;
         }

@@ -78,7 +78,7 @@ impl Client {
     ///
     /// # Errors
     /// When the daemon refuses, or goes away.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+    pub fn item<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
         match self.line()? {
             Answer::Item(value) => {
                 serde_json::from_value(value).map(Some).map_err(ClientError::Unintelligible)

@@ -180,9 +180,12 @@ pub struct StateReport {
     pub saved: Option<Moment>,
     /// How long that took, in milliseconds.
     pub took_millis: u64,
-    /// Why it could not be written or read.
+    /// Why it cannot be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What of an earlier run could not be read at start, and what was used instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// Who is never banned by any jail.
@@ -228,6 +231,10 @@ pub enum ConditionType {
     SourceMissing,
     /// A filter or layout could not be used.
     Degraded,
+    /// Failures are logged, but in a layout that cannot show whose.
+    NoClientAddress,
+    /// Clients come through a proxy: dropping their packets here does not reach them.
+    EnforceAtProxy,
     /// The snapshot cannot be written.
     StateNotSaved,
 }

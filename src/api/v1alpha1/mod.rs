@@ -2,6 +2,9 @@
 //!
 //! The doc comments of fields become the descriptions that `kubectl explain` and `gaoler schema` print.
 
+// Each printer column has a `type_` of its own.
+#![allow(clippy::duplicated_attributes)]
+
 mod allow_list;
 mod ban_list;
 mod condition;

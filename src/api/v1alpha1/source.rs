@@ -24,7 +24,8 @@ pub struct Source {
     /// The systemd journal. Only on a plain host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
-    /// How a line splits into time, level, logger, message and context. Default: found from the lines.
+    /// How a line splits into time, level, logger, message and context. Default: found from the lines; `Text` with
+    /// `journal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
 }

@@ -119,7 +119,9 @@ fn name(text: &str) -> Result<(), Fault> {
     let fix =
         if better.is_empty() { "write a name such as `james`".into() } else { format!("write `{better}`") };
     Err(Fault::new(
-        format!("`{text}` is not a name: lower-case letters, digits and `-` are, not at the ends"),
+        format!(
+            "`{text}` is not a name: names have lower-case letters, digits and `-`, the last not at the ends"
+        ),
         fix,
     ))
 }

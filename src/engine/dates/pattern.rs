@@ -17,7 +17,7 @@ pub(crate) enum Bounds {
 }
 
 /// Neither end of a date may lie between two characters of a word.
-const WORD_BOUND: &str = r"(?:\b{start-half}|\b{end-half})";
+pub(crate) const WORD_BOUND: &str = r"(?:\b{start-half}|\b{end-half})";
 
 /// The regular expression of a pattern and what its groups mean.
 #[derive(Debug)]
@@ -124,7 +124,9 @@ impl Directives {
             return Err(DateError::UnknownDirective {
                 pattern: pattern.to_owned(),
                 directive: after.chars().take(1).collect(),
-                position: pattern.find(after).map_or(0, |at| pattern[..at].chars().count()),
+                position: pattern
+                    .split_once(after)
+                    .map_or(0, |(head, _)| head.chars().count().saturating_sub(1)),
             });
         };
         self.ignore_case |= spelling.alphabetic;

@@ -54,6 +54,16 @@ pub(crate) fn after_colours(mut text: &str) -> &str {
     }
 }
 
+/// `text` without the colour sequences it ends with.
+pub(crate) fn before_colours(text: &str) -> &str {
+    match memchr(ESC, text.as_bytes()) {
+        Some(at) if text.get(at..).is_some_and(|rest| after_colours(rest).is_empty()) => {
+            text.get(..at).unwrap_or_default()
+        }
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

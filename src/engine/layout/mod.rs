@@ -7,6 +7,8 @@ mod james;
 mod json;
 mod logger;
 mod pattern;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use ansi::colour;
 pub use ansi::strip_ansi;

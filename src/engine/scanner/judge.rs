@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use smallvec::SmallVec;
 
 use super::gate::Mask;
+use super::hints::Hints;
 use super::report::{Report, Said, rule_ref};
 use super::state::ScanState;
 use super::{ScanStats, Scanner};
@@ -110,11 +111,14 @@ impl<R: Report> Hearing<'_, '_, R> {
             self.report.said(index, None, Said::OtherLayout);
             return false;
         };
+        let mut nobody = false;
         for (rule, compiled) in filter.rules().iter().enumerate() {
             if !self.wanted(index, rule) {
                 continue;
             }
-            match compiled.judge(known) {
+            let judged = compiled.judge(known);
+            nobody |= judged == Err(Miss::NoAddress) && compiled.outcome == Outcome::Failure;
+            match judged {
                 Err(miss) => self.report.said(index, Some(rule), Said::Miss(miss)),
                 Ok(accused) => {
                     let found = known.time.or_else(|| {
@@ -123,6 +127,10 @@ impl<R: Report> Hearing<'_, '_, R> {
                     });
                     let time = self.line.time.unwrap_or_else(|| judge(found, self.clock));
                     let (outcome, weight) = (compiled.outcome, compiled.weight);
+                    if outcome == Outcome::Failure {
+                        let proxied = u64::from(known.context.get("proxy.source").is_some());
+                        self.hint(index, Hints { addressed: 1, proxied, ..Hints::default() });
+                    }
                     self.settle(
                         index,
                         filter,
@@ -133,7 +141,23 @@ impl<R: Report> Hearing<'_, '_, R> {
                 }
             }
         }
+        if nobody {
+            self.hint(index, Hints { unaddressed: 1, ..Hints::default() });
+        }
         false
+    }
+
+    /// Remembers what is no match. Explaining a line changes nothing.
+    fn hint(&mut self, index: usize, hints: Hints) {
+        if R::ALL {
+            return;
+        }
+        if self.state.hints.len() <= index {
+            self.state.hints.resize_with(index + 1, Hints::default);
+        }
+        if let Some(known) = self.state.hints.get_mut(index) {
+            *known += hints;
+        }
     }
 
     /// Asks fail2ban's regexes about the text without its date.
@@ -153,7 +177,12 @@ impl<R: Report> Hearing<'_, '_, R> {
         let mut buffer = std::mem::take(&mut self.state.scratch.cut);
         let left = without(self.line.text, date.as_ref(), &mut buffer);
         self.report.cut(date.as_ref(), left);
-        let verdict = rules.judge(left, |rule| self.wanted(index, offset + rule));
+        let mut joined = String::new();
+        let verdict = if rules.max_lines() > 1 {
+            self.judge_lines(index, rules, left, &mut joined)
+        } else {
+            rules.judge(left, |rule| self.wanted(index, offset + rule))
+        };
         let at = |rule: usize| Some(offset + rule);
         match verdict {
             TextVerdict::Miss => self.report.said(index, None, Said::NoRegex),
@@ -180,6 +209,33 @@ impl<R: Report> Hearing<'_, '_, R> {
             },
         }
         self.state.scratch.cut = buffer;
+    }
+
+    /// Asks regexes that look at several lines, this one being the last.
+    fn judge_lines<'j>(
+        &mut self,
+        index: usize,
+        rules: &TextRules,
+        line: &str,
+        joined: &'j mut String,
+    ) -> TextVerdict<'j> {
+        if self.state.buffers.len() <= index {
+            self.state.buffers.resize_with(index + 1, Default::default);
+        }
+        let Some(buffer) = self.state.buffers.get_mut(index) else { return TextVerdict::Miss };
+        while buffer.len() >= rules.max_lines() {
+            buffer.pop_front();
+        }
+        buffer.push_back(line.to_owned());
+        for line in buffer.iter() {
+            joined.push_str(line);
+            joined.push('\n');
+        }
+        let judged = rules.judge_lines(joined);
+        if let Some(keep) = judged.keep {
+            *buffer = keep.into_iter().filter_map(|line| buffer.get_mut(line).map(std::mem::take)).collect();
+        }
+        judged.verdict
     }
 
     /// The line's date as the filter's patterns find it.
@@ -270,7 +326,7 @@ impl<R: Report> Hearing<'_, '_, R> {
 }
 
 /// `text` with its date cut out, the rest not trimmed.
-fn without<'t>(text: &'t str, date: Option<&FoundDate>, buffer: &'t mut String) -> &'t str {
+pub(super) fn without<'t>(text: &'t str, date: Option<&FoundDate>, buffer: &'t mut String) -> &'t str {
     let Some(range) = date.map(|date| &date.range) else { return text };
     let (before, after) =
         (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());

@@ -10,18 +10,18 @@ fn address(i: u32) -> IpAddr {
 }
 
 #[test]
-fn a_million_addresses_push_out_nobody_with_more_weight() {
+fn a_flood_of_addresses_pushes_out_nobody_with_more_weight() {
     let mut court = Court::new(JailSpec { max_tracked: 1600, ..spec() });
     for i in 0..1500 {
         for time in 0..2 {
             court.count(&Match { address: address(i), ..failure(EVE, time) });
         }
     }
-    for i in 0..1_000_000 {
+    for i in 0..200_000 {
         court.count(&Match { address: address(10_000 + i), ..failure(EVE, 2) });
     }
     assert_eq!(court.jail.tracked(), 1600);
-    assert_eq!(court.jail.evicted(), 1_000_000 - 100);
+    assert_eq!(court.jail.evicted(), 200_000 - 100);
     for i in 0..1500 {
         assert!(is_ban(&court.count(&Match { address: address(i), ..failure(EVE, 3) })), "address {i}");
     }

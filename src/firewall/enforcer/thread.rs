@@ -12,8 +12,10 @@ use crate::firewall::{Applied, Change, Firewall, FirewallError, ScopeName, Skele
 
 /// How often the kernel is asked whether somebody changed the ruleset: one small question.
 const LOOK: Duration = Duration::from_millis(500);
-/// Changes of one batch; a fresh change waits for one of these at most.
+/// Fresh changes of one batch.
 const BATCH: usize = 2000;
+/// Restored changes of one batch; a fresh change waits for one of these at most: some two milliseconds.
+const RESTORED: usize = 500;
 /// Orders taken before the kernel is asked again.
 const ORDERS: usize = 10_000;
 
@@ -184,7 +186,7 @@ impl Thread {
         if !fresh.is_empty() {
             self.apply(fresh, false);
         } else if self.backlog.has_restoration() {
-            let part = self.backlog.take_restoration(BATCH);
+            let part = self.backlog.take_restoration(RESTORED);
             self.apply(part, true);
         }
     }

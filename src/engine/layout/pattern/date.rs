@@ -111,8 +111,8 @@ fn arguments(options: &[String]) -> (String, Option<String>) {
     let (format, rest) = match first.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
         Some((format, rest)) => (format.to_owned(), rest.trim().strip_prefix(',').unwrap_or("")),
         None => match first.split_once(',') {
-            // `HH:mm:ss,SSS` goes on after the comma.
-            Some((_, rest)) if rest.starts_with(['S', 'n', '\'']) => (first.to_owned(), ""),
+            // `HH:mm:ss,SSS` and `EEE, d MMM yyyy` go on after the comma; no zone is made of these letters alone.
+            Some((_, rest)) if is_format(rest) => (first.to_owned(), ""),
             Some((format, rest)) => (format.trim().to_owned(), rest),
             None => (first.to_owned(), ""),
         },
@@ -123,10 +123,20 @@ fn arguments(options: &[String]) -> (String, Option<String>) {
     (format, (!zone.is_empty()).then(|| zone.to_owned()))
 }
 
+fn is_format(text: &str) -> bool {
+    let letters = || text.bytes().filter(u8::is_ascii_alphabetic);
+    letters().count() > 0 && (text.contains('\'') || letters().all(|b| b"yuMLdDHhmsSnEaZXxz".contains(&b)))
+}
+
+/// `UTC`, `GMT+2`, `+02:00`, `CET`, `Europe/Berlin`.
 fn named_zone(name: &str) -> Option<TimeZone> {
     let plain = name.strip_prefix("Etc/").unwrap_or(name);
-    let plain = plain.strip_prefix("GMT").filter(|rest| rest.starts_with(['+', '-'])).unwrap_or(plain);
-    if let Some(seconds) = zone_offset(plain) {
+    let mut plain = plain.strip_prefix("GMT").filter(|rest| !rest.is_empty()).unwrap_or(plain).to_owned();
+    if plain.len() == 2 {
+        // Java takes hours of one digit.
+        plain.insert(1, '0');
+    }
+    if let Some(seconds) = zone_offset(&plain) {
         return Offset::from_seconds(seconds).ok().map(TimeZone::fixed);
     }
     TimeZone::get(name).ok()
@@ -211,7 +221,7 @@ impl Part {
     fn read(&self, text: &str, fields: &mut DateFields) -> Option<usize> {
         let bytes = text.as_bytes();
         match self {
-            Self::Literal(literal) => return text.starts_with(literal).then_some(literal.len()),
+            Self::Literal(literal) => return super::begins(text, literal).then_some(literal.len()),
             Self::OneOf(choices) => return choices.contains(bytes.first()?).then_some(1),
             Self::Year => {
                 let (century, year) =

@@ -139,12 +139,13 @@ pub(crate) fn meaning(word: &str, in_parentheses: bool) -> Option<Meaning> {
 }
 
 /// The word that `word` was probably meant to be: a known one it begins with (text stuck to it), or one that differs
-/// in a letter or in case.
+/// in a letter, in case or in the order of letters.
 pub(crate) fn hint(word: &str) -> Option<&'static str> {
     let all = || WORDS.iter().flat_map(|(names, _)| names.iter().copied()).filter(|name| !name.is_empty());
     all()
         .find(|name| name.eq_ignore_ascii_case(word))
         .or_else(|| all().filter(|name| name.len() > 2).find(|name| distance_is_one(name, word)))
+        .or_else(|| all().filter(|name| name.len() > 2).find(|name| same_letters(name, word)))
         .or_else(|| all().filter(|name| word.starts_with(name)).max_by_key(|name| name.len()))
 }
 
@@ -159,13 +160,23 @@ fn distance_is_one(a: &str, b: &str) -> bool {
     short.as_bytes().get(same + skip..) == long.as_bytes().get(same + 1..)
 }
 
+/// Whether letters changed places only.
+fn same_letters(a: &str, b: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut letters = text.as_bytes().to_vec();
+        letters.sort_unstable();
+        letters
+    };
+    a.len() == b.len() && sorted(a) == sorted(b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_misspelt_word_is_recognised() {
-        assert_eq!(hint("levle"), Some("le"));
+        assert_eq!(hint("levle"), Some("level"));
         assert_eq!(hint("leve"), Some("level"));
         assert_eq!(hint("Level"), Some("level"));
         assert_eq!(hint("messages"), Some("message"));

@@ -1,0 +1,128 @@
+//! Stopped, killed, and started again.
+
+use std::fs;
+
+use gaoler::agent::report::{ConditionType, UnbanOrder};
+
+use crate::world::{JAMES, World, block_on, failure, subject, until};
+
+fn save(world: &World) {
+    block_on(world.agent().save()).unwrap().unwrap();
+}
+
+#[test]
+fn bans_are_in_the_firewall_again_after_a_restart() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    let before = world.bans();
+    world.stop();
+    world.start();
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    assert_eq!(world.bans(), before, "with all that was known of them");
+}
+
+#[test]
+fn one_failure_a_restart_and_one_failure_are_two() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.stop();
+    world.log(&[failure("203.0.113.7")]);
+    world.start();
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
+#[test]
+fn nothing_counts_twice_after_a_kill_and_nothing_is_lost() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[
+        failure("203.0.113.1"),
+        failure("203.0.113.2"),
+        failure("203.0.113.3"),
+        failure("203.0.113.3"),
+    ]);
+    world.heard("james", 4);
+    save(&world);
+    // Counted, but the snapshot on disk does not know it.
+    world.log(&[failure("203.0.113.2"), failure("203.0.113.4")]);
+    world.heard("james", 6);
+    world.kill();
+    world.log(&[failure("203.0.113.4"), failure("203.0.113.5")]);
+    world.start();
+    world.heard("james", 4);
+    world.keeps_out(&["j_james 203.0.113.2", "j_james 203.0.113.3", "j_james 203.0.113.4"]);
+    assert!(world.bans().iter().all(|ban| ban.n == 1 && ban.weight == 2), "{:?}", world.bans());
+}
+
+#[test]
+fn an_unban_that_was_answered_outlives_a_kill() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    let order = UnbanOrder { prefix: Some(subject("203.0.113.7").net()), jail: None, reason: None };
+    block_on(world.agent().unban(order)).unwrap().unwrap();
+    world.kill();
+    world.start();
+    world.log(&[failure("203.0.113.8"), failure("203.0.113.8")]);
+    world.keeps_out(&["j_james 203.0.113.8"]);
+}
+
+#[test]
+fn a_state_file_cut_in_half_gives_way_to_the_one_before_and_nothing_is_lost() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    save(&world);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.8")]);
+    world.heard("james", 3);
+    world.stop();
+    let state = fs::read(world.path("lib/state")).unwrap();
+    fs::write(world.path("lib/state"), &state[..state.len() / 2]).unwrap();
+    world.start();
+    let notice = world.status().state.notice.unwrap();
+    assert!(notice.contains("damaged") && notice.contains("the one before is used"), "{notice}");
+    world.log(&[failure("203.0.113.8")]);
+    world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8"]);
+    assert!(world.bans().iter().all(|ban| ban.weight == 2), "{:?}", world.bans());
+}
+
+#[test]
+fn without_any_good_state_it_begins_anew_and_says_so() {
+    let mut world = World::new(JAMES);
+    fs::create_dir(world.path("lib")).unwrap();
+    fs::write(world.path("lib/state"), "gaoler-state 1\n{\"files\":[").unwrap();
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.start();
+    assert!(world.status().state.notice.unwrap().contains("beginning without"));
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_stops_no_ban_and_is_reported_until_it_does() {
+    let mut world = World::guarded(JAMES);
+    save(&world);
+    // A directory in the place of the file that is written: what root could write to does not matter then.
+    let obstacle = world.path("lib/state.new");
+    fs::create_dir(&obstacle).unwrap();
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    let status = until(|| Some(world.status()).filter(|status| status.state.problem.is_some()));
+    assert!(status.conditions.iter().any(|c| c.kind == ConditionType::StateNotSaved && c.status));
+    fs::remove_dir(&obstacle).unwrap();
+    until(|| world.status().state.problem.is_none().then_some(()));
+    world.kill();
+    world.start();
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
+#[test]
+fn windows_and_bans_outlive_a_reload() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.8"), failure("203.0.113.8")]);
+    world.heard("james", 3);
+    world.declare("jails.yaml", &JAMES.replace("ports: [25, 143]", "ports: [25]"));
+    world.reload();
+    world.log(&[failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8"]);
+}

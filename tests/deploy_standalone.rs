@@ -1,0 +1,52 @@
+//! The manifests under `deploy/standalone` are accepted and mean what they say.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use gaoler::config::{Enforce, Loaded, Source, load};
+use gaoler::engine::LayoutSpec;
+
+fn loaded(file: &str) -> Loaded {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/standalone").join(file);
+    let loaded = load(&[path], None);
+    let problems: Vec<String> = loaded.all_problems().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(loaded.objects.iter().all(|object| object.accepted));
+    loaded
+}
+
+#[test]
+fn every_manifest_is_accepted_without_a_warning() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/standalone");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name();
+        if name.to_string_lossy().ends_with(".yaml") {
+            loaded(&name.to_string_lossy());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}
+
+#[test]
+fn the_missions_jails_are_those_of_its_fail2ban_configuration() {
+    let loaded = loaded("mission.yaml");
+    let [james, sshd] = loaded.config.jails.as_slice() else {
+        panic!("two jails: {:?}", loaded.config.jails)
+    };
+    let seconds = |d: std::time::Duration| d.as_secs();
+    assert_eq!((james.spec.max_retry, seconds(james.spec.find_time)), (2, 20 * 60));
+    assert_eq!(james.spec.sentence.ban_time.map(seconds), Some(120 * 60));
+    assert_eq!(james.source, Source::Files(vec!["/opt/james/log/james.log".into()]));
+    assert_eq!(
+        james.enforce,
+        Enforce { ports: vec![25, 110, 143, 465, 587, 993, 995], ..Enforce::default() }
+    );
+    assert_eq!((sshd.spec.max_retry, seconds(sshd.spec.find_time)), (2, 60 * 60));
+    assert_eq!(sshd.spec.sentence.ban_time.map(seconds), Some(120 * 60));
+    assert_eq!(sshd.source, Source::Journal(vec!["ssh.service".into()]));
+    assert_eq!(sshd.enforce.ports, [22]);
+    assert_eq!(sshd.layout, LayoutSpec::Text);
+}
