@@ -55,7 +55,7 @@ impl Kind {
     pub(crate) fn is_certain(&self) -> bool {
         match self {
             Self::Logger | Self::Text => true,
-            Self::Key { key, .. } => is_address(key) || matches!(key.as_str(), "protocol" | "sessionId"),
+            Self::Key { key, .. } => is_address(key) || matches!(key.as_str(), "protocol" | "sessionId" | "authType"),
             Self::Dump | Self::Message => false,
         }
     }
