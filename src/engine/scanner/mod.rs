@@ -151,7 +151,9 @@ impl Scanner {
             let several_lines = filter.text().is_some_and(|text| text.max_lines() > 1);
             let rules: Vec<Mask> = (0..filter.len())
                 .map(|rule| match filter.required(rule) {
-                    Some(required) if !several_lines => builder.add(&required.needles),
+                    Some(required) if !several_lines => {
+                        builder.add(&required.needles, rule >= filter.structured_rules())
+                    }
                     _ => builder.add_every_line(),
                 })
                 .collect();
