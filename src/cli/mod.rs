@@ -16,8 +16,10 @@ mod context;
 pub mod crds;
 pub mod doctor;
 mod exit;
+pub mod explain;
 pub mod filters;
 pub mod man;
+pub mod regex;
 #[cfg(feature = "standalone")]
 pub mod reload;
 pub mod replay;
@@ -147,8 +149,10 @@ verbs! {
     #[cfg(feature = "kubernetes")]
     Crds = crds,
     Doctor = doctor,
+    Explain = explain,
     Filters = filters,
     Man = man,
+    Regex = regex,
     #[cfg(feature = "standalone")]
     Reload = reload,
     Replay = replay,
