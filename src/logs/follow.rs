@@ -121,8 +121,10 @@ impl Files {
     pub(super) fn survey(&mut self, id: FileId, now: Timestamp) {
         let Some(stream) = self.streams.get(&id).filter(|s| s.alias_of.is_none()) else { return };
         let siblings = self.siblings(stream);
-        let look = Look { now, oldest: now - self.options.horizon };
+        let remembered = self.options.remembered;
+        let horizon = now - self.options.horizon;
         let Some(stream) = self.streams.get_mut(&id) else { return };
+        let look = Look { now, oldest: horizon.max(stream.remembered_since(remembered)) };
         let problems = stream.survey(siblings, look);
         if let Some(problem) = problems.into_iter().next() {
             stream.problem.get_or_insert(problem);

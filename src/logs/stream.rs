@@ -9,11 +9,6 @@ use super::segment::{Read, Segment};
 use super::{Chunk, FileId, GroupId};
 use crate::engine::{Duration, Timestamp};
 
-/// How long a rotated file stays open for late lines. Afterwards it is looked at once a second.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// At most this many rotated files are remembered for a stream.
-const PAST: usize = 64;
-
 /// A file of the stream that was read and closed.
 pub(super) struct Past {
     pub(super) checkpoint: Checkpoint,
@@ -264,12 +259,22 @@ impl Stream {
     }
 
     /// Forgets rotated files that nothing will be read from any more.
-    pub(super) fn forget(&mut self, oldest: Timestamp) {
+    pub(super) fn forget(&mut self, oldest: Timestamp, at_most: usize) {
         self.past.retain(|past| past.checkpoint.time >= oldest);
-        if self.past.len() > PAST {
+        let excess = self.past.len().saturating_sub(at_most);
+        if excess > 0 {
             self.past.sort_by_key(|past| past.checkpoint.time);
-            self.past.drain(..self.past.len() - PAST);
+            self.past.drain(..excess);
         }
+    }
+
+    /// Up to when everything was read, as far as it is remembered: with more rotated files than are remembered, the
+    /// forgotten ones must not look new.
+    pub(super) fn remembered_since(&self, at_most: usize) -> Timestamp {
+        if self.past.len() < at_most {
+            return Timestamp::MIN;
+        }
+        self.past.iter().map(|past| past.checkpoint.time).min().unwrap_or(Timestamp::MIN)
     }
 
     /// Everything that has to be known to read nothing twice.

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::SystemTime;
 
-use super::world::{World, append, as_lines, numbered};
+use super::world::{World, append, as_lines, clock, numbered};
 use crate::engine::Duration;
-use crate::logs::FileState;
+use crate::logs::{FileState, FilesOptions};
 
 const NOTHING: [&str; 0] = [];
 
@@ -23,7 +23,7 @@ fn lines_written_before_the_start_and_while_stopped_are_read_once() {
     assert_eq!(w.lines(), ["before"]);
     let saved = w.stop();
     w.append("james.log", "while stopped\n");
-    w.start(saved);
+    w.start(&saved);
     assert_eq!(w.lines(), ["while stopped"]);
     assert_eq!(w.lines(), NOTHING);
 }
@@ -46,7 +46,7 @@ fn what_was_not_saved_is_read_again() {
     let saved = w.files.checkpoints();
     w.append("james.log", "2\n");
     assert_eq!(w.lines(), ["2"]);
-    w.start(saved);
+    w.start(&saved);
     assert_eq!(w.lines(), ["2"]);
 }
 
@@ -113,7 +113,7 @@ fn copytruncate_with_the_same_size_written_again_at_once_is_noticed() {
         copytruncate(&w, "james.log", "james.log.1");
         w.append("james.log", &(line(3) + &line(4)));
         if stopped {
-            w.start(saved);
+            w.start(&saved);
         }
         assert_eq!(w.lines(), as_lines(&(line(3) + &line(4))), "stopped: {stopped}");
     }
@@ -200,7 +200,7 @@ fn a_symlink_that_is_set_to_another_file_is_followed_there() {
         symlink("app-b.txt", w.path("new")).unwrap();
         w.rename("new", "current");
         if stopped {
-            w.start(saved);
+            w.start(&saved);
         }
         assert_eq!(w.lines(), ["a2", "b1"], "stopped: {stopped}");
         w.append("app-b.txt", "b2\n");
@@ -226,7 +226,7 @@ fn the_target_of_a_symlink_is_rotated_in_its_own_directory() {
     w.rename("real/x-json.log.1", "real/x-json.log.2");
     w.rename("real/x-json.log", "real/x-json.log.1");
     w.append("real/x-json.log", "5\n");
-    w.start(saved);
+    w.start(&saved);
     assert_eq!(w.lines(), ["4", "5"]);
 }
 
@@ -241,7 +241,7 @@ fn files_rotated_and_compressed_while_stopped_are_read_oldest_first() {
     w.gzip("james.log.2");
     w.append("james.log.1", &numbered(20..30));
     w.append("james.log", &numbered(30..40));
-    w.start(saved);
+    w.start(&saved);
     assert_eq!(w.lines(), as_lines(&numbered(10..40)));
     w.gzip("james.log.1");
     assert_eq!(w.pass(Duration::from_secs(15)), NOTHING);
@@ -260,7 +260,7 @@ fn a_rotated_file_that_was_read_is_not_read_again_when_it_is_compressed() {
         w.gzip("james.log.1");
         w.rename("james.log.1.gz", "james.log.2.gz");
         if stopped {
-            w.start(saved);
+            w.start(&saved);
         }
         assert_eq!(w.pass(Duration::from_secs(30)), NOTHING, "stopped: {stopped}");
     }
@@ -367,4 +367,19 @@ fn the_stream_stays_the_same_over_rotation() {
     w.append("james.log", "2\n");
     let after = w.got().remove(0);
     assert_eq!((before.file, before.path), (after.file, after.path));
+}
+
+#[test]
+fn more_rotated_files_than_are_remembered_are_not_read_again() {
+    let mut w = World::with(&["james.log"], FilesOptions { remembered: 20, ..FilesOptions::default() });
+    for n in 0..50 {
+        w.now = clock();
+        w.append("james.log", &format!("{n}\n"));
+        assert_eq!(w.lines(), [n.to_string()]);
+        w.rename("james.log", &format!("james.log.20260102-{n:06}"));
+    }
+    w.pass(Duration::from_secs(12));
+    assert!(w.files.checkpoints().len() < 30);
+    w.restart();
+    assert_eq!(w.pass(Duration::from_secs(12)), NOTHING);
 }
