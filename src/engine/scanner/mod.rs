@@ -8,6 +8,7 @@ mod gate;
 mod hints;
 mod join;
 mod judge;
+mod memory;
 mod once;
 mod report;
 mod state;
@@ -32,6 +33,7 @@ use report::{Report, Silent};
 
 pub use explain::{Explanation, FilterAccount, Reason, RuleAccount};
 pub use hints::Hints;
+pub use memory::ScanMemory;
 pub use state::ScanState;
 pub use trial::{Trial, TrialCounts, Tried, TriedHit};
 
