@@ -38,10 +38,10 @@ pub(super) struct Look {
 }
 
 impl Stream {
-    /// Opens the siblings with unread lines, before the current file. Returns problems worth telling.
-    pub(super) fn survey(&mut self, siblings: Vec<Sibling>, look: Look) -> Vec<String> {
+    /// Opens the siblings with unread lines, before the current file. Returns what kept one from being read.
+    pub(super) fn survey(&mut self, siblings: Vec<Sibling>, look: Look) -> Option<String> {
         self.dirty = false;
-        let mut problems = Vec::new();
+        let mut problem = None;
         let mut present: HashSet<Identity> = self.segments.iter().map(|s| s.identity).collect();
         let mut unsettled = Vec::new();
         let mut candidates = Vec::new();
@@ -76,13 +76,13 @@ impl Stream {
                 }
                 Ok(None) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.dirty = true,
-                Err(e) => problems.push(format!("{}: {e}", sibling.path.display())),
+                Err(e) => problem = Some(format!("{} cannot be read: {e}", sibling.path.display())),
             }
         }
         self.waiting = unsettled;
         let place = self.segments.len() - usize::from(self.follows);
         self.segments.splice(place..place, opened);
-        problems
+        problem
     }
 
     /// Finds out which of the files read before lost their content, before anything is taken for new: its copy may be
