@@ -27,6 +27,11 @@ def arguments():
 
 def main():
     options = arguments()
+    import server
+
+    # From the private network nothing can be fetched any more.
+    server.fetch(options.james)
+    server.newer_logback()
     world.enter()
     import names
 
