@@ -139,7 +139,7 @@ impl Replay {
         let mut court = Court::new(false, Ledger::new(LedgerLimits::default()), BTreeMap::new());
         let config = Config { jails: vec![Arc::clone(jail)], ..Config::default() };
         court.configure(&config, Timestamp::MIN);
-        court.furnish(house(allowed));
+        court.furnish(never_banned(allowed));
         let zone = TimeZone::system();
         let jail = Arc::clone(jail);
         Ok(Self { jail, court, filters, zone, pipelines: Vec::new(), told: Told::default() })
@@ -245,7 +245,9 @@ impl Told {
     }
 }
 
-fn house(allowed: &[AllowEntry]) -> NeverBan {
+/// Who is never banned, as far as it is known without a daemon: the prefixes of `allowed`, this machine's addresses,
+/// and health checks.
+pub(crate) fn never_banned(allowed: &[AllowEntry]) -> NeverBan {
     let own = Interfaces::addresses().unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot list this host's own addresses");
         Vec::new()

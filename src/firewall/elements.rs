@@ -1,6 +1,6 @@
 //! Bans as set elements, over netlink: a few microseconds each, whatever a set holds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -20,8 +20,9 @@ use super::ruleset::TABLE;
 const ELEMENTS: usize = 1000;
 /// Sets of one transaction; each costs three messages.
 const SETS: usize = 200;
-/// Times a single element is tried that the kernel says is not there although its set is.
-const TRIES: u32 = 3;
+/// Elements that are tried together, each by messages of its own, after a transaction was refused: as many as three
+/// refusals each fit the socket's buffer.
+const SUSPECTS: usize = 40;
 
 /// One element and what shall become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +46,13 @@ pub(super) enum Wish {
 pub(super) struct Outcome {
     /// Transactions that were committed.
     pub(super) transactions: u32,
-    /// Elements the kernel refused, by their place in the list, with its reason.
+    /// Elements the kernel refused, by their place in the list and in its order, with the kernel's reason.
     pub(super) refused: Vec<(usize, String)>,
 }
 
 /// Puts elements in and takes them out, in order. A refused one holds no other back.
 pub(super) fn apply(netlink: &mut Netlink, elements: &[Element]) -> (Outcome, Result<(), FirewallError>) {
-    let mut work = Work { netlink, outcome: Outcome::default(), all_new: true };
+    let mut work = Work { netlink, outcome: Outcome::default() };
     let (mut rest, mut at) = (elements, 0);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(portion(rest));
@@ -61,6 +62,7 @@ pub(super) fn apply(netlink: &mut Netlink, elements: &[Element]) -> (Outcome, Re
         at += now.len();
         rest = later;
     }
+    work.outcome.refused.sort_unstable();
     (work.outcome, Ok(()))
 }
 
@@ -84,70 +86,103 @@ fn portion(elements: &[Element]) -> usize {
 struct Work<'a> {
     netlink: &'a mut Netlink,
     outcome: Outcome,
-    /// No element was met that was there already.
-    all_new: bool,
 }
 
 impl Work<'_> {
-    /// Commits a portion as one transaction; when it is refused, its halves.
+    /// Commits a portion as one transaction. When it is refused, in small parts without those to blame.
     fn commit(&mut self, elements: &[Element], at: usize) -> Result<(), FirewallError> {
-        let mut tries = 0;
-        loop {
-            // What is new, as most bans are, takes one message instead of three.
-            let simple = self.all_new && elements.iter().all(|element| element.wish != Wish::Out);
-            let messages = transaction(elements, simple);
-            let refusal = match self.netlink.transact(messages).map_err(FirewallError::Netlink)? {
-                Ok(()) => {
-                    self.outcome.transactions += 1;
-                    return Ok(());
-                }
-                Err(refusal) => refusal,
-            };
-            if simple && refusal.errno == Errno::EXIST {
-                self.all_new = false;
-                continue;
-            }
-            self.judge(elements, &refusal)?;
-            if elements.len() > 1 {
-                break;
-            }
-            // An element of an old kernel may end between the message that finds it and the one that deletes it.
-            tries += 1;
-            if refusal.errno != Errno::NOENT || tries == TRIES {
-                self.outcome.refused.push((at, refusal.describe()));
-                return Ok(());
-            }
+        let refusals = match self.transact(together(elements))? {
+            Ok(()) => return Ok(()),
+            Err(refusals) => refusals,
+        };
+        self.nobodys_fault(elements, &refusals)?;
+        for (part, suspects) in elements.chunks(SUSPECTS).enumerate() {
+            self.settle(suspects, at + part * SUSPECTS)?;
         }
-        let (front, back) = elements.split_at(elements.len() / 2);
-        self.commit(front, at)?;
-        self.commit(back, at + front.len())
+        Ok(())
     }
 
-    /// An error when a refusal is no element's fault.
-    fn judge(&mut self, elements: &[Element], refusal: &Refusal) -> Result<(), FirewallError> {
-        match refusal.errno {
-            Errno::PERM | Errno::ACCESS | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN | Errno::INTR => {
-                let kind = io::Error::from(refusal.errno).kind();
-                Err(FirewallError::Netlink(io::Error::new(kind, refusal.describe())))
+    /// Commits elements one by one in one transaction, so that each refusal says whose it is, until it is taken.
+    fn settle(&mut self, suspects: &[Element], at: usize) -> Result<(), FirewallError> {
+        let mut left: Vec<(usize, &Element)> =
+            suspects.iter().enumerate().map(|(i, e)| (at + i, e)).collect();
+        let mut again = true;
+        while !left.is_empty() {
+            let mut owners = Vec::new();
+            let mut messages = Vec::new();
+            for (place, element) in &left {
+                messages.extend(together(std::slice::from_ref(*element)));
+                owners.resize(messages.len(), *place);
             }
-            Errno::NOENT => {
-                let sets: HashSet<&BanSet> = elements.iter().map(|element| &element.set).collect();
-                for set in sets {
-                    if !listing::has_set(self.netlink, &set.name()).map_err(FirewallError::Netlink)? {
-                        return Err(FirewallError::Drifted(format!("set {} is gone", set.name())));
-                    }
+            let refusals = match self.transact(messages)? {
+                Ok(()) => return Ok(()),
+                Err(refusals) => refusals,
+            };
+            self.nobodys_fault(suspects, &refusals)?;
+            // An element of an old kernel may end between the message that finds it and the one that deletes it.
+            if std::mem::take(&mut again) && refusals.iter().all(|refusal| refusal.errno == Errno::NOENT) {
+                continue;
+            }
+            let mut blamed: BTreeMap<usize, &Refusal> = BTreeMap::new();
+            for refusal in &refusals {
+                if let Some(place) = refusal.message.and_then(|message| owners.get(message)) {
+                    blamed.entry(*place).or_insert(refusal); // later ones only follow from the first
                 }
-                Ok(())
             }
-            _ => Ok(()),
+            if blamed.is_empty() {
+                return Err(failed(&refusals));
+            }
+            left.retain(|(place, _)| !blamed.contains_key(place));
+            self.outcome
+                .refused
+                .extend(blamed.into_iter().map(|(place, refusal)| (place, refusal.describe())));
         }
+        Ok(())
     }
+
+    fn transact(
+        &mut self,
+        messages: Vec<(NfTablesMessage, Mode)>,
+    ) -> Result<Result<(), Vec<Refusal>>, FirewallError> {
+        let answer = self.netlink.transact(messages).map_err(FirewallError::Netlink)?;
+        self.outcome.transactions += u32::from(answer.is_ok());
+        Ok(answer)
+    }
+
+    /// An error when refusals are no element's fault.
+    fn nobodys_fault(&mut self, elements: &[Element], refusals: &[Refusal]) -> Result<(), FirewallError> {
+        if refusals.iter().any(|refusal| {
+            let errno = refusal.errno;
+            matches!(
+                errno,
+                Errno::PERM | Errno::ACCESS | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN | Errno::INTR
+            )
+        }) {
+            return Err(failed(refusals));
+        }
+        if refusals.iter().any(|refusal| refusal.errno == Errno::NOENT) {
+            let sets: HashSet<&BanSet> = elements.iter().map(|element| &element.set).collect();
+            for set in sets {
+                if !listing::has_set(self.netlink, &set.name()).map_err(FirewallError::Netlink)? {
+                    return Err(FirewallError::Drifted(format!("set {} is gone", set.name())));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(refusals: &[Refusal]) -> FirewallError {
+    let first = refusals.first();
+    let kind = first.map_or(io::ErrorKind::Other, |refusal| io::Error::from(refusal.errno).kind());
+    FirewallError::Netlink(io::Error::new(kind, first.map(Refusal::describe).unwrap_or_default()))
 }
 
 /// For each set: add what is meant, delete it, add what shall be in. In one transaction nobody sees the steps, and
 /// together they do what no single message does on every kernel: before Linux 6.12 adding again keeps the old end,
-/// and on none may something be deleted that is not there. With `simple` only the last step, for what is new.
-fn transaction(elements: &[Element], simple: bool) -> Vec<(NfTablesMessage, Mode)> {
+/// and on none may something be deleted that is not there. (Trying first whether all is new does not pay: a
+/// transaction that is refused takes a thousand times as long as one that is not.)
+fn together(elements: &[Element]) -> Vec<(NfTablesMessage, Mode)> {
     let mut places: HashMap<&BanSet, usize> = HashMap::new();
     let mut groups: Vec<(&BanSet, HashMap<IpAddr, Wish>)> = Vec::new();
     for element in elements {
@@ -161,12 +196,8 @@ fn transaction(elements: &[Element], simple: bool) -> Vec<(NfTablesMessage, Mode
     }
     let mut messages = Vec::with_capacity(groups.len() * 3);
     for (set, wishes) in groups {
-        if !simple {
-            let meant: Vec<_> =
-                wishes.keys().map(|key| ListAttribute::Element(vec![key_attribute(*key)])).collect();
-            messages.push((NfTablesMessage::NewSetElement(message(set, meant.clone())), Mode::Add));
-            messages.push((NfTablesMessage::DeleteSetElement(message(set, meant)), Mode::Delete));
-        }
+        let meant: Vec<_> =
+            wishes.keys().map(|key| ListAttribute::Element(vec![key_attribute(*key)])).collect();
         let wanted: Vec<_> = wishes
             .iter()
             .filter_map(|(key, wish)| match wish {
@@ -176,9 +207,10 @@ fn transaction(elements: &[Element], simple: bool) -> Vec<(NfTablesMessage, Mode
             })
             .map(ListAttribute::Element)
             .collect();
+        messages.push((NfTablesMessage::NewSetElement(message(set, meant.clone())), Mode::Add));
+        messages.push((NfTablesMessage::DeleteSetElement(message(set, meant)), Mode::Delete));
         if !wanted.is_empty() {
-            let mode = if simple { Mode::AddNew } else { Mode::Add };
-            messages.push((NfTablesMessage::NewSetElement(message(set, wanted)), mode));
+            messages.push((NfTablesMessage::NewSetElement(message(set, wanted)), Mode::Add));
         }
     }
     messages

@@ -8,7 +8,7 @@ use netlink_packet_netfilter::nftables::NfTablesMessage;
 use super::ban_set::BanSet;
 use super::drift::Watch;
 use super::elements::{self, Element, Wish};
-use super::netlink::{Mode, Netlink};
+use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
 use super::{Applied, Change, Dropped, Firewall, FirewallError, ScopeName, Skeleton, listing, ruleset};
 use crate::engine::{Subject, Timestamp};
@@ -169,7 +169,10 @@ impl Firewall for Nftables {
             (NfTablesMessage::DeleteTable(listing::table()), Mode::Delete),
         ];
         let answer = self.netlink.transact(both).map_err(FirewallError::Netlink)?;
-        answer.map_err(|refusal| FirewallError::Netlink(std::io::Error::other(refusal.describe())))?;
+        if let Err(refusals) = answer {
+            let words: Vec<_> = refusals.iter().map(Refusal::describe).collect();
+            return Err(FirewallError::Netlink(std::io::Error::other(words.join(", "))));
+        }
         self.watch = None;
         self.scopes.clear();
         self.sets.clear();

@@ -62,6 +62,9 @@ mod number {
 }
 use number::*;
 
+/// Times the table is read again when somebody changes the ruleset meanwhile.
+const READINGS: u32 = 20;
+
 /// Our table at one moment.
 #[derive(Debug)]
 pub(super) struct Listing {
@@ -82,7 +85,7 @@ pub(super) fn generation(netlink: &mut Netlink) -> io::Result<u32> {
 
 /// Reads our table; `None` when it is not there.
 pub(super) fn read(netlink: &mut Netlink) -> io::Result<Option<Listing>> {
-    loop {
+    for _ in 0..READINGS {
         let before = generation(netlink)?;
         let found = read_once(netlink)?;
         if generation(netlink)? == before {
@@ -93,6 +96,7 @@ pub(super) fn read(netlink: &mut Netlink) -> io::Result<Option<Listing>> {
             }));
         }
     }
+    Err(io::Error::other("the ruleset changes faster than it can be read"))
 }
 
 fn read_once(netlink: &mut Netlink) -> io::Result<Option<(Inventory, u64)>> {

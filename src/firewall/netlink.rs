@@ -6,8 +6,8 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 use netlink_packet_netfilter::none::ControlMessage;
@@ -44,6 +44,8 @@ pub(super) struct Netlink {
 /// Why a transaction was not done; nothing of it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
+    /// Which of its messages is meant; `None` for the transaction as a whole.
+    pub(super) message: Option<usize>,
     pub(super) errno: Errno,
     /// The kernel's words, where it has any.
     pub(super) words: Option<String>,
@@ -72,8 +74,6 @@ impl Object {
 pub(super) enum Mode {
     /// Add; what is there stays as it is.
     Add,
-    /// Add; `EEXIST` when it is there.
-    AddNew,
     /// Delete; `ENOENT` when it is not there.
     Delete,
 }
@@ -99,58 +99,61 @@ impl Netlink {
         Ok(Self { socket, sequence: 0, outgoing: Vec::new(), incoming: Vec::with_capacity(RECEIVE) })
     }
 
-    /// Does all of this or nothing. The inner result is the kernel's answer.
+    /// Does all of this or nothing. The inner result is the kernel's answer: it judges every message, also after one
+    /// that it refuses.
+    ///
+    /// A refused transaction takes milliseconds: the kernel waits until no packet can see its remains.
     pub(super) fn transact(
         &mut self,
         messages: impl IntoIterator<Item = (NfTablesMessage, Mode)>,
-    ) -> io::Result<Result<(), Refusal>> {
+    ) -> io::Result<Result<(), Vec<Refusal>>> {
         self.outgoing.clear();
         let batch = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES);
         self.push(batch.clone(), ControlMessage::BatchBegin, 0);
+        let first = self.sequence.wrapping_add(1);
         let mut last = None;
         for (message, mode) in messages {
-            let flags = match mode {
-                Mode::Add => NLM_F_CREATE,
-                Mode::AddNew => NLM_F_CREATE | NLM_F_EXCL,
-                Mode::Delete => 0,
-            };
-            last = Some((self.outgoing.len(), self.sequence.wrapping_add(1)));
-            self.push(inet(), message, flags);
+            last = Some(self.outgoing.len());
+            self.push(inet(), message, if mode == Mode::Add { NLM_F_CREATE } else { 0 });
         }
-        let Some((at, awaited)) = last else { return Ok(Ok(())) };
+        let Some(at) = last else { return Ok(Ok(())) };
+        let awaited = self.sequence;
         // Only the last message is acknowledged; refusals come in any case. (Kernels before 6.10 do not
         // acknowledge the end of a batch.)
         if let Some(flags) = self.outgoing.get_mut(at + 6..at + 8) {
-            flags.copy_from_slice(&(NLM_F_REQUEST | NLM_F_ACK | flags_of(flags)).to_ne_bytes());
+            flags.copy_from_slice(&(NLM_F_ACK | flags_of(flags)).to_ne_bytes());
         }
         self.push(batch, ControlMessage::BatchEnd, 0);
         self.drain();
         self.send()?;
-        self.verdict(awaited)
+        self.verdict(first, awaited)
     }
 
-    fn verdict(&mut self, awaited: u32) -> io::Result<Result<(), Refusal>> {
-        let (mut acknowledged, mut refusal) = (false, None);
+    fn verdict(&mut self, first: u32, awaited: u32) -> io::Result<Result<(), Vec<Refusal>>> {
+        let (mut acknowledged, mut refusals) = (false, Vec::new());
         while self.receive()? {
             for message in Messages(&self.incoming) {
                 let message = message?;
                 if message.header.message_type != NLMSG_ERROR {
                     continue;
                 }
+                let sequence = message.request_sequence();
                 match error_code(&message) {
-                    None => acknowledged |= message.request_sequence() == Some(awaited),
-                    // Later refusals only follow from the first.
-                    Some(errno) if refusal.is_none() => {
-                        refusal = Some(Refusal { errno, words: message.words() });
+                    None => acknowledged |= sequence == Some(awaited),
+                    Some(errno) => {
+                        let place = sequence.map(|sequence| sequence.wrapping_sub(first));
+                        let place = place.filter(|place| *place <= awaited.wrapping_sub(first));
+                        let message =
+                            Refusal { message: place.map(|at| at as usize), errno, words: message.words() };
+                        refusals.push(message);
                     }
-                    Some(_) => {}
                 }
             }
         }
-        match (refusal, acknowledged) {
-            (Some(refusal), _) => Ok(Err(refusal)),
-            (None, true) => Ok(Ok(())),
-            (None, false) => Err(io::Error::other("the kernel did not answer a transaction")),
+        match (refusals.is_empty(), acknowledged) {
+            (false, _) => Ok(Err(refusals)),
+            (true, true) => Ok(Ok(())),
+            (true, false) => Err(io::Error::other("the kernel did not answer a transaction")),
         }
     }
 

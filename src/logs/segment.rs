@@ -36,6 +36,8 @@ pub(super) struct Segment {
     /// Length of the text at the last look.
     pub(super) size: u64,
     pub(super) modified: Timestamp,
+    /// Size and time of the last write, as stored, before the last read.
+    pub(super) stored: (u64, Timestamp),
     /// There may be something to read.
     pub(super) stale: bool,
     /// No longer the file at the stream's path, since then (or since the last late line).
@@ -68,6 +70,7 @@ impl Segment {
             stood_at_end: false,
             size: 0,
             modified: stat.modified,
+            stored: (0, Timestamp::MIN),
             stale: true,
             closing: None,
             time: now,
@@ -92,6 +95,7 @@ impl Segment {
             stood_at_end: false,
             size: checkpoint.size,
             modified: stat.modified,
+            stored: (0, Timestamp::MIN),
             stale: true,
             closing: None,
             time: checkpoint.time,
@@ -178,6 +182,7 @@ impl Segment {
             }
         }
         self.modified = stat.modified;
+        self.stored = (stat.size, stat.modified);
         if end {
             self.stood_at_end = true;
             self.size = start + n as u64;
@@ -185,6 +190,17 @@ impl Segment {
             self.size = self.body.text_size(&stat)?.max(start + n as u64);
         }
         Ok(Read::Advanced { taken: taken as u64, lost, end })
+    }
+
+    /// Whether the bytes that were read are still there.
+    pub(super) fn is_intact(&mut self) -> bool {
+        let (head, tail, offset) = (self.head, self.tail, self.offset);
+        !self.body.grows() || holds_marks(&mut self.body, head, tail, offset).unwrap_or(true)
+    }
+
+    /// Whether these bytes begin with those this file began with when it was read.
+    pub(super) fn begins_like(&self, bytes: &[u8]) -> bool {
+        self.head.len > 0 && bytes.get(..self.head.len()).is_some_and(|head| self.head.fits(head))
     }
 
     fn head_holds(&mut self) -> io::Result<bool> {
@@ -218,13 +234,14 @@ impl Segment {
 
 /// Whether the file has the content up to the checkpoint's offset. Reads forwards only.
 pub(super) fn holds(body: &mut Body, checkpoint: &Checkpoint) -> io::Result<bool> {
+    holds_marks(body, checkpoint.head, checkpoint.tail, checkpoint.offset)
+}
+
+fn holds_marks(body: &mut Body, head: Mark, tail: Mark, offset: u64) -> io::Result<bool> {
     let mut bytes = [0; TAIL];
-    for (at, mark) in [
-        (0, checkpoint.head),
-        (checkpoint.offset.saturating_sub(u64::from(checkpoint.tail.len)), checkpoint.tail),
-    ] {
+    // Gzip is read forwards: the second mark never begins before the first.
+    for (at, mark) in [(0, head), (offset.saturating_sub(u64::from(tail.len)), tail)] {
         let Some(bytes) = bytes.get_mut(..mark.len()) else { return Ok(false) };
-        // Gzip is read forwards: the second mark never begins before the first.
         if body.read_at(at, bytes)? != bytes.len() || !mark.fits(bytes) {
             return Ok(false);
         }

@@ -9,11 +9,6 @@ use super::segment::{Read, Segment};
 use super::{Chunk, FileId, GroupId};
 use crate::engine::{Duration, Timestamp};
 
-/// How long a rotated file stays open for late lines. Afterwards it is looked at once a second.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// At most this many rotated files are remembered for a stream.
-const PAST: usize = 64;
-
 /// A file of the stream that was read and closed.
 pub(super) struct Past {
     pub(super) checkpoint: Checkpoint,
@@ -34,13 +29,10 @@ impl Past {
     }
 }
 
-/// A rotated file that may be a copy in the making.
+/// A rotated file that may be a copy in the making: nothing to read in it yet.
 pub(super) struct Waiting {
     pub(super) identity: Identity,
-    pub(super) stored: (u64, Timestamp),
     pub(super) since: Timestamp,
-    /// Begins like a file that is open: nothing new in it as long as that one is intact.
-    pub(super) twin: bool,
 }
 
 /// A followed path.
@@ -258,9 +250,8 @@ impl Stream {
         for segment in &closed {
             self.lost += segment.lag();
             if segment.offset > 0 || segment.size > 0 {
-                let stored = segment.body.stat().ok().map(|stat| (stat.size, stat.modified));
                 let checkpoint = segment.checkpoint(&self.path);
-                self.past.push(Past { checkpoint, stored, homeless: false });
+                self.past.push(Past { checkpoint, stored: Some(segment.stored), homeless: false });
             }
             self.dirty = true;
         }
@@ -268,12 +259,22 @@ impl Stream {
     }
 
     /// Forgets rotated files that nothing will be read from any more.
-    pub(super) fn forget(&mut self, oldest: Timestamp) {
+    pub(super) fn forget(&mut self, oldest: Timestamp, at_most: usize) {
         self.past.retain(|past| past.checkpoint.time >= oldest);
-        if self.past.len() > PAST {
+        let excess = self.past.len().saturating_sub(at_most);
+        if excess > 0 {
             self.past.sort_by_key(|past| past.checkpoint.time);
-            self.past.drain(..self.past.len() - PAST);
+            self.past.drain(..excess);
         }
+    }
+
+    /// Up to when everything was read, as far as it is remembered: with more rotated files than are remembered, the
+    /// forgotten ones must not look new.
+    pub(super) fn remembered_since(&self, at_most: usize) -> Timestamp {
+        if self.past.len() < at_most {
+            return Timestamp::MIN;
+        }
+        self.past.iter().map(|past| past.checkpoint.time).min().unwrap_or(Timestamp::MIN)
     }
 
     /// Everything that has to be known to read nothing twice.

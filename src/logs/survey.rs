@@ -9,14 +9,13 @@ use std::path::PathBuf;
 
 use smallvec::SmallVec;
 
-use super::body::{Body, Identity, Stat};
+use super::body::{Body, Identity, Stat, is_gzip};
 use super::rotated::{Age, oldest_first};
 use super::segment::{Segment, holds};
 use super::stream::{Past, Stream, Waiting};
 use crate::engine::{Duration, Timestamp};
 
-/// A file whose content nobody announced must have been quiet this long: it may be the copy that copytruncate is
-/// about to make of the file we are reading.
+/// An empty file may be a copy that is about to be written; after this long it is just empty.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How many first bytes tell a copy of an open file.
 const ALIKE: usize = 4096;
@@ -36,9 +35,6 @@ pub(super) struct Look {
     pub(super) now: Timestamp,
     /// Files last written before this hold nothing that counts.
     pub(super) oldest: Timestamp,
-    /// The file at the path was replaced, truncated or is seen for the first time: what is new among the siblings is
-    /// final.
-    pub(super) urgent: bool,
 }
 
 impl Stream {
@@ -49,7 +45,8 @@ impl Stream {
         let mut present: HashSet<Identity> = self.segments.iter().map(|s| s.identity).collect();
         let mut unsettled = Vec::new();
         let mut candidates = Vec::new();
-        let plain: HashSet<PathBuf> = siblings.iter().filter(|s| !s.gzip).map(|s| s.path.clone()).collect();
+        let plain: HashSet<PathBuf> =
+            siblings.iter().filter(|s| !s.gzip && s.only.is_none()).map(|s| s.path.clone()).collect();
         for sibling in siblings {
             let Ok(stat) = Stat::of(&sibling.path) else { continue };
             if stat.refusal().is_some() || sibling.only.is_some_and(|only| only != stat.identity) {
@@ -69,6 +66,7 @@ impl Stream {
             }
         }
         oldest_first(&mut candidates, |(s, stat)| Age { numbers: &s.numbers, modified: stat.modified });
+        self.tell_homeless(&candidates);
         let mut opened = Vec::new();
         for (sibling, stat) in candidates {
             match self.consider(&sibling, &stat, &present, look, &mut unsettled) {
@@ -85,6 +83,22 @@ impl Stream {
         let place = self.segments.len() - usize::from(self.follows);
         self.segments.splice(place..place, opened);
         problems
+    }
+
+    /// Finds out which of the files read before lost their content, before anything is taken for new: its copy may be
+    /// older than the file that has the inode now.
+    fn tell_homeless(&mut self, candidates: &[(Sibling, Stat)]) {
+        for past in self.past.iter_mut().filter(|p| !p.homeless) {
+            let home = candidates.iter().find(|(_, stat)| stat.identity == past.identity());
+            if let Some((sibling, stat)) = home
+                && past.stored != Some((stat.size, stat.modified))
+                && let Ok((mut body, _)) = Body::open(&sibling.path)
+            {
+                // A removed file's inode often serves the archive that was made of its neighbour.
+                let other = sibling.gzip != is_gzip(&past.checkpoint.at);
+                past.homeless = other || !holds(&mut body, &past.checkpoint).unwrap_or(true);
+            }
+        }
     }
 
     /// Whether something is to be read from this sibling.
@@ -126,19 +140,19 @@ impl Stream {
         if let Some(found) = self.recognise(sibling, stat, present)? {
             return Ok(found);
         }
-        let waiting = self.waiting.iter().find(|w| w.identity == stat.identity && w.stored == stored);
-        if waiting.is_some_and(|w| w.twin) && !look.urgent {
-            unsettled.push(Waiting { identity: stat.identity, stored, since: look.now, twin: true });
-            return Ok(None);
+        let (mut body, opened) = Body::open(&sibling.path)?;
+        let likeness = self.likeness(&mut body)?;
+        let since = self.waiting.iter().find(|w| w.identity == stat.identity).map_or(look.now, |w| w.since);
+        match likeness {
+            Likeness::New => {
+                Ok(Some(Segment::fresh(Body::open(&sibling.path)?.0, &opened, &sibling.path, look.now)))
+            }
+            Likeness::Empty if look.now.since(since) >= SETTLE => Ok(None),
+            Likeness::Empty | Likeness::Copy => {
+                unsettled.push(Waiting { identity: stat.identity, since: since.min(look.now) });
+                Ok(None)
+            }
         }
-        let since = waiting.map_or(look.now, |w| w.since.min(look.now));
-        let twin = self.copies_an_open_file(sibling)?;
-        if twin || (!look.urgent && look.now.since(since) < SETTLE) {
-            unsettled.push(Waiting { identity: stat.identity, stored, since, twin });
-            return Ok(None);
-        }
-        let (body, stat) = Body::open(&sibling.path)?;
-        Ok(Some(Segment::fresh(body, &stat, &sibling.path, look.now)))
     }
 
     /// Finds the file that was read before and whose content this is. `Some(None)`: and it was read to its end.
@@ -185,18 +199,32 @@ impl Stream {
         Ok(None)
     }
 
-    fn copies_an_open_file(&mut self, sibling: &Sibling) -> io::Result<bool> {
-        let (mut body, _) = Body::open(&sibling.path)?;
+    /// Whether the file may be a copy of one that is open. What copytruncate is about to make begins like the file we
+    /// read, and is nothing new before that one is truncated.
+    fn likeness(&mut self, body: &mut Body) -> io::Result<Likeness> {
         let mut bytes = vec![0; ALIKE];
         let n = body.read_at(0, &mut bytes)?;
+        if n == 0 {
+            return Ok(Likeness::Empty);
+        }
         let mut other = vec![0; ALIKE];
         for open in self.segments.iter_mut().filter(|s| s.body.grows()) {
             let m = open.body.read_at(0, &mut other)?;
             let common = n.min(m);
-            if common > 0 && bytes.get(..common) == other.get(..common) {
-                return Ok(true);
+            // The marks too: that it was truncated may not have been noticed yet.
+            if (common > 0 && bytes.get(..common) == other.get(..common)) || open.begins_like(&bytes) {
+                return Ok(Likeness::Copy);
             }
         }
-        Ok(false)
+        Ok(Likeness::New)
     }
+}
+
+enum Likeness {
+    /// Nothing in it yet.
+    Empty,
+    /// Begins like an open file.
+    Copy,
+    /// Nothing we know.
+    New,
 }

@@ -1,8 +1,10 @@
 //! The date forms that are looked for when a filter names none: those fail2ban knows, in its order of preference.
 
+use std::sync::{Arc, LazyLock};
+
 use super::DateError;
 use super::directive::{Directive, EPOCH, LONG_EPOCH, TAI64N};
-use super::pattern::Bounds;
+use super::pattern::{Bounds, Expression, WORD_BOUND, translate};
 use super::template::{First, Template};
 
 /// Where a form may stand.
@@ -61,23 +63,37 @@ const BEFORE_EPOCH: usize = 7;
 /// The first of [`templates`]: ISO 8601 at the start of a line, for which there is a parser by hand.
 pub(crate) const ISO_AT_START: usize = 0;
 
-/// All templates, those at the start of the line first. With `at_start`, only those that are bound to it.
-pub(crate) fn templates(at_start: bool) -> Result<Vec<Template>, DateError> {
+/// The second: `Nov 22 16:59:59`, for which there is one, too.
+pub(crate) const SYSLOG_AT_START: usize = 1;
+
+/// All templates, those at the start of the line first. They are the same for every filter.
+pub(crate) fn templates() -> Arc<[Template]> {
+    static ALL: LazyLock<Arc<[Template]>> = LazyLock::new(|| build(false).into());
+    Arc::clone(&ALL)
+}
+
+/// Those that are bound to the start of the line.
+pub(crate) fn templates_at_start() -> Arc<[Template]> {
+    static BOUND: LazyLock<Arc<[Template]>> = LazyLock::new(|| build(true).into());
+    Arc::clone(&BOUND)
+}
+
+pub(crate) fn build(at_start: bool) -> Vec<Template> {
     let mut list = List { at_start, bound: Vec::new(), free: Vec::new() };
     for (index, form) in FORMS.iter().enumerate() {
         if index == BEFORE_EPOCH {
-            list.bound.push(epoch_at_start()?);
-            list.add(epoch()?);
+            list.bound.push(epoch_at_start());
+            list.add(epoch());
         }
-        list.add_form(form)?;
+        list.add_form(form);
     }
     for pattern in ZONE_FIRST {
-        list.add_form(&Form(pattern, First::Either, Place::Anywhere))?;
+        list.add_form(&Form(pattern, First::Either, Place::Anywhere));
     }
-    list.bound.push(tai64n(true)?);
-    list.add(tai64n(false)?);
+    list.bound.push(tai64n(true));
+    list.add(tai64n(false));
     list.bound.append(&mut list.free);
-    Ok(list.bound)
+    list.bound
 }
 
 struct List {
@@ -87,12 +103,17 @@ struct List {
 }
 
 impl List {
-    fn add_form(&mut self, Form(pattern, first, place): &Form) -> Result<(), DateError> {
+    /// A form that could not be translated would only not be found; a test sees to it that all can.
+    fn add_form(&mut self, Form(pattern, first, place): &Form) {
+        let later = |name: &str, bounds| {
+            translate(pattern, bounds).map(|expression| Template::later(name, expression).beginning(*first))
+        };
         if *place == Place::Anywhere {
-            self.bound.push(Template::with_bounds(pattern, Bounds::LineStart)?.beginning(*first));
+            self.bound.extend(later(&format!("{{^LN-BEG}}{pattern}"), Bounds::LineStart));
         }
-        self.add(Template::new(pattern)?.beginning(*first));
-        Ok(())
+        if let Ok(template) = later(pattern, Bounds::Words) {
+            self.add(template);
+        }
     }
 
     fn add(&mut self, template: Template) {
@@ -116,13 +137,13 @@ pub(crate) fn in_place_of_date(pattern: &str) -> Result<Vec<Template>, DateError
         if index == BEFORE_EPOCH
             && let Some(at_start) = at_start
         {
-            found.push(if at_start { epoch_at_start()? } else { epoch()? });
+            found.push(if at_start { epoch_at_start() } else { epoch() });
         }
         let form = form.strip_prefix("{^LN-BEG}").unwrap_or(form);
         found.push(Template::new(&replace_date(pattern, form))?);
     }
     if let Some(at_start) = at_start {
-        found.push(tai64n(at_start)?);
+        found.push(tai64n(at_start));
     }
     Ok(found)
 }
@@ -148,36 +169,45 @@ fn replace_date(pattern: &str, form: &str) -> String {
     replaced
 }
 
-const WORD_END: &str = r"(?:\b{start-half}|\b{end-half})";
-
 /// Seconds since the epoch at the start of a line, or `[1138049999` there, or `audit(1138049999.123` anywhere.
-pub(crate) fn epoch() -> Result<Template, DateError> {
-    anywhere(EPOCH, Directive::Epoch)
-}
-
-fn anywhere(number: &str, directive: Directive) -> Result<Template, DateError> {
-    let regex = format!(r"(?:^(?P<d0>{number})|^\[(?P<d1>{number})|\baudit\((?P<d2>{number})){WORD_END}");
-    Template::from_regex(&regex, false, &[1, 2, 3], vec![directive; 3])
+pub(crate) fn epoch() -> Template {
+    anywhere("Epoch", EPOCH, Directive::Epoch)
 }
 
 /// The same at the start of a line only.
-pub(crate) fn epoch_at_start() -> Result<Template, DateError> {
-    let regex = format!(r"^\W{{0,2}}(?P<d0>{EPOCH}){WORD_END}");
-    Ok(Template::from_regex(&regex, true, &[1], vec![Directive::Epoch])?.beginning(First::Digit))
-}
-
-/// TAI64N labels as multilog writes them.
-pub(crate) fn tai64n(at_start: bool) -> Result<Template, DateError> {
-    let start = if at_start { r"^\W{0,2}" } else { "" };
-    let regex = format!("{start}(?P<d0>{TAI64N}){WORD_END}");
-    Ok(Template::from_regex(&regex, at_start, &[1], vec![Directive::Tai64n])?.beginning(First::Digit))
+pub(crate) fn epoch_at_start() -> Template {
+    at_start("{^LN-BEG}Epoch", EPOCH, Directive::Epoch)
 }
 
 /// Milliseconds or microseconds are told from seconds by their digits.
-pub(crate) fn long_epoch(at_start: bool) -> Result<Template, DateError> {
-    if !at_start {
-        return anywhere(LONG_EPOCH, Directive::LongEpoch);
+pub(crate) fn long_epoch(bound: bool) -> Template {
+    if bound {
+        at_start("{^LN-BEG}LEPOCH", LONG_EPOCH, Directive::LongEpoch)
+    } else {
+        anywhere("LEPOCH", LONG_EPOCH, Directive::LongEpoch)
     }
-    let regex = format!(r"^\W{{0,2}}(?P<d0>{LONG_EPOCH}){WORD_END}");
-    Template::from_regex(&regex, true, &[1], vec![Directive::LongEpoch])
+}
+
+/// TAI64N labels as multilog writes them.
+pub(crate) fn tai64n(bound: bool) -> Template {
+    if bound {
+        return at_start("{^LN-BEG}TAI64N", TAI64N, Directive::Tai64n);
+    }
+    let regex = format!("(?P<d0>{TAI64N}){WORD_BOUND}");
+    let expression = Expression { regex, anchored: false, copies: 1, directives: vec![Directive::Tai64n] };
+    Template::later("TAI64N", expression)
+}
+
+fn anywhere(name: &str, number: &str, directive: Directive) -> Template {
+    let group = |name: &str| format!("(?P<{name}>{number})");
+    let [first, second, third] = ["d0", "d1", "d2"].map(group);
+    let regex = format!(r"(?:^{first}|^\[{second}|\baudit\({third}){WORD_BOUND}");
+    // Each alternative is a copy of the text to cut.
+    Template::later(name, Expression { regex, anchored: false, copies: 3, directives: vec![directive; 3] })
+}
+
+fn at_start(name: &str, number: &str, directive: Directive) -> Template {
+    let regex = format!(r"^\W{{0,2}}(?P<d0>{number}){WORD_BOUND}");
+    let expression = Expression { regex, anchored: true, copies: 1, directives: vec![directive] };
+    Template::later(name, expression).beginning(First::Digit)
 }

@@ -97,9 +97,9 @@ fn zone(text: &[u8]) -> Option<Option<(Option<i32>, usize)>> {
     };
     for &length in candidates {
         let Some((value, after)) = text.split_at_checked(length) else { continue };
-        let shape = match length {
-            6 => value.get(3) == Some(&b':') && value[4..].iter().all(u8::is_ascii_digit),
-            5 => value[3..].iter().all(u8::is_ascii_digit),
+        let shape = match *value {
+            [_, _, _, b':', m1, m2] | [_, _, _, m1, m2] => m1.is_ascii_digit() && m2.is_ascii_digit(),
+            [_, _, _, _, _, _] => false,
             _ => true,
         };
         if shape && ends_here(after)? {

@@ -7,12 +7,14 @@ mod fields;
 mod iso;
 mod judge;
 mod pattern;
+mod syslog;
 mod template;
 #[cfg(test)]
 mod tests;
 mod zone;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{ReadClock, Timestamp};
 use fields::Fields;
@@ -88,12 +90,26 @@ pub struct DateMemory {
 /// Finds dates of some forms.
 #[derive(Debug)]
 pub struct DateFinder {
-    templates: Vec<Template>,
+    templates: Arc<[Template]>,
     /// The templates are the default ones, with everything known of them.
     default: bool,
 }
 
+impl DateMemory {
+    /// The form of the last date, for [`DateFinder::form`].
+    #[must_use]
+    pub fn form(&self) -> Option<usize> {
+        self.last.as_ref().map(|(index, _)| *index)
+    }
+}
+
 impl DateFinder {
+    /// The pattern of a form, with `{^LN-BEG}` in front where it is bound to the start of the line.
+    #[must_use]
+    pub fn form(&self, index: usize) -> Option<&str> {
+        self.templates.get(index).map(|template| template.name.as_str())
+    }
+
     /// A finder for fail2ban's `datepattern`s, tried in order; without any, for the default forms. `{^LN-BEG}`,
     /// `{DEFAULT}`, `{DATE}`, `{EPOCH}`, `{LEPOCH}`, `Epoch`, `LEpoch`, `TAI64N` and `{NONE}` are understood.
     ///
@@ -101,16 +117,19 @@ impl DateFinder {
     ///
     /// [`DateError`] names the pattern and what is wrong in it.
     pub fn new(patterns: &[String]) -> Result<Self, DateError> {
-        if patterns.is_empty() {
-            return Ok(Self { templates: defaults::templates(false)?, default: true });
+        match patterns {
+            [] => return Ok(Self { templates: defaults::templates(), default: true }),
+            [only] if keyword(only) == "{DEFAULT}" => return Self::new(&[]),
+            [only] if keyword(only) == "{^LN-BEG}" => {
+                return Ok(Self { templates: defaults::templates_at_start(), default: true });
+            }
+            _ => {}
         }
         let mut templates = Vec::new();
         for pattern in patterns {
             add(pattern.trim(), &mut templates)?;
         }
-        let default =
-            patterns.len() == 1 && matches!(keyword(&patterns[0]).as_str(), "{^LN-BEG}" | "{DEFAULT}");
-        Ok(Self { templates, default })
+        Ok(Self { templates: templates.into(), default: false })
     }
 
     /// The date of a line, when nothing is known of the lines before it.
@@ -122,9 +141,14 @@ impl DateFinder {
     /// The date of the next line of a source.
     #[must_use]
     pub fn find_next(&self, memory: &mut DateMemory, line: &str, clock: ReadClock<'_>) -> Option<FoundDate> {
+        let line = head(line);
         if self.default {
-            if let Some((fields, range)) = iso::at_start(line) {
-                memory.last = Some((defaults::ISO_AT_START, range.clone()));
+            let by_hand = match iso::at_start(line) {
+                Some(date) => Some((defaults::ISO_AT_START, date)),
+                None => syslog::at_start(line).map(|date| (defaults::SYSLOG_AT_START, date)),
+            };
+            if let Some((index, (fields, range))) = by_hand {
+                memory.last = Some((index, range.clone()));
                 return Some(found(Some(fields), range, clock));
             }
             if !may_hold_a_date(line) {
@@ -171,6 +195,13 @@ impl DateFinder {
     }
 }
 
+/// The part of the line that is looked at; what comes later is no date of the line.
+fn head(line: &str) -> &str {
+    const LONGEST: usize = 16_384;
+    // One of four places in a row is the boundary of a character.
+    (0..4).find_map(|back| line.get(..LONGEST - back)).unwrap_or(line)
+}
+
 fn found(fields: Option<Fields>, range: Range<usize>, clock: ReadClock<'_>) -> FoundDate {
     let time = fields.and_then(|fields| fields.resolve(clock)).unwrap_or(clock.now);
     FoundDate { time, range }
@@ -187,16 +218,16 @@ fn keyword(pattern: &str) -> String {
 
 fn add(pattern: &str, templates: &mut Vec<Template>) -> Result<(), DateError> {
     match keyword(pattern).as_str() {
-        "{^LN-BEG}" => templates.extend(defaults::templates(true)?),
-        "{DEFAULT}" => templates.extend(defaults::templates(false)?),
+        "{^LN-BEG}" => templates.extend(defaults::build(true)),
+        "{DEFAULT}" => templates.extend(defaults::build(false)),
         // The line has no date and is not looked at for one.
         "{NONE}" => {}
-        "EPOCH" => templates.push(defaults::epoch()?),
-        "^EPOCH" | "{^LN-BEG}EPOCH" => templates.push(defaults::epoch_at_start()?),
-        "LEPOCH" => templates.push(defaults::long_epoch(false)?),
-        "^LEPOCH" | "{^LN-BEG}LEPOCH" => templates.push(defaults::long_epoch(true)?),
-        "TAI64N" => templates.push(defaults::tai64n(false)?),
-        "^TAI64N" | "{^LN-BEG}TAI64N" => templates.push(defaults::tai64n(true)?),
+        "EPOCH" => templates.push(defaults::epoch()),
+        "^EPOCH" | "{^LN-BEG}EPOCH" => templates.push(defaults::epoch_at_start()),
+        "LEPOCH" => templates.push(defaults::long_epoch(false)),
+        "^LEPOCH" | "{^LN-BEG}LEPOCH" => templates.push(defaults::long_epoch(true)),
+        "TAI64N" => templates.push(defaults::tai64n(false)),
+        "^TAI64N" | "{^LN-BEG}TAI64N" => templates.push(defaults::tai64n(true)),
         _ if pattern.to_ascii_uppercase().contains("{DATE}") => {
             templates.extend(defaults::in_place_of_date(pattern).map_err(|why| why.of(pattern))?);
         }

@@ -17,7 +17,7 @@ pub(crate) enum Bounds {
 }
 
 /// Neither end of a date may lie between two characters of a word.
-const WORD_BOUND: &str = r"(?:\b{start-half}|\b{end-half})";
+pub(crate) const WORD_BOUND: &str = r"(?:\b{start-half}|\b{end-half})";
 
 /// The regular expression of a pattern and what its groups mean.
 #[derive(Debug)]

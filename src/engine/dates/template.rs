@@ -1,6 +1,7 @@
 //! One date template: finds a date in a line and reads it.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use regex::Regex;
 
@@ -9,14 +10,23 @@ use super::directive::{self, Directive};
 use super::fields::Fields;
 use super::pattern::{Bounds, Expression, translate};
 
-/// A compiled pattern.
+/// A date form. Those of users are compiled at once, so that they can be refused; the default ones when the first
+/// line needs them: most sources need one of thirty.
 #[derive(Debug)]
 pub(crate) struct Template {
-    regex: Regex,
+    /// What it is called in reports: the pattern.
+    pub(crate) name: String,
+    expression: Expression,
+    compiled: OnceLock<Option<Compiled>>,
     /// Whether it matches at the start of a line only.
     pub(crate) anchored: bool,
     /// How the text of an anchored one can begin.
     pub(crate) first: First,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    regex: Regex,
     /// Groups that may hold the text to cut; one of them takes part in a match.
     cut: Vec<usize>,
     /// Groups and what they say.
@@ -43,26 +53,24 @@ pub(crate) struct Hit {
 impl Template {
     /// Compiles a user's pattern.
     pub(crate) fn new(pattern: &str) -> Result<Self, DateError> {
-        Self::with_bounds(pattern, Bounds::Words)
-    }
-
-    /// Compiles a pattern to be found where `bounds` says.
-    pub(crate) fn with_bounds(pattern: &str, bounds: Bounds) -> Result<Self, DateError> {
-        Self::compile(pattern, &translate(pattern, bounds)?)
-    }
-
-    /// Compiles a regular expression whose groups `d0`, `d1`, … are `directives`, and whose `cut` groups, of which
-    /// one takes part, are the text to cut.
-    pub(crate) fn from_regex(
-        regex: &str,
-        anchored: bool,
-        cut: &[usize],
-        directives: Vec<Directive>,
-    ) -> Result<Self, DateError> {
-        let expression = Expression { regex: regex.to_owned(), anchored, copies: 1, directives };
-        let mut template = Self::compile(regex, &expression)?;
-        template.cut = cut.to_vec();
+        let template = Self::later(pattern, translate(pattern, Bounds::Words)?);
+        let compiled = template
+            .expression
+            .compile()
+            .map_err(|why| DateError::Regex { pattern: pattern.to_owned(), reason: reason(&why) })?;
+        template.compiled.get_or_init(|| Some(compiled));
         Ok(template)
+    }
+
+    /// A pattern known to be good, compiled when a line needs it.
+    pub(crate) fn later(name: &str, expression: Expression) -> Self {
+        Self {
+            name: name.to_owned(),
+            anchored: expression.anchored,
+            expression,
+            compiled: OnceLock::new(),
+            first: First::Either,
+        }
     }
 
     /// With the kind of character its text begins with, so that most lines need no search.
@@ -71,41 +79,47 @@ impl Template {
         self
     }
 
-    fn compile(pattern: &str, expression: &Expression) -> Result<Self, DateError> {
-        let regex = regex::RegexBuilder::new(&expression.regex)
-            .size_limit(1 << 20)
-            .dfa_size_limit(1 << 20)
-            .build()
-            .map_err(|why| DateError::Regex { pattern: pattern.to_owned(), reason: reason(&why) })?;
+    /// The first date in `line`. An empty match is no date.
+    pub(crate) fn find(&self, line: &str) -> Option<Hit> {
+        let compiled = self.compiled.get_or_init(|| self.expression.compile().ok()).as_ref()?;
+        let found = compiled.regex.captures(line)?;
+        let range = compiled.cut.iter().find_map(|&group| found.get(group))?.range();
+        if range.is_empty() {
+            return None;
+        }
+        let mut fields = Fields::default();
+        let whole = compiled.parts.iter().try_for_each(|(group, directive)| match found.get(*group) {
+            Some(text) => directive.read(text.as_str(), &mut fields),
+            None => Some(()),
+        });
+        Some(Hit { range, fields: whole.map(|()| fields) })
+    }
+
+    /// Whether it can be compiled at all.
+    #[cfg(test)]
+    pub(crate) fn is_sound(&self) -> bool {
+        self.expression.compile().is_ok()
+    }
+}
+
+impl Expression {
+    fn compile(&self) -> Result<Compiled, regex::Error> {
+        let regex =
+            regex::RegexBuilder::new(&self.regex).size_limit(1 << 20).dfa_size_limit(1 << 20).build()?;
         let mut parts = Vec::new();
         for (group, name) in regex.capture_names().enumerate() {
             let Some(name) = name else { continue };
             let own = name.rsplit("__").next().unwrap_or(name);
             let known = own.strip_prefix('d').and_then(|index| index.parse::<usize>().ok());
-            let directive = match known.and_then(|index| expression.directives.get(index)) {
+            let directive = match known.and_then(|index| self.directives.get(index)) {
                 Some(directive) => Some(*directive),
                 None => directive::of_group(own),
             };
             parts.extend(directive.map(|directive| (group, directive)));
         }
-        let per_copy = regex.captures_len().saturating_sub(1) / expression.copies.max(1);
-        let cut = (0..expression.copies).map(|copy| 1 + copy * per_copy).collect();
-        Ok(Self { regex, anchored: expression.anchored, first: First::Either, cut, parts })
-    }
-
-    /// The first date in `line`. An empty match is no date.
-    pub(crate) fn find(&self, line: &str) -> Option<Hit> {
-        let found = self.regex.captures(line)?;
-        let range = self.cut.iter().find_map(|&group| found.get(group))?.range();
-        if range.is_empty() {
-            return None;
-        }
-        let mut fields = Fields::default();
-        let whole = self.parts.iter().try_for_each(|(group, directive)| match found.get(*group) {
-            Some(text) => directive.read(text.as_str(), &mut fields),
-            None => Some(()),
-        });
-        Some(Hit { range, fields: whole.map(|()| fields) })
+        let per_copy = regex.captures_len().saturating_sub(1) / self.copies.max(1);
+        let cut = (0..self.copies).map(|copy| 1 + copy * per_copy).collect();
+        Ok(Compiled { regex, cut, parts })
     }
 }
 

@@ -78,6 +78,14 @@ fn the_default_forms_are_found() {
 }
 
 #[test]
+fn every_default_form_can_be_compiled() {
+    assert_eq!(DEFAULT.templates.len(), 31);
+    assert!(DEFAULT.templates.iter().all(Template::is_sound));
+    assert_eq!(finder(&["{^LN-BEG}"]).templates.len(), 17);
+    assert!(finder(&["{^LN-BEG}"]).templates.iter().all(|t| t.anchored));
+}
+
+#[test]
 fn a_line_without_a_date_has_none() {
     for line in [
         "",
@@ -283,6 +291,15 @@ proptest! {
             if line.as_bytes().get(range.end).is_none_or(|b| !matches!(b, b'.' | b',')) {
                 prop_assert_eq!(hit.fields, Some(fields));
             }
+        }
+    }
+
+    /// So do the two of syslog's dates.
+    #[test]
+    fn both_readers_of_syslog_dates_agree(line in "(Nov|jan|Foo) [0-3 ][0-9] [0-2 ][0-9]:[0-6][0-9]:[0-6][0-9][ .0-9a-z]{0,6}") {
+        if let Some((fields, range)) = syslog::at_start(&line) {
+            let hit = DEFAULT.templates[defaults::SYSLOG_AT_START].find(&line).unwrap();
+            prop_assert_eq!((hit.fields, hit.range), (Some(fields), range));
         }
     }
 

@@ -20,8 +20,6 @@ pub(super) struct Translated {
     pub(super) relaxed: Mapped,
     /// `exact` needs a backtracking engine.
     pub(super) bounded: bool,
-    /// How many address tags there were.
-    pub(super) addresses: usize,
 }
 
 /// Output and where each piece of it came from.
@@ -70,7 +68,6 @@ struct Translator<'s> {
     flags: String,
     bounded: bool,
     wrap: bool,
-    addresses: usize,
     skips: usize,
 }
 
@@ -86,7 +83,6 @@ impl<'s> Translator<'s> {
             flags: if multiline { "m".to_owned() } else { String::new() },
             bounded: false,
             wrap: wrap && !several,
-            addresses: 0,
             skips: 0,
         }
     }
@@ -146,12 +142,7 @@ impl<'s> Translator<'s> {
                 }
             }
         }
-        Ok(Translated {
-            exact: self.exact,
-            relaxed: self.relaxed,
-            bounded: self.bounded,
-            addresses: self.addresses,
-        })
+        Ok(Translated { exact: self.exact, relaxed: self.relaxed, bounded: self.bounded })
     }
 
     fn literal(&mut self, len: usize, c: char) {
@@ -328,7 +319,6 @@ impl<'s> Translator<'s> {
         match tag {
             Tag::Text(text) => self.both(len, &text),
             Tag::Address(text) => {
-                self.addresses += 1;
                 let open = if self.wrap { format!("(?P<{ADDRESS}>") } else { "(?:".to_owned() };
                 self.both(len, &format!("{open}{text})"));
             }

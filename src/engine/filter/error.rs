@@ -20,7 +20,7 @@ impl FilterError {
 
 /// A mistake in one regex, before the field is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RegexError {
+pub(crate) struct RegexError {
     pub(super) message: String,
     pub(super) fix: String,
 }

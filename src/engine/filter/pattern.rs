@@ -4,6 +4,7 @@
 //! size. Lines with other characters get the full engine, built on first use.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use regex_automata::meta;
@@ -13,6 +14,7 @@ use regex_syntax::hir::Hir;
 
 use super::dialect::{self, Translated};
 use super::error::RegexError;
+use super::lines;
 use super::needle::{self, Origin, Required};
 use super::span::Span;
 use crate::engine::address::parse_address;
@@ -38,7 +40,6 @@ pub(crate) struct Pattern {
     groups: Groups,
     span: Option<Span>,
     required: Option<Required>,
-    multiline: bool,
 }
 
 /// Which of the names that mean something the regex has.
@@ -112,7 +113,6 @@ impl Pattern {
             groups,
             span,
             required,
-            multiline,
         })
     }
 
@@ -132,15 +132,6 @@ impl Pattern {
 
     pub(crate) fn required(&self) -> Option<&Required> {
         self.required.as_ref()
-    }
-
-    /// How many address tags there are.
-    pub(crate) fn addresses(&self) -> usize {
-        self.translated.addresses
-    }
-
-    pub(crate) fn multiline(&self) -> bool {
-        self.multiline
     }
 
     fn linear(&self, ascii: bool) -> Option<&meta::Regex> {
@@ -198,6 +189,31 @@ impl Pattern {
             return Search::Miss;
         }
         Search::Hit(Found::new(|name| caps.get_group_by_name(name).and_then(|span| text.get(span.range()))))
+    }
+
+    /// As [`Pattern::search`] over several lines, with the place of the match. An error when the step limit was
+    /// reached.
+    pub(super) fn search_span<'t>(
+        &self,
+        text: &'t str,
+        ascii: bool,
+    ) -> Result<Option<(Found<'t>, lines::Span<'t>)>, ()> {
+        let Some(regex) = self.linear(ascii) else { return Ok(None) };
+        let all = |range: Option<Range<usize>>, group: &dyn Fn(&str) -> Option<&'t str>| {
+            let Range { start, end } = range?;
+            let skipped = (0..).map_while(|i| group(&format!("skiplines{i}"))).collect();
+            Some((Found::new(group), lines::Span { start, end, skipped }))
+        };
+        if let Some(bounded) = &self.backtracking {
+            let caps = if regex.is_match(text) { bounded.captures(text).map_err(|_| ())? } else { None };
+            let Some(caps) = caps else { return Ok(None) };
+            let group = |name: &str| caps.name(name).map(|m| m.as_str());
+            return Ok(all(caps.get(0).map(|m| m.range()), &group));
+        }
+        let mut caps: Captures = regex.create_captures();
+        regex.search_captures(&Input::new(text), &mut caps);
+        let group = |name: &str| caps.get_group_by_name(name).and_then(|span| text.get(span.range()));
+        Ok(all(caps.get_match().map(|m| m.range()), &group))
     }
 }
 
@@ -365,209 +381,5 @@ fn backtracking(source: &str, translated: &Translated) -> Result<fancy_regex::Re
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pattern(source: &str) -> Pattern {
-        Pattern::compile(source, Origin::CutLine, false).unwrap_or_else(|e| panic!("{source}: {e:?}"))
-    }
-
-    fn refusal(source: &str) -> String {
-        Pattern::compile(source, Origin::CutLine, false).unwrap_err().message
-    }
-
-    /// What the whole search says, and what captures alone say.
-    fn both_ways(source: &str, text: &str) -> [Option<String>; 2] {
-        let mut pattern = pattern(source);
-        let read = |pattern: &Pattern| match pattern.search(text, text.is_ascii()) {
-            Search::Hit(found) => Some(
-                found
-                    .address
-                    .map(|a| a.to_string())
-                    .or(found.ip.map(ToOwned::to_owned))
-                    .or(found.dns.map(|d| format!("name {d}")))
-                    .unwrap_or_default(),
-            ),
-            _ => None,
-        };
-        let fast = read(&pattern);
-        pattern.span = None;
-        [fast, read(&pattern)]
-    }
-
-    #[test]
-    fn the_seeds_regexes_find_the_address() {
-        let rejected = r"^.-.org.apache.james.AbstractValidRcptHandler.\[ip=<HOST>\].-.Rejected message. Unknown user.*$";
-        let auth = r"^.-.org.apache.james.AuthCmdHandler.\[ip=\].-.AUTH method LOGIN failed from Username.*\@<HOST>$";
-        for (source, text, address) in [
-            (
-                rejected,
-                " - org.apache.james.AbstractValidRcptHandler [ip=45.129.14.30] - Rejected message. Unknown user: a@b",
-                Some("45.129.14.30"),
-            ),
-            (
-                rejected,
-                " - org.apache.james.AbstractValidRcptHandler [ip=] - Rejected message. Unknown user: a@b",
-                None,
-            ),
-            (
-                rejected,
-                " - org.apache.james.AbstractValidRcptHandler [ip=mx.b.de] - Rejected message. Unknown user: a@b",
-                Some("name mx.b.de"),
-            ),
-            (
-                auth,
-                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@45.129.14.40",
-                Some("45.129.14.40"),
-            ),
-            (
-                auth,
-                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x@8.8.8.8}@45.129.14.40",
-                Some("45.129.14.40"),
-            ),
-            (
-                auth,
-                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@2001:db8:0:0:0:0:0:99",
-                Some("2001:db8:0:0:0:0:0:99"),
-            ),
-            (
-                auth,
-                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{é}@45.129.14.40",
-                Some("45.129.14.40"),
-            ),
-            (
-                auth,
-                " - org.apache.james.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{x}@8.8.8.8 ",
-                None,
-            ),
-        ] {
-            let [fast, slow] = both_ways(source, text);
-            let canonical = |s: Option<String>| s.map(|s| s.parse::<IpAddr>().map_or(s, |a| a.to_string()));
-            let address = canonical(address.map(ToOwned::to_owned));
-            assert_eq!(canonical(fast), address, "{text}");
-            assert_eq!(canonical(slow), address, "{text}");
-        }
-        assert_eq!(
-            pattern(rejected).span,
-            Some(Span::FromStart(" - org.apache.james.AbstractValidRcptHandler [ip=".len()))
-        );
-        assert_eq!(pattern(auth).span, Some(Span::FromEnd(0)));
-    }
-
-    #[test]
-    fn an_address_next_to_anything_is_left_to_captures() {
-        for source in
-            ["^.*<HOST>$", r"user\S*<HOST> failed", "<HOST>.*failed$", "(?:from <HOST>|x)$", r"^\w+<HOST>\w$"]
-        {
-            assert_eq!(pattern(source).span, None, "{source}");
-        }
-        for (source, span) in [
-            ("^from <HOST>$", Span::FromEnd(0)),
-            ("^from <HOST>:25", Span::FromEnd(3)),
-            ("^.* with remote address (?:\\S*/)?<ADDR>$", Span::FromEnd(0)),
-            ("^Connection from <HOST> restricted by .*$", Span::FromStart(16)),
-            (r"(?P<x>\[(?:<IP4>)\])$", Span::FromEnd(1)),
-        ] {
-            assert_eq!(pattern(source).span, Some(span), "{source}");
-        }
-    }
-
-    #[test]
-    fn brackets_belong_to_the_tag() {
-        for text in
-            ["from [2001:db8::1] x", "from 2001:db8::1 x", "from ::ffff:1.2.3.4 x", "from [1.2.3.4] x"]
-        {
-            let [fast, slow] = both_ways(r"from <ADDR> x", text);
-            let parsed = |s: Option<String>| s.map(|s| s.parse::<IpAddr>().unwrap().to_canonical());
-            assert!(parsed(fast.clone()).is_some(), "{text}");
-            assert_eq!(parsed(fast), parsed(slow), "{text}");
-        }
-    }
-
-    #[test]
-    fn look_around_runs_bounded_behind_a_linear_gate() {
-        let p = pattern(r"^(?!.*safe)login (?P<q>['\x22])\w+(?P=q) from <HOST>(?= port)");
-        assert!(p.bounded());
-        assert!(matches!(
-            p.search("login 'x' from 1.2.3.4 port", true),
-            Search::Hit(Found { ip: Some("1.2.3.4"), .. })
-        ));
-        assert_eq!(p.search("login 'x\" from 1.2.3.4 port", true), Search::Miss);
-        assert_eq!(p.search("login 'x' from 1.2.3.4 port safe", true), Search::Miss);
-        assert!(p.required().is_some(), "a literal stands before the engine");
-    }
-
-    #[test]
-    fn an_explosive_regex_gives_up_instead_of_hanging() {
-        let p = pattern(r"^(?=x)(?:(x+)+)+\1y <HOST>$");
-        let text = format!("{}{} y 1.2.3.4", "x".repeat(200), "z".repeat(3));
-        assert!(matches!(p.search(&text, true), Search::GaveUp | Search::Miss));
-        let linear = pattern(r"^(?:(?:x+)+)+y <HOST>$");
-        assert!(!linear.bounded());
-        assert_eq!(linear.search(&"x".repeat(60_000), true), Search::Miss);
-    }
-
-    #[test]
-    fn mistakes_name_their_place() {
-        for (source, message) in [
-            ("(abc", "unbalanced parenthesis at character 1 of the regex"),
-            ("abc)", "unbalanced parenthesis at character 4 of the regex"),
-            (r"<HOST> \q", r"unknown escape \q at character 8 of the regex"),
-            ("<HOST> [a", "unclosed character class at character 8 of the regex"),
-            ("é<HOST> *+(?q)", "unknown flag q at character 11 of the regex"),
-            ("<F-USER>x <HOST>", "tag that is never closed at character 1 of the regex"),
-            ("<HOST> and <HOST>", "two groups of one name (<HOST> and <ADDR> name the groups ip4, ip6, dns)"),
-            ("<HOST> (?:(?:(?:a{1000}){1000}){1000})", "regex too large when compiled"),
-            ("  ", "empty regex"),
-            ("*<HOST>", "repetition operator missing expression at character 1 of the regex"),
-            ("<HOST>(?P<a-b>x)", "bad group name at character 7 of the regex"),
-            ("(?x) <HOST>", "verbose mode (?x) at character 1 of the regex"),
-        ] {
-            assert_eq!(refusal(source), message, "{source}");
-        }
-        assert!(refusal(&"x".repeat(9000)).starts_with("regex of 9000 bytes"));
-        assert!(refusal(&format!("{}<HOST>{}", "(".repeat(100), ")".repeat(100))).contains("nest"), "deep");
-    }
-
-    #[test]
-    fn pythons_dialect_means_the_same() {
-        for (source, yes, no) in [
-            (r"a{,3}b$", "aaab", "c"),
-            (r"^a{b}{2}$", "a{b}}", "ab"),
-            (r"^x{2,}\Z", "xxx", "x"),
-            (r#"^\<\@\-\ \"\/\>$"#, r#"<@- "/>"#, "x"),
-            (r"^user=(?i)BOB$", "USER=bob", "bobby"),
-            (r"^a((?i)bc)$", "aBC", "ABC"),
-            (r"^a(?:(?i)bc)$", "aBc", "Abc"),
-            (r"^a(?-i:b)(?#remark)c$", "abc", "aBc"),
-            (r"^\x41\102\0?$", "AB", "ab"),
-            (r"^[^[]]$", "a]", "[]"),
-            (r"^(?P<n>a)(?:x)?}$", "a}", "a"),
-            (r"^]$", "]", "["),
-            (r"^<unknown>$", "<unknown>", "unknown"),
-            (r"^&~#$", "&~#", "&"),
-        ] {
-            let p = pattern(source);
-            assert_eq!(p.is_match(yes, true), Some(true), "{source} must match {yes}");
-            assert_eq!(p.is_match(no, true), Some(false), "{source} must not match {no}");
-        }
-    }
-
-    #[test]
-    fn custom_tags_are_groups() {
-        let p = pattern(
-            r"^<F-NOFAIL>Accepted</F-NOFAIL> for <F-USER>\S+</F-USER> from <ADDR> <F-MLFID>\d+</F-MLFID>$",
-        );
-        let Search::Hit(found) = p.search("Accepted for bob from 192.0.2.1 77", true) else {
-            panic!("no match")
-        };
-        assert!(found.no_failure);
-        assert_eq!((found.ip, found.session), (Some("192.0.2.1"), Some("77")));
-        assert!(pattern("^<F-ID/>$").groups().id);
-        let subnet = pattern("^<SUBNET>$");
-        assert!(matches!(
-            subnet.search("[192.0.2.0/24]", true),
-            Search::Hit(Found { ip: Some("192.0.2.0"), .. })
-        ));
-    }
-}
+#[path = "tests/pattern.rs"]
+mod tests;

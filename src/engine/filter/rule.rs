@@ -15,6 +15,8 @@ pub(crate) struct Rule {
     pub(crate) outcome: Outcome,
     pub(crate) weight: u32,
     logger: Option<String>,
+    /// The last part of `logger`, which every form of it ends in.
+    logger_end: String,
     message: Option<Pattern>,
     context: Vec<(String, String)>,
     address: Vec<AddressSource>,
@@ -94,12 +96,21 @@ impl Rule {
         Ok(Self {
             outcome,
             weight: spec.weight,
+            logger_end: spec.logger.as_deref().and_then(last_part).unwrap_or_default().to_owned(),
             logger: spec.logger.clone(),
             message,
             context: spec.context.clone(),
             address: spec.address.clone(),
             required,
         })
+    }
+
+    /// Its conditions, for a person.
+    pub(crate) fn describe(&self) -> String {
+        let logger = self.logger.iter().map(|logger| format!("logger {logger}"));
+        let context = self.context.iter().map(|(key, value)| format!("{key}={value}"));
+        let message = self.message.iter().map(|message| message.source().to_owned());
+        logger.chain(context).chain(message).collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn required(&self) -> Option<&Required> {
@@ -109,7 +120,7 @@ impl Rule {
     /// The address this rule accuses in `event`.
     pub(crate) fn judge<'e>(&'e self, event: &'e Event<'_>) -> Result<Accused<'e>, Miss<'e>> {
         if let Some(logger) = &self.logger
-            && !logger_matches(logger, &event.logger)
+            && !(event.logger.ends_with(&self.logger_end) && logger_matches(logger, &event.logger))
         {
             return Err(Miss::Logger(logger));
         }
@@ -147,11 +158,15 @@ impl Rule {
     }
 }
 
+/// What all forms of a logger's name end in.
+fn last_part(logger: &str) -> Option<&str> {
+    logger.rsplit('.').next()
+}
+
 /// The rarest text that every line of the rule holds.
 fn required(spec: &RuleSpec, message: Option<&Pattern>) -> Option<Required> {
     let of_message = message.and_then(|pattern| pattern.required().cloned());
-    // Both forms of a logger end in its last part.
-    let of_logger = spec.logger.as_deref().and_then(|logger| needle::of_text(logger.rsplit('.').next()?));
+    let of_logger = spec.logger.as_deref().and_then(|logger| needle::of_text(last_part(logger)?));
     let of_context = spec.context.iter().map(|(_, value)| needle::of_text(value)).fold(None, needle::rarer);
     needle::rarer(needle::rarer(of_message, of_logger), of_context)
 }

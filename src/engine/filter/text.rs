@@ -169,9 +169,14 @@ impl TextRules {
         Some(matched)
     }
 
-    /// The `ignoreRegex` that vetoes. As in fail2ban, few of them beside many `failRegex` see the whole line too.
+    /// As in fail2ban, few `ignoreRegex` beside many `failRegex` see the whole line too.
+    pub(super) fn ignores_whole_lines(&self) -> bool {
+        self.ignore.len() + 2 < self.fail.len()
+    }
+
+    /// The `ignoreRegex` that vetoes.
     fn ignored(&self, text: &str, content: &str, ascii: bool) -> Option<usize> {
-        let whole = self.ignore.len() + 2 < self.fail.len();
+        let whole = self.ignores_whole_lines();
         self.ignore.iter().position(|pattern| {
             // Where the engine gives up, nobody is banned.
             (whole && pattern.is_match(text, ascii) != Some(false))

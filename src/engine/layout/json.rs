@@ -109,8 +109,7 @@ impl<'a> Cursor<'a> {
             self.at += 1;
         }
         let word = self.text.get(start..self.at)?;
-        let number = || word.bytes().any(|b| b.is_ascii_digit()) && word.parse::<f64>().is_ok();
-        (matches!(word, "true" | "false" | "null") || number()).then_some(word)
+        (is_number(word.as_bytes()) || matches!(word, "true" | "false" | "null")).then_some(word)
     }
 
     /// Skips an object or array.
@@ -176,6 +175,33 @@ impl<'a> Cursor<'a> {
             from = at + 2;
         }
     }
+}
+
+/// Digits, with a sign, a fraction and an exponent or without.
+fn is_number(word: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut rest = word.strip_prefix(b"-").unwrap_or(word);
+    let part = |rest: &mut &[u8]| {
+        let count = digits(rest);
+        *rest = rest.get(count..).unwrap_or_default();
+        count > 0
+    };
+    if !part(&mut rest) {
+        return false;
+    }
+    if let [b'.', fraction @ ..] = rest {
+        rest = fraction;
+        if !part(&mut rest) {
+            return false;
+        }
+    }
+    if let [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] = rest {
+        rest = exponent;
+        if !part(&mut rest) {
+            return false;
+        }
+    }
+    rest.is_empty()
 }
 
 /// Resolves the escapes of a string. Half a surrogate pair becomes U+FFFD.

@@ -123,8 +123,6 @@ pub enum Reason {
     NoFailure,
     /// The regex names a session but nobody; sessions are not put together.
     Session,
-    /// The line is kept for the lines after it.
-    Waiting,
     /// What stands where the address should be is none: a host name, or nothing valid.
     NotAnAddress {
         /// The context key; `None`: the text.
@@ -156,6 +154,9 @@ pub enum Reason {
         found: Option<String>,
         /// The time that counts.
         time: String,
+        /// The same, as a number.
+        #[serde(skip)]
+        at: Timestamp,
         /// How much it counts.
         weight: u32,
     },
@@ -178,7 +179,6 @@ impl fmt::Display for Reason {
             Self::Ignored { ignore } => write!(f, "matches, but ignoreRegex[{ignore}] vetoes"),
             Self::NoFailure => write!(f, "matches, but is a helper line (<F-NOFAIL>)"),
             Self::Session => write!(f, "matches, but names only a session (<F-MLFID>)"),
-            Self::Waiting => write!(f, "kept for the lines after it"),
             Self::NotAnAddress { key, text } if text.is_empty() => {
                 write!(f, "matches, but {} holds no address", place(key))
             }
@@ -315,7 +315,6 @@ fn reason(said: Said<'_>) -> Reason {
         Said::Ignored(ignore) => Reason::Ignored { ignore },
         Said::NoFailure => Reason::NoFailure,
         Said::Session => Reason::Session,
-        Said::Waiting => Reason::Waiting,
         Said::NotAnAddress(from, text) => Reason::NotAnAddress { key: key(from), text: text.to_owned() },
         Said::NeverASubject(address) => Reason::NeverASubject { address },
         Said::Repeated(address) => Reason::Repeated { address },
@@ -326,6 +325,7 @@ fn reason(said: Said<'_>) -> Reason {
             success: matched.outcome == Outcome::Success,
             found: found.map(|time: Timestamp| time.to_string()),
             time: matched.time.to_string(),
+            at: matched.time,
             weight: matched.weight,
         },
     }

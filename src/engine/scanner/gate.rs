@@ -6,7 +6,7 @@
 
 use aho_corasick::packed::{self, Searcher};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
-use memchr::memchr;
+use memchr::memchr_iter;
 use memchr::memmem::Finder;
 
 use crate::engine::filter::Needle;
@@ -32,6 +32,8 @@ pub(super) struct Gate {
     folded_masks: Vec<Mask>,
     /// One bit per pair of bytes that stand next to each other in a literal: a colour code between them hides it.
     pairs: Vec<u64>,
+    /// The first bytes of these pairs.
+    left: [bool; 256],
     every_line: bool,
     all: Mask,
 }
@@ -98,10 +100,14 @@ impl Builder {
             ),
         };
         let mut pairs = vec![0u64; 1024];
+        let mut left = [false; 256];
         for (text, _) in self.exact.iter().chain(&self.folded) {
             for pair in text.windows(2) {
                 let [a, b] = pair else { continue };
                 for a in [a.to_ascii_lowercase(), a.to_ascii_uppercase(), *a] {
+                    if let Some(slot) = left.get_mut(usize::from(a)) {
+                        *slot = true;
+                    }
                     for b in [b.to_ascii_lowercase(), b.to_ascii_uppercase(), *b] {
                         let (word, bit) = pair_bit(a, b);
                         if let Some(slot) = pairs.get_mut(word) {
@@ -118,6 +124,7 @@ impl Builder {
             folded,
             folded_masks: self.folded.iter().map(|(_, bit)| *bit).collect(),
             pairs,
+            left,
             every_line: self.every_line,
             all: all | if self.every_line { ALWAYS } else { 0 },
         })
@@ -256,17 +263,21 @@ impl Gate {
     /// The first colour code that stands where it may hide a literal.
     fn split(&self, block: &[u8], from: usize, to: usize) -> Option<usize> {
         let mut at = from;
-        while let Some(offset) = memchr(0x1b, block.get(at..to)?) {
-            let escape = at + offset;
+        let block = block.get(..to)?;
+        for escape in memchr_iter(0x1b, block.get(from..)?).map(|offset| from + offset) {
+            let before = escape.checked_sub(1).and_then(|i| block.get(i));
+            if escape < at || !before.is_some_and(|b| self.left.get(usize::from(*b)) == Some(&true)) {
+                continue;
+            }
             let mut end = escape;
             loop {
-                match colour(block.get(end..to)?) {
+                match colour(block.get(end..)?) {
                     0 => break,
                     length => end += length,
                 }
             }
             if end > escape
-                && let Some(before) = escape.checked_sub(1).and_then(|i| block.get(i))
+                && let Some(before) = before
                 && let Some(after) = block.get(end)
             {
                 let (word, bit) = pair_bit(*before, *after);

@@ -177,7 +177,12 @@ impl<R: Report> Hearing<'_, '_, R> {
         let mut buffer = std::mem::take(&mut self.state.scratch.cut);
         let left = without(self.line.text, date.as_ref(), &mut buffer);
         self.report.cut(date.as_ref(), left);
-        let verdict = rules.judge(left, |rule| self.wanted(index, offset + rule));
+        let mut joined = String::new();
+        let verdict = if rules.max_lines() > 1 {
+            self.judge_lines(index, rules, left, &mut joined)
+        } else {
+            rules.judge(left, |rule| self.wanted(index, offset + rule))
+        };
         let at = |rule: usize| Some(offset + rule);
         match verdict {
             TextVerdict::Miss => self.report.said(index, None, Said::NoRegex),
@@ -204,6 +209,33 @@ impl<R: Report> Hearing<'_, '_, R> {
             },
         }
         self.state.scratch.cut = buffer;
+    }
+
+    /// Asks regexes that look at several lines, this one being the last.
+    fn judge_lines<'j>(
+        &mut self,
+        index: usize,
+        rules: &TextRules,
+        line: &str,
+        joined: &'j mut String,
+    ) -> TextVerdict<'j> {
+        if self.state.buffers.len() <= index {
+            self.state.buffers.resize_with(index + 1, Default::default);
+        }
+        let Some(buffer) = self.state.buffers.get_mut(index) else { return TextVerdict::Miss };
+        while buffer.len() >= rules.max_lines() {
+            buffer.pop_front();
+        }
+        buffer.push_back(line.to_owned());
+        for line in buffer.iter() {
+            joined.push_str(line);
+            joined.push('\n');
+        }
+        let judged = rules.judge_lines(joined);
+        if let Some(keep) = judged.keep {
+            *buffer = keep.into_iter().filter_map(|line| buffer.get_mut(line).map(std::mem::take)).collect();
+        }
+        judged.verdict
     }
 
     /// The line's date as the filter's patterns find it.
@@ -294,7 +326,7 @@ impl<R: Report> Hearing<'_, '_, R> {
 }
 
 /// `text` with its date cut out, the rest not trimmed.
-fn without<'t>(text: &'t str, date: Option<&FoundDate>, buffer: &'t mut String) -> &'t str {
+pub(super) fn without<'t>(text: &'t str, date: Option<&FoundDate>, buffer: &'t mut String) -> &'t str {
     let Some(range) = date.map(|date| &date.range) else { return text };
     let (before, after) =
         (text.get(..range.start).unwrap_or_default(), text.get(range.end..).unwrap_or_default());

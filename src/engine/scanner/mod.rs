@@ -13,7 +13,9 @@ mod report;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trial;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memrchr};
@@ -21,7 +23,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::cri;
 use super::dates::DateFinder;
 use super::filter::Filter;
-use super::layout::{Layout, LayoutError, detect, strip_ansi};
+use super::layout::{Layout, LayoutError, colour, detect};
 use super::{AddressPolicy, LayoutSpec, Match, ReadClock, Timestamp};
 use gate::{Cursor, Gate, Mask, PIECE};
 use join::Joined;
@@ -31,6 +33,7 @@ use report::{Report, Silent};
 pub use explain::{Explanation, FilterAccount, Reason, RuleAccount};
 pub use hints::Hints;
 pub use state::ScanState;
+pub use trial::{Trial, TrialCounts, Tried, TriedHit};
 
 /// Longer lines are skipped and counted, never cut: what a cut leaves could name anybody.
 const MOST_BYTES: usize = 64 * 1024;
@@ -312,27 +315,29 @@ impl Scanner {
             return;
         }
         let content = without_returns(content);
-        let text = String::from_utf8_lossy(content);
-        let text = strip_ansi(&text);
+        // Faster than asking for a lossy copy at once.
+        let text =
+            std::str::from_utf8(content).map_or_else(|_| String::from_utf8_lossy(content), Cow::Borrowed);
+        let mut plain = std::mem::take(&mut state.scratch.plain);
+        let text = without_colours(&text, &mut plain);
         if undecided {
-            self.settle_layout(state, &text);
+            self.settle_layout(state, text);
         }
         let mask = if state.templates { mask | self.gate.all() } else { mask };
-        if mask == 0 && !R::ALL {
-            return;
+        if mask != 0 || R::ALL {
+            work.stats.candidates += u64::from(mask != 0);
+            let hearing = Hearing {
+                scanner: self,
+                state,
+                line: Line { text, time, cut, mask },
+                clock: work.clock,
+                report: work.report,
+                sink: work.sink,
+                stats: &mut work.stats,
+            };
+            hearing.hear();
         }
-        work.stats.candidates += 1;
-        let line = Line { text: &text, time, cut, mask };
-        let hearing = Hearing {
-            scanner: self,
-            state,
-            line,
-            clock: work.clock,
-            report: work.report,
-            sink: work.sink,
-            stats: &mut work.stats,
-        };
-        hearing.hear();
+        state.scratch.plain = plain;
     }
 
     /// The first line that shows a layout decides for its source.
@@ -348,6 +353,24 @@ impl Scanner {
             state.layout = Some(layout);
         }
     }
+}
+
+/// `text` without colour codes, as [`super::layout::strip_ansi`] has it; in `buffer` when there are any.
+fn without_colours<'t>(text: &'t str, buffer: &'t mut String) -> &'t str {
+    let mut kept = 0;
+    buffer.clear();
+    for escape in memchr_iter(0x1b, text.as_bytes()) {
+        let length = colour(text.as_bytes().get(escape..).unwrap_or_default());
+        if length > 0 {
+            buffer.push_str(text.get(kept..escape).unwrap_or_default());
+            kept = escape + length;
+        }
+    }
+    if kept == 0 {
+        return text;
+    }
+    buffer.push_str(text.get(kept..).unwrap_or_default());
+    buffer
 }
 
 /// Where the line that holds `at` ends.

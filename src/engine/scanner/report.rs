@@ -32,7 +32,6 @@ pub(super) enum Said<'a> {
     Ignored(usize),
     NoFailure,
     Session,
-    Waiting,
     NotAnAddress(Option<&'a str>, &'a str),
     NeverASubject(IpAddr),
     Repeated(IpAddr),

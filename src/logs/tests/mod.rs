@@ -1,4 +1,7 @@
 //! The reader on real files.
 
+mod finding;
+mod journal;
+mod random;
 mod rotation;
 mod world;

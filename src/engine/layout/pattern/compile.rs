@@ -1,5 +1,7 @@
 //! From the pieces of a pattern to what a line must show, one element after the other.
 
+use std::borrow::Cow;
+
 use super::PatternError;
 use super::date::DateFormat;
 use super::parse::{self, Piece, Word};
@@ -39,10 +41,12 @@ pub(crate) enum Kind {
     Text,
     /// One context key.
     Key {
-        /// The key.
-        key: String,
+        /// The key; the usual ones cost no copy per line.
+        key: Cow<'static, str>,
         /// What is printed when the key is not there.
         default: String,
+        /// Whether it holds an address, alone or with name and port, and nothing else.
+        address: bool,
     },
     /// The whole context.
     Dump,
@@ -55,16 +59,35 @@ impl Kind {
     pub(crate) fn is_certain(&self) -> bool {
         match self {
             Self::Logger | Self::Text => true,
-            Self::Key { key, .. } => is_address(key) || matches!(key.as_str(), "protocol" | "sessionId" | "authType"),
+            Self::Key { key, address, .. } => {
+                *address || matches!(key.as_ref(), "protocol" | "sessionId" | "authType")
+            }
             Self::Dump | Self::Message => false,
         }
     }
 }
 
-/// Whether a context key holds an address, alone or with name and port, and nothing else.
-pub(crate) fn is_address(key: &str) -> bool {
-    matches!(key, "ip" | "remoteIP" | "proxy.source" | "proxy.destination" | "proxy.ip")
-}
+/// Keys that James writes.
+const USUAL: [&str; 15] = [
+    "protocol",
+    "ip",
+    "host",
+    "remoteIP",
+    "sessionId",
+    "proxy.source",
+    "proxy.destination",
+    "proxy.ip",
+    "action",
+    "authType",
+    "ehlo",
+    "user",
+    "username",
+    "sender",
+    "login-user",
+];
+
+/// Those that hold addresses.
+const ADDRESSES: [&str; 5] = ["ip", "remoteIP", "proxy.source", "proxy.destination", "proxy.ip"];
 
 /// The elements of a pattern, and text that may stand at the end of a line without being part of the last field.
 pub(crate) fn elements(pattern: &str) -> Result<(Vec<Element>, String), PatternError> {
@@ -195,7 +218,12 @@ fn context(options: &[String]) -> Kind {
         Some(keys) if keys.contains(',') => Kind::Dump,
         Some(option) => {
             let (key, default) = option.split_once(":-").unwrap_or((option, ""));
-            Kind::Key { key: key.to_owned(), default: default.to_owned() }
+            let usual = USUAL.iter().find(|usual| **usual == key).map(|usual| Cow::Borrowed(*usual));
+            Kind::Key {
+                key: usual.unwrap_or_else(|| key.to_owned().into()),
+                default: default.to_owned(),
+                address: ADDRESSES.contains(&key),
+            }
         }
     }
 }

@@ -221,7 +221,7 @@ impl Part {
     fn read(&self, text: &str, fields: &mut DateFields) -> Option<usize> {
         let bytes = text.as_bytes();
         match self {
-            Self::Literal(literal) => return text.starts_with(literal).then_some(literal.len()),
+            Self::Literal(literal) => return super::begins(text, literal).then_some(literal.len()),
             Self::OneOf(choices) => return choices.contains(bytes.first()?).then_some(1),
             Self::Year => {
                 let (century, year) =

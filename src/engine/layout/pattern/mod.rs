@@ -170,8 +170,9 @@ impl Pattern {
     pub(crate) fn read<'a>(&self, line: &'a str, clock: ReadClock<'_>) -> Result<Event<'a>, Unread> {
         let mut found = Found { event: Event::default(), clock };
         let mut text = line.strip_suffix(self.suffix.as_str()).unwrap_or(line);
-        for (at, element) in self.certain.iter().enumerate() {
-            text = found.take(element, self.certain.get(at + 1), after_colours(text)).ok_or(Unread::Shape)?;
+        let mut elements = self.certain.as_slice();
+        while let [element, rest @ ..] = elements {
+            (text, elements) = found.take(element, rest, after_colours(text)).ok_or(Unread::Shape)?;
         }
         match &self.rest {
             Rest::Nothing if text.is_empty() => {}
@@ -222,13 +223,18 @@ struct Found<'a, 'c> {
 }
 
 impl<'a> Found<'a, '_> {
-    /// Reads an element at the start of `text`; what follows it.
-    fn take(&mut self, element: &Element, next: Option<&Element>, text: &'a str) -> Option<&'a str> {
-        match element {
-            Element::Literal(literal) => text.strip_prefix(literal.as_str()),
+    /// Reads an element at the start of `text`, and the literal that ends it: what text and which elements are left.
+    fn take<'e>(
+        &mut self,
+        element: &Element,
+        after: &'e [Element],
+        text: &'a str,
+    ) -> Option<(&'a str, &'e [Element])> {
+        let rest = match element {
+            Element::Literal(literal) => begins(text, literal).then(|| text.get(literal.len()..))?,
             Element::Blanks => {
                 let blanks = text.len() - text.trim_start_matches(' ').len();
-                let kept = match next {
+                let kept = match after.first() {
                     Some(Element::Literal(literal)) => literal.len() - literal.trim_start_matches(' ').len(),
                     _ => 0,
                 };
@@ -241,20 +247,23 @@ impl<'a> Found<'a, '_> {
                 Some(rest)
             }
             Element::Field { kind, width } => {
-                let end = match next {
-                    Some(Element::Literal(literal)) => field_end(kind, *width, literal, text)?,
-                    _ => text.len(),
+                let (end, next, after) = match after {
+                    [Element::Literal(literal), after @ ..] => {
+                        let end = field_end(kind, *width, literal, text)?;
+                        (end, end + literal.len(), after)
+                    }
+                    _ => (text.len(), text.len(), after),
                 };
-                let (value, rest) = text.split_at_checked(end)?;
-                let value = before_colours(value);
+                let value = before_colours(text.get(..end)?);
                 let value = if *width > 0 { value.trim_matches(' ') } else { value };
                 if matches!(kind, Kind::Logger) && !value.bytes().all(james::is_logger) {
                     return None;
                 }
                 self.field(kind, value);
-                Some(rest)
+                return Some((text.get(next..)?, after));
             }
-        }
+        }?;
+        Some((rest, after))
     }
 
     fn date(&mut self, format: &DateFormat, text: &'a str) -> Option<&'a str> {
@@ -267,7 +276,7 @@ impl<'a> Found<'a, '_> {
         match kind {
             Kind::Logger if self.event.logger.is_empty() => self.event.logger = value.into(),
             Kind::Message => self.event.message = value.into(),
-            Kind::Key { key, default } if value != default && !value.is_empty() => {
+            Kind::Key { key, default, .. } if !value.is_empty() && value != default => {
                 self.event.context.push(key.clone(), value);
             }
             Kind::Dump => dump::read(value, &mut self.event.context),
@@ -278,7 +287,10 @@ impl<'a> Found<'a, '_> {
 
 /// Where a field ends that `literal` follows.
 fn field_end(kind: &Kind, width: usize, literal: &str, text: &str) -> Option<usize> {
-    let least = text.char_indices().nth(width).map_or(text.len(), |(at, _)| at);
+    let least = match width {
+        0 => 0,
+        _ => text.char_indices().nth(width).map_or(text.len(), |(at, _)| at),
+    };
     match kind {
         // The last of the texts that end it within the name: `%C.%M` prints `a.b.Class.method`.
         Kind::Logger if width == 0 && literal.bytes().next().is_some_and(is_class) => {
@@ -286,41 +298,75 @@ fn field_end(kind: &Kind, width: usize, literal: &str, text: &str) -> Option<usi
             let within = text.get(..(run + literal.len()).min(text.len()))?;
             within.rfind(literal).filter(|at| *at <= run)
         }
-        // Brackets of an IPv6 address are part of it.
-        Kind::Key { key, .. } if compile::is_address(key) => {
+        Kind::Key { address: true, .. } => {
             let mut from = least;
             loop {
-                let end = from + text.get(from..)?.find(literal)?;
-                let value = text.get(..end)?;
-                if value.trim_matches(' ').bytes().any(|b| b.is_ascii_whitespace()) {
+                let end = from + find(text.get(from..)?, literal)?;
+                if end > LONGEST_ADDRESS {
                     return None;
                 }
-                if value.matches('[').count() == value.matches(']').count() {
-                    return Some(end);
+                match brackets(text.get(..end)?.trim_matches(' ')) {
+                    None => return None,
+                    // Brackets of an IPv6 address are part of it.
+                    Some(open) if open > 0 => from = end + literal.len(),
+                    Some(_) => return Some(end),
                 }
-                from = end + literal.len();
             }
         }
-        _ => Some(least + text.get(least..)?.find(literal)?),
+        _ => Some(least + find(text.get(least..)?, literal)?),
     }
 }
 
-const LEVELS: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+/// A host name of 255 characters, an address and a port.
+const LONGEST_ADDRESS: usize = 512;
+
+/// How many brackets an address leaves open. `None`: there is a blank in it.
+fn brackets(address: &str) -> Option<i32> {
+    let mut open = 0;
+    for byte in address.bytes() {
+        match byte {
+            b'[' => open += 1,
+            b']' => open -= 1,
+            b' ' | b'\t'..=b'\r' => return None,
+            _ => {}
+        }
+    }
+    Some(open)
+}
+
+/// The first place of a short text.
+fn find(text: &str, literal: &str) -> Option<usize> {
+    let first = *literal.as_bytes().first()?;
+    let mut places = memchr::memchr_iter(first, text.as_bytes());
+    places.find(|&at| text.get(at..).is_some_and(|rest| begins(rest, literal)))
+}
+
+/// As `starts_with`, without a call for texts of a few characters.
+fn begins(text: &str, literal: &str) -> bool {
+    text.len() >= literal.len() && text.bytes().zip(literal.bytes()).all(|(a, b)| a == b)
+}
 
 /// A level with the blanks that fill it up, and what follows.
 fn level(text: &str, width: usize, renamed: bool) -> Option<(&str, &str)> {
     let start = text.len() - text.trim_start_matches(' ').len();
     let start = if width > 0 { start.min(width) } else { 0 };
     let after = text.get(start..)?;
-    let length = match LEVELS.iter().find(|level| after.starts_with(**level)) {
-        Some(level) if !renamed => level.len(),
-        None if !renamed => return None,
-        _ => after.bytes().take_while(u8::is_ascii_alphabetic).count(),
+    let length = if renamed {
+        after.bytes().take_while(u8::is_ascii_alphabetic).count()
+    } else {
+        match after.as_bytes() {
+            [b'I', b'N', b'F', b'O', ..] | [b'W', b'A', b'R', b'N', ..] => 4,
+            [b'E', b'R', b'R', b'O', b'R', ..]
+            | [b'D', b'E', b'B', b'U', b'G', ..]
+            | [b'T', b'R', b'A', b'C', b'E', ..]
+            | [b'F', b'A', b'T', b'A', b'L', ..] => 5,
+            _ => 0,
+        }
     };
-    let (level, rest) = after.split_at_checked(length)?;
-    if level.is_empty() {
+    if length == 0 {
         return None;
     }
+    let (level, rest) = after.split_at_checked(length)?;
     let pad = width.saturating_sub(start + length);
     let blanks = rest.bytes().take(pad).take_while(|b| *b == b' ').count();
     Some((level, rest.get(blanks..)?))

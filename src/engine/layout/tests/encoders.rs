@@ -2,10 +2,10 @@
 
 use super::*;
 
-fn read(
-    spec: &LayoutSpec,
-    line: &str,
-) -> Option<(Option<i64>, String, String, String, Vec<(String, String)>)> {
+/// Time in microseconds, level, logger, message, context.
+type Read = (Option<i64>, String, String, String, Vec<(String, String)>);
+
+fn read(spec: &LayoutSpec, line: &str) -> Option<Read> {
     let layout = Layout::new(spec).unwrap();
     let event = layout.event(line, clock())?;
     let pairs = context(&event);

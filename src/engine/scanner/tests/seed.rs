@@ -97,3 +97,24 @@ fn prefix_ignore_and_order_are_fail2bans() {
     let seen: Vec<_> = found.iter().map(|m| (m.rule.rule, m.address.to_string())).collect();
     assert_eq!(seen, [(0, "192.0.2.1".to_owned()), (1, "192.0.2.2".to_owned()), (1, "192.0.2.5".to_owned())]);
 }
+
+#[test]
+fn a_failure_spread_over_lines_is_one_and_skipped_lines_stay() {
+    let mut spec = text(&[r"^ connect from <HOST>$<SKIPLINES>^ login failed for (?P<user>\S+)$"]);
+    spec.text.as_mut().unwrap().max_lines = 4;
+    let scanner = scanner(&[spec], &LayoutSpec::Text, Envelope::None);
+    let log = "\
+2026-11-22 16:00:00 connect from 192.0.2.1
+2026-11-22 16:00:00 connect from 192.0.2.2
+2026-11-22 16:00:01 login failed for bob
+2026-11-22 16:00:02 login failed for eve
+2026-11-22 16:00:03 login failed for eve
+2026-11-22 16:00:03 connect from 192.0.2.3
+2026-11-22 16:00:03 a
+2026-11-22 16:00:03 b
+2026-11-22 16:00:03 c
+2026-11-22 16:00:04 login failed for too.late
+";
+    // The regex takes the leftmost connection and skips the other, which stays for the next failure.
+    assert_eq!(addresses(&scanner, log), ["192.0.2.1", "192.0.2.2"]);
+}

@@ -1,0 +1,258 @@
+//! Which files are followed, for whom, and what is said about those that are not.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use rustix::fs::{CWD, FileType, Mode};
+
+use super::world::{World, append};
+use crate::engine::Duration;
+use crate::logs::{FileState, FilesOptions, GroupId};
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn a_missing_file_is_awaited() {
+    let mut w = World::new(&["james.log"]);
+    assert_eq!(w.lines(), NOTHING);
+    assert_eq!(w.state("james.log"), FileState::Missing);
+    w.append("james.log", "1\n");
+    assert_eq!(w.lines(), ["1"]);
+    assert_eq!(w.state("james.log"), FileState::Following);
+}
+
+#[test]
+fn a_missing_directory_is_awaited_level_by_level() {
+    let mut w = World::new(&["a/b/c/james.log"]);
+    assert_eq!(w.lines(), NOTHING);
+    fs::create_dir(w.path("a")).unwrap();
+    assert_eq!(w.lines(), NOTHING);
+    fs::create_dir_all(w.path("a/b/c")).unwrap();
+    w.append("a/b/c/james.log", "1\n");
+    assert_eq!(w.lines(), ["1"]);
+}
+
+#[test]
+fn a_glob_finds_new_files_and_new_directories() {
+    let mut w = World::new(&["*/james*.log"]);
+    assert_eq!(w.lines(), NOTHING);
+    assert_eq!(w.status().awaited.len(), 1);
+    fs::create_dir(w.path("one")).unwrap();
+    w.append("one/james.log", "1\n");
+    assert_eq!(w.lines(), ["1"]);
+    assert_eq!(w.status().awaited, []);
+    w.append("one/james-2.log", "2\n");
+    fs::create_dir(w.path("two")).unwrap();
+    w.append("two/james.log", "3\n");
+    w.append("two/other.log", "not asked for\n");
+    let mut lines = w.lines();
+    lines.sort();
+    assert_eq!(lines, ["2", "3"]);
+}
+
+#[test]
+fn a_directory_that_is_moved_away_and_made_again_is_followed_again() {
+    let mut w = World::new(&["logs/*.log"]);
+    fs::create_dir(w.path("logs")).unwrap();
+    w.append("logs/a.log", "1\n");
+    assert_eq!(w.lines(), ["1"]);
+    w.rename("logs", "logs-old");
+    fs::create_dir(w.path("logs")).unwrap();
+    w.append("logs/a.log", "2\n");
+    assert_eq!(w.lines(), ["2"]);
+    w.append("logs/b.log", "3\n");
+    assert_eq!(w.lines(), ["3"]);
+}
+
+#[test]
+fn rotated_files_that_the_glob_matches_too_are_read_once() {
+    let mut w = World::new(&["*.log*"]);
+    w.append("james.log.2", "1\n");
+    w.gzip("james.log.2");
+    w.append("james.log.1", "2\n");
+    w.append("james.log", "3\n");
+    assert_eq!(w.lines(), ["1", "2", "3"]);
+    assert_eq!(w.status().files.len(), 1);
+    w.rename("james.log.1", "james.log.3");
+    w.rename("james.log", "james.log.1");
+    assert_eq!(w.pass(Duration::from_secs(15)), NOTHING);
+    w.append("james.log", "4\n");
+    assert_eq!(w.lines(), ["4"]);
+    w.restart();
+    assert_eq!(w.lines(), NOTHING);
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_with_a_reason() {
+    let mut w = World::new(&["*"]);
+    fs::create_dir(w.path("directory")).unwrap();
+    rustix::fs::mknodat(CWD, w.path("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    symlink("/dev/zero", w.path("device")).unwrap();
+    w.append("james.log", "1\n");
+    assert_eq!(w.lines(), ["1"]);
+    for (name, word) in [("directory", "directory"), ("pipe", "pipe"), ("device", "device")] {
+        assert!(matches!(w.state(name), FileState::Refused(reason) if reason.contains(word)), "{name}");
+    }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_log_does_not_block_and_the_log_is_followed_when_it_returns() {
+    let mut w = World::new(&["james.log"]);
+    w.append("james.log", "1\n");
+    w.lines();
+    w.remove("james.log");
+    rustix::fs::mknodat(CWD, w.path("james.log"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    assert_eq!(w.lines(), NOTHING);
+    assert!(matches!(w.state("james.log"), FileState::Refused(_)));
+    w.remove("james.log");
+    w.append("james.log", "2\n");
+    assert_eq!(w.lines(), ["2"]);
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_said_so_and_read_when_it_may() {
+    if rustix::process::geteuid().is_root() {
+        // Root may read everything; a loop of symlinks may not be read even by root.
+        let mut w = World::new(&["james.log"]);
+        symlink("james.log", w.path("james.log")).unwrap();
+        assert_eq!(w.lines(), NOTHING);
+        assert!(matches!(w.state("james.log"), FileState::Refused(_)));
+        w.remove("james.log");
+        w.append("james.log", "1\n");
+        assert_eq!(w.lines(), ["1"]);
+    } else {
+        let mut w = World::new(&["james.log"]);
+        w.append("james.log", "1\n");
+        fs::set_permissions(w.path("james.log"), fs::Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(w.lines(), NOTHING);
+        assert!(matches!(w.state("james.log"), FileState::Refused(_)));
+        fs::set_permissions(w.path("james.log"), fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(w.pass(Duration::from_secs(2)), ["1"]);
+    }
+}
+
+#[test]
+fn a_file_under_two_names_is_read_once_for_the_groups_of_both() {
+    let mut w = World::new(&[]);
+    w.append("james.log", "1\n");
+    symlink("james.log", w.path("link.log")).unwrap();
+    w.watch(vec![(GroupId(1), vec![w.path("james.log")]), (GroupId(2), vec![w.path("link.log")])]);
+    let got = w.got();
+    assert_eq!(got.len(), 1);
+    assert_eq!(got.first().unwrap().groups, [GroupId(1), GroupId(2)]);
+    w.rename("james.log", "james.log.1");
+    w.append("james.log", "2\n");
+    assert_eq!(w.pass(Duration::from_secs(3)), ["2"]);
+}
+
+#[test]
+fn groups_that_ask_for_the_same_file_share_one_reading() {
+    let mut w = World::new(&[]);
+    w.append("james.log", "1\n");
+    w.append("mail.log", "2\n");
+    w.watch(vec![(GroupId(1), vec![w.path("*.log")]), (GroupId(2), vec![w.path("james.log")])]);
+    let got = w.got();
+    let groups = |line: &str| got.iter().find(|g| g.line == line).unwrap().groups.clone();
+    assert_eq!(got.len(), 2);
+    assert_eq!(groups("1"), [GroupId(1), GroupId(2)]);
+    assert_eq!(groups("2"), [GroupId(1)]);
+}
+
+#[test]
+fn what_is_watched_can_be_replaced_and_no_place_is_lost() {
+    let mut w = World::new(&["james.log"]);
+    w.append("james.log", "1\n");
+    assert_eq!(w.lines(), ["1"]);
+    w.watch(vec![]);
+    w.append("james.log", "2\n");
+    assert_eq!(w.lines(), NOTHING);
+    assert_eq!(w.status().files, []);
+    w.watch(vec![(GroupId(7), vec![w.path("*.log")])]);
+    let got = w.got();
+    assert_eq!(got.iter().map(|g| g.line.as_str()).collect::<Vec<_>>(), ["2"]);
+    assert_eq!(got.first().unwrap().groups, [GroupId(7)]);
+}
+
+#[test]
+fn a_small_budget_is_shared_between_the_files() {
+    let mut w = World::new(&["*.log"]);
+    for name in ["a.log", "b.log"] {
+        append(&w.path(name), &("x".repeat(99) + "\n").repeat(20_000));
+    }
+    let mut got = Vec::new();
+    assert!(w.poll(&mut got, 1));
+    assert!(w.poll(&mut got, 1));
+    let first: std::collections::BTreeSet<_> = got.iter().map(|g| g.path.clone()).collect();
+    assert_eq!(first.len(), 2, "both had a turn before either was done");
+    while w.poll(&mut got, 1) {}
+    assert_eq!(got.len(), 40_000);
+}
+
+#[test]
+fn a_line_over_the_cap_is_counted_as_lost_also_over_a_restart() {
+    let mut w = World::new(&["james.log"]);
+    w.append("james.log", &format!("before\n{}", "x".repeat(100_000)));
+    assert_eq!(w.lines(), ["before"]);
+    assert_eq!(w.status().files.first().unwrap().lost, 100_000);
+    w.restart();
+    w.append("james.log", &format!("{}\nafter\n", "x".repeat(1_000_000)));
+    assert_eq!(w.lines(), ["after"]);
+    assert_eq!(w.status().files.first().unwrap().lost, 1_000_001);
+}
+
+#[test]
+fn the_status_tells_place_and_lag() {
+    let mut w = World::new(&["james.log"]);
+    w.append("james.log", "1\nunfinished");
+    w.lines();
+    let status = w.status();
+    let file = status.files.first().unwrap();
+    assert_eq!((file.offset, file.lag, file.lost), (2, 10, 0));
+    assert_eq!(status.notice, None);
+}
+
+#[test]
+fn without_inotify_files_are_polled_and_the_status_says_so() {
+    let mut w = World::with(&["*.log"], FilesOptions { force_polling: true, ..FilesOptions::default() });
+    assert!(w.files.wake_fd().is_none());
+    assert!(w.status().notice.unwrap().contains("polled"));
+    w.append("james.log", "1\n");
+    assert_eq!(w.lines(), ["1"]);
+    w.append("james.log", "2\n");
+    w.rename("james.log", "james.log.1");
+    w.append("james.log", "3\n");
+    w.now = w.now + Duration::from_millis(10);
+    assert_eq!(w.lines(), ["2", "3"]);
+}
+
+#[test]
+fn the_descriptor_becomes_readable_when_a_line_is_appended() {
+    let mut w = World::new(&["james.log"]);
+    w.append("james.log", "1\n");
+    w.lines();
+    let ready = |w: &World| {
+        let fd = w.files.wake_fd().unwrap();
+        let mut fds = [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())).unwrap() == 1
+    };
+    assert!(!ready(&w));
+    w.append("james.log", "2\n");
+    assert!(ready(&w));
+    assert_eq!(w.lines(), ["2"]);
+    assert!(!ready(&w));
+}
+
+#[test]
+fn a_thousand_files_are_followed() {
+    let mut w = World::new(&["*.log"]);
+    for i in 0..1000 {
+        w.append(&format!("{i}.log"), "1\n");
+    }
+    assert_eq!(w.lines().len(), 1000);
+    for i in 0..1000 {
+        w.append(&format!("{i}.log"), "2\n");
+    }
+    assert_eq!(w.lines().len(), 1000);
+    w.restart();
+    assert_eq!(w.lines(), NOTHING);
+}
