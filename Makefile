@@ -33,10 +33,16 @@ demo: ## From a log line to a dropped packet, with real packets, in private netw
 	@$(CARGO) build --locked $(STANDALONE)
 	@$(PYTHON) tests/scenario/scenario.py --binary $(TARGET)/debug/gaoler
 
-.PHONY: test test-all
+JAMES_VERSION ?= 3.8.1
+
+.PHONY: test test-james test-all
 test: ## Everything that needs no cluster and no James
 	@scripts/test.sh
-test-all: test ## All tests (the cluster's, James' and the end-to-end tests join here)
+test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, guarded by Gaoler and by fail2ban
+	@scripts/setup.sh james bench
+	@$(CARGO) build --locked $(STANDALONE)
+	@$(PYTHON) tests/james/run.py --binary $(TARGET)/debug/gaoler --james $(JAMES_VERSION)
+test-all: test test-james ## All tests (the cluster's, James' and the end-to-end tests join here)
 
 .PHONY: fmt lint deny
 fmt: ## Formats the code

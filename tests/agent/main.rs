@@ -8,4 +8,5 @@ mod lists;
 mod orders;
 mod recovery;
 mod reload;
+mod sights;
 mod world;

@@ -90,6 +90,47 @@ fn one_event_in_several_lines_counts_once_and_two_events_twice() {
 }
 
 #[test]
+fn an_event_whose_second_line_comes_when_the_span_is_over_counts_once() {
+    let scanner = scanner(&[logins()], &LayoutSpec::JsonLayout, Envelope::None);
+    let line = |ms: u32, logger: &str, message: &str| {
+        let (second, ms) = (34 + ms / 1000, ms % 1000);
+        format!(
+            "{{\"timestamp\":\"2026-11-22T16:45:{second}.{ms:03}Z\",\"mdc\":{{\"ip\":\"192.0.2.1\"}},\"logger\":\"org.apache.james.{logger}\",\"message\":\"{message}\"}}\n"
+        )
+    };
+    // Three failures a second, each of two lines that are 10 ms apart, whenever the span of one second ends.
+    for shift in 0..40 {
+        let log: String = (0..30)
+            .map(|n| {
+                let ms = 333 * n + shift * 10;
+                line(ms, "protocols.smtp.AUTHENTICATION", "AUTH method PLAIN failed from Username{x}@192.0.2.1")
+                    + &line(ms + 10, "util.AuditTrail", "SMTP Authentication failed.")
+            })
+            .collect();
+        assert_eq!(scan(&scanner, log).0.len(), 30, "shift {shift}");
+    }
+}
+
+#[test]
+fn failures_of_nobody_and_failures_behind_a_proxy_are_told_apart() {
+    let scanner = scanner(&[logins()], &LayoutSpec::JsonLayout, Envelope::None);
+    let line = |mdc: &str, what: &str| {
+        format!(
+            "{{\"timestamp\":\"2026-11-22T16:45:34.000Z\",\"mdc\":{{{mdc}}},\"logger\":\"org.apache.james.util.AuditTrail\",\"message\":\"SMTP Authentication {what}.\"}}\n"
+        )
+    };
+    let log = line("", "failed")
+        + &line(r#""ip":"192.0.2.1""#, "failed")
+        + &line(r#""ip":"192.0.2.60","proxy.source":"/203.0.113.99:43210""#, "failed")
+        + &line("", "succeeded");
+    let mut state = ScanState::default();
+    scanner.scan(&mut state, log.as_bytes(), clock(), &mut |_| {});
+    let hints: Vec<_> = state.take_hints().collect();
+    assert_eq!(hints, [(0, Hints { addressed: 2, unaddressed: 1, proxied: 1 })]);
+    assert_eq!(state.take_hints().count(), 0, "told once");
+}
+
+#[test]
 fn the_address_is_the_first_source_present_even_if_it_is_no_use() {
     let scanner = scanner(&[logins()], &LayoutSpec::JsonLayout, Envelope::None);
     let line = |mdc: &str| {
