@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use smallvec::SmallVec;
 
@@ -92,7 +92,7 @@ impl Stream {
             let home = candidates.iter().find(|(_, stat)| stat.identity == past.identity());
             if let Some((sibling, stat)) = home
                 && past.stored != Some((stat.size, stat.modified))
-                && let Ok((mut body, _)) = Body::open(&sibling.path)
+                && let Ok((mut body, _)) = open_as(&sibling.path, past.identity())
             {
                 // A removed file's inode often serves the archive that was made of its neighbour.
                 let other = sibling.gzip != is_gzip(&past.checkpoint.at);
@@ -130,6 +130,7 @@ impl Stream {
                     past.stored = Some(stored);
                     return Ok(None);
                 }
+                Some(segment) if segment.identity != stat.identity => return Err(renamed()),
                 Some(segment) => {
                     self.past.remove(i);
                     return Ok(Some(segment));
@@ -140,12 +141,13 @@ impl Stream {
         if let Some(found) = self.recognise(sibling, stat, present)? {
             return Ok(found);
         }
-        let (mut body, opened) = Body::open(&sibling.path)?;
+        let (mut body, _) = open_as(&sibling.path, stat.identity)?;
         let likeness = self.likeness(&mut body)?;
         let since = self.waiting.iter().find(|w| w.identity == stat.identity).map_or(look.now, |w| w.since);
         match likeness {
             Likeness::New => {
-                Ok(Some(Segment::fresh(Body::open(&sibling.path)?.0, &opened, &sibling.path, look.now)))
+                let (body, opened) = open_as(&sibling.path, stat.identity)?;
+                Ok(Some(Segment::fresh(body, &opened, &sibling.path, look.now)))
             }
             Likeness::Empty if look.now.since(since) >= SETTLE => Ok(None),
             Likeness::Empty | Likeness::Copy => {
@@ -168,7 +170,7 @@ impl Stream {
             if !homeless || past.checkpoint.head.len == 0 {
                 continue;
             }
-            let (mut body, _) = Body::open(&sibling.path)?;
+            let (mut body, _) = open_as(&sibling.path, stat.identity)?;
             let mut head = vec![0; past.checkpoint.head.len()];
             if body.read_at(0, &mut head)? != head.len() || !past.checkpoint.head.fits(&head) {
                 continue;
@@ -192,6 +194,9 @@ impl Stream {
                 return Ok(Some(None));
             }
             if let Some(segment) = Segment::resumed(&sibling.path, &checkpoint)? {
+                if segment.identity != stat.identity {
+                    return Err(renamed());
+                }
                 self.past.remove(i);
                 return Ok(Some(Some(segment)));
             }
@@ -218,6 +223,18 @@ impl Stream {
         }
         Ok(Likeness::New)
     }
+}
+
+/// Opens the file that was looked at under this name. While a rotation counts all names up, another may have it by
+/// now, and would be read under both.
+fn open_as(path: &Path, identity: Identity) -> io::Result<(Body, Stat)> {
+    let (body, stat) = Body::open(path)?;
+    if stat.identity == identity { Ok((body, stat)) } else { Err(renamed()) }
+}
+
+/// Looked for again at the next look, as a file that is gone is.
+fn renamed() -> io::Error {
+    io::ErrorKind::NotFound.into()
 }
 
 enum Likeness {
