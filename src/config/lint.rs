@@ -200,7 +200,10 @@ mod tests {
                 "Rejected message. Unknown user.*<HOST>",
                 " - AbstractValidRcptHandler - Rejected message. Unknown user: bob@example.test from 203.0.113.7",
             ),
-            ("ip=<HOST>.*Rejected message", " - greeting client.example ip=203.0.113.7 - Rejected message. Unknown user"),
+            (
+                "ip=<HOST>.*Rejected message",
+                " - greeting client.example ip=203.0.113.7 - Rejected message. Unknown user",
+            ),
             // A name in front of the address James adds.
             (
                 "AUTH method .* failed from .*?@<HOST>",

@@ -103,8 +103,11 @@ fn an_event_whose_second_line_comes_when_the_span_is_over_counts_once() {
         let log: String = (0..30)
             .map(|n| {
                 let ms = 333 * n + shift * 10;
-                line(ms, "protocols.smtp.AUTHENTICATION", "AUTH method PLAIN failed from Username{x}@192.0.2.1")
-                    + &line(ms + 10, "util.AuditTrail", "SMTP Authentication failed.")
+                line(
+                    ms,
+                    "protocols.smtp.AUTHENTICATION",
+                    "AUTH method PLAIN failed from Username{x}@192.0.2.1",
+                ) + &line(ms + 10, "util.AuditTrail", "SMTP Authentication failed.")
             })
             .collect();
         assert_eq!(scan(&scanner, log).0.len(), 30, "shift {shift}");
