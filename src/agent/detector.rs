@@ -83,7 +83,7 @@ impl Detector {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { commands, waker, events, turns, enforcer, kernel, mut saver, snapshot, observe, totals } =
             parts;
-        let Snapshot { files, journals, jails, ledger, hosts } = snapshot;
+        let Snapshot { files, journals, scans, jails, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(limits(&Config::default()), &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
             saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
@@ -101,7 +101,7 @@ impl Detector {
             enforcer,
             kernel,
             saver,
-            intake: Intake::new(files, journals),
+            intake: Intake::new(files, journals, scans),
             court: Court::new(observe, ledger, jails),
             firewall: FirewallReport { state, problem: None, applied: 0, refused: 0, repaired: 0 },
             started: now,
@@ -401,8 +401,10 @@ impl Detector {
     }
 
     fn save(&mut self, now: Timestamp) {
+        let files = self.intake.files.checkpoints();
         let snapshot = Snapshot {
-            files: self.intake.files.checkpoints(),
+            scans: self.intake.scans(&files),
+            files,
             journals: self.intake.cursors(),
             jails: self.court.jails_snapshot(),
             ledger: self.court.ledger_snapshot(),

@@ -19,6 +19,7 @@ mod exit;
 pub mod explain;
 pub mod filters;
 pub mod man;
+mod plural;
 pub mod regex;
 #[cfg(feature = "standalone")]
 pub mod reload;
@@ -32,6 +33,8 @@ mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
 mod when;
+#[cfg(feature = "standalone")]
+mod who;
 #[cfg(feature = "standalone")]
 pub mod why;
 

@@ -253,9 +253,11 @@ impl Files {
         self.scans += 1;
         for id in self.ids() {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
-            stream.forget(oldest, self.options.remembered);
-            let closed = stream.close_quiet(now, self.options.grace);
             let all = self.scans % RARELY == id.0 % RARELY;
+            if all {
+                stream.forget(oldest, self.options.remembered);
+            }
+            let closed = stream.close_quiet(now, self.options.grace);
             let late = stream.past.iter().any(|p| (all || p.checkpoint.time >= lately) && p.has_grown());
             let dirty = stream.dirty || late || !stream.waiting.is_empty();
             for segment in closed {

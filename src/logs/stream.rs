@@ -52,6 +52,8 @@ pub(super) struct Stream {
     pub(super) follows: bool,
     pub(super) past: Vec<Past>,
     pub(super) waiting: Vec<Waiting>,
+    /// What kept a rotated file from being read at the last look.
+    pub(super) note: Option<String>,
     /// Why the path cannot be read.
     pub(super) problem: Option<String>,
     /// Bytes passed over: lines over the cap, unfinished ends of rotated files.
@@ -85,6 +87,7 @@ impl Stream {
             follows: false,
             past: Vec::new(),
             waiting: Vec::new(),
+            note: None,
             problem: None,
             lost: 0,
             known: false,
@@ -258,9 +261,10 @@ impl Stream {
         closed
     }
 
-    /// Forgets rotated files that nothing will be read from any more.
+    /// Forgets rotated files that are gone since `oldest`, and the oldest beyond `at_most`. One that is still there is
+    /// remembered however old it is: after a step of the clock it must not look new.
     pub(super) fn forget(&mut self, oldest: Timestamp, at_most: usize) {
-        self.past.retain(|past| past.checkpoint.time >= oldest);
+        self.past.retain(|past| past.checkpoint.time >= oldest || past.is_there());
         let excess = self.past.len().saturating_sub(at_most);
         if excess > 0 {
             self.past.sort_by_key(|past| past.checkpoint.time);

@@ -87,14 +87,17 @@ impl<R: Report> Hearing<'_, '_, R> {
         self.state.layout = own;
     }
 
-    fn wanted(&self, filter: usize, rule: usize) -> bool {
-        R::ALL
-            || self
-                .scanner
-                .plans
-                .get(filter)
-                .and_then(|plan| plan.rules.get(rule))
-                .is_some_and(|mask| mask & self.line.mask != 0)
+    /// Whether the line has the literals of a rule.
+    fn eligible(&self, filter: usize, rule: usize) -> bool {
+        let plan = self.scanner.plans.get(filter);
+        plan.and_then(|plan| plan.rules.get(rule)).is_some_and(|mask| mask & self.line.mask != 0)
+    }
+
+    /// Rules of `filter` from `first` on that are to be asked.
+    fn wanted(&self, filter: usize, first: usize, count: usize) -> SmallVec<[usize; 8]> {
+        let masks = self.scanner.plans.get(filter).and_then(|plan| plan.rules.get(first..first + count));
+        let masks = masks.unwrap_or_default().iter().enumerate();
+        masks.filter(|(_, mask)| R::ALL || **mask & self.line.mask != 0).map(|(rule, _)| rule).collect()
     }
 
     /// Asks the structured rules. True: one of them holds, and no other rule of the filter is asked.
@@ -104,7 +107,8 @@ impl<R: Report> Hearing<'_, '_, R> {
         filter: &Filter,
         event: &impl Fn() -> Option<&'e Event<'t>>,
     ) -> bool {
-        if !(0..filter.rules().len()).any(|rule| self.wanted(index, rule)) {
+        let wanted = self.wanted(index, 0, filter.rules().len());
+        if wanted.is_empty() {
             return false;
         }
         let Some(known) = event() else {
@@ -112,14 +116,15 @@ impl<R: Report> Hearing<'_, '_, R> {
             return false;
         };
         let mut nobody = false;
-        for (rule, compiled) in filter.rules().iter().enumerate() {
-            if !self.wanted(index, rule) {
-                continue;
-            }
+        for rule in wanted {
+            let Some(compiled) = filter.rules().get(rule) else { continue };
             let judged = compiled.judge(known);
             nobody |= judged == Err(Miss::NoAddress) && compiled.outcome == Outcome::Failure;
             match judged {
                 Err(miss) => self.report.said(index, Some(rule), Said::Miss(miss)),
+                Ok(_) if R::ALL && !self.eligible(index, rule) => {
+                    self.report.said(index, Some(rule), Said::Hidden);
+                }
                 Ok(accused) => {
                     let found = known.time.or_else(|| {
                         let search = || self.scanner.fallback.find(self.line.text, self.clock);
@@ -170,7 +175,8 @@ impl<R: Report> Hearing<'_, '_, R> {
         event: &impl Fn() -> Option<&'e Event<'t>>,
     ) {
         let offset = filter.rules().len();
-        if !(offset..filter.len()).any(|rule| self.wanted(index, rule)) {
+        let wanted = self.wanted(index, offset, rules.fail().len());
+        if wanted.is_empty() {
             return;
         }
         let date = self.date(index, dates);
@@ -181,7 +187,7 @@ impl<R: Report> Hearing<'_, '_, R> {
         let verdict = if rules.max_lines() > 1 {
             self.judge_lines(index, rules, left, &mut joined)
         } else {
-            rules.judge(left, |rule| self.wanted(index, offset + rule))
+            rules.judge(left, &wanted)
         };
         let at = |rule: usize| Some(offset + rule);
         match verdict {

@@ -8,6 +8,7 @@ mod gate;
 mod hints;
 mod join;
 mod judge;
+mod memory;
 mod once;
 mod report;
 mod state;
@@ -32,6 +33,7 @@ use report::{Report, Silent};
 
 pub use explain::{Explanation, FilterAccount, Reason, RuleAccount};
 pub use hints::Hints;
+pub use memory::ScanMemory;
 pub use state::ScanState;
 pub use trial::{Trial, TrialCounts, Tried, TriedHit};
 
@@ -151,7 +153,9 @@ impl Scanner {
             let several_lines = filter.text().is_some_and(|text| text.max_lines() > 1);
             let rules: Vec<Mask> = (0..filter.len())
                 .map(|rule| match filter.required(rule) {
-                    Some(required) if !several_lines => builder.add(&required.needles),
+                    Some(required) if !several_lines => {
+                        builder.add(&required.needles, rule >= filter.structured_rules())
+                    }
                     _ => builder.add_every_line(),
                 })
                 .collect();
