@@ -172,11 +172,22 @@ class Stage:
         for person in self.people:
             print(f"innocent {person.address}: {person.days} times logged in over three protocols and sent mail")
             complaints += person.complaints
+            complaints += self.mistyped(person, log, gaoler)
             if not person.days:
                 complaints.append(f"{person.address} never got anything done")
         conditions = {c["type"] for c in gaoler.status("blind")["conditions"] if c["status"]}
         if "NoClientAddress" not in conditions:
             complaints.append(f"the jail on the default layout does not say NoClientAddress, but {sorted(conditions)}")
+
+    @staticmethod
+    def mistyped(person, log, gaoler):
+        """One mistyped password, tried by the client as PLAIN and as LOGIN, is one failure."""
+        logged = len(re.findall(rf"failed from .*@{re.escape(person.address)}$", log, re.M))
+        why = json.loads(gaoler.ask("why", person.address, "-o", "json", check=False).stdout)
+        counted = sum(w["weight"] for w in why["watched"] if w["jail"] == "james")
+        if (logged, counted) != (2, 1):
+            return [f"{person.address} mistyped once: {logged} lines, counted {counted} times"]
+        return []
 
     def inject(self, gaoler, complaints):
         """Clients put somebody's address into everything that is logged."""
