@@ -39,7 +39,7 @@ JAMES_VERSION ?= 3.8.1
 test: ## Everything that needs no cluster and no James
 	@scripts/test.sh
 test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, guarded by Gaoler and by fail2ban
-	@scripts/setup.sh james bench
+	@scripts/setup.sh james
 	@$(CARGO) build --locked $(STANDALONE)
 	@$(PYTHON) tests/james/run.py --binary $(TARGET)/debug/gaoler --james $(JAMES_VERSION)
 test-all: test test-james ## All tests (the cluster's, James' and the end-to-end tests join here)
