@@ -11,8 +11,9 @@ use crate::engine::{Duration, Timestamp};
 
 /// How long a rotated file stays open for late lines. Afterwards it is looked at once a second.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// At most this many rotated files are remembered for a stream.
-const PAST: usize = 64;
+/// At most this many rotated files are remembered for a stream. One that is forgotten while it is younger than
+/// `findTime` would be read again.
+const PAST: usize = 1024;
 
 /// A file of the stream that was read and closed.
 pub(super) struct Past {
@@ -134,7 +135,7 @@ impl Stream {
             self.segments.push(segment);
         } else {
             let first = !self.known && self.past.is_empty();
-            let segment = match self.resume(&stat, &at, elsewhere)? {
+            let mut segment = match self.resume(&stat, &at, elsewhere)? {
                 Some(segment) => segment,
                 None => {
                     let mut segment = Segment::fresh(body, &stat, &at, now);
@@ -145,6 +146,7 @@ impl Stream {
                     segment
                 }
             };
+            segment.skip_other_days(now)?;
             self.segments.push(segment);
         }
         self.follows = true;
