@@ -125,7 +125,7 @@ impl Detector {
             self.listen_to_kernel(now);
             self.look_at_clock(now);
             if self.house.refresh(now) {
-                self.furnish();
+                self.furnish(now);
             }
             let more = self.configured && self.read(now);
             self.court.expire(now);
@@ -303,8 +303,10 @@ impl Detector {
     }
 
     /// The house is another.
-    fn furnish(&mut self) {
+    fn furnish(&mut self, now: Timestamp) {
         self.court.furnish(self.house.never().clone());
+        // What a BanList orders against the house waits for the house to change.
+        self.court.list(&self.config.ban_entries, now);
         self.plan();
         self.saver.changed();
     }
