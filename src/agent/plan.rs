@@ -38,7 +38,7 @@ pub(super) fn skeleton<'a>(jails: impl IntoIterator<Item = &'a JailConfig>, neve
         reach: reach_of(&jail.enforce),
         action: jail.enforce.action,
     });
-    Skeleton { scopes: std::iter::once(everything).chain(jails).collect(), never: never.to_vec() }
+    Skeleton { scopes: std::iter::once(everything).chain(jails).collect(), never: never.to_vec(), limits: vec![] }
 }
 
 #[cfg(test)]

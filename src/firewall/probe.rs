@@ -230,7 +230,7 @@ fn whole() -> Result<(), FirewallError> {
     let name = ScopeName::all();
     let scope = Scope { name: name.clone(), reach: Reach::Everything, action: super::Action::Drop };
     let mut firewall = Nftables::open()?;
-    firewall.ensure(&Skeleton { scopes: vec![scope], never: vec![] })?;
+    firewall.ensure(&Skeleton { scopes: vec![scope], ..Skeleton::default() })?;
     let now = jiff::Timestamp::now().into();
     let subject = crate::engine::Subject::host(std::net::Ipv4Addr::new(192, 0, 2, 1).into());
     let ban = |until| Change::Ban { scope: name.clone(), subject, until };

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn skeleton(scopes: &[&str]) -> Skeleton {
     let scope =
         |name: &&str| Scope { name: ScopeName::new(name), reach: Reach::Everything, action: Action::Drop };
-    Skeleton { scopes: scopes.iter().map(scope).collect(), never: vec![] }
+    Skeleton { scopes: scopes.iter().map(scope).collect(), ..Skeleton::default() }
 }
 
 fn ban(scope: &str, subject: &str) -> Change {
