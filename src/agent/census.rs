@@ -101,12 +101,13 @@ impl Detector {
             journal: self.intake.journal_report(id),
             conditions: Vec::new(),
         };
-        report.conditions = self.conditions(seat, &report, awaited, now);
+        report.conditions = self.conditions(id, seat, &report, awaited, now);
         report
     }
 
     fn conditions(
         &self,
+        id: SeatId,
         seat: &Seat,
         report: &JailReport,
         awaited: &[&PathBuf],
@@ -139,6 +140,7 @@ impl Detector {
             );
             found.push(condition(ConditionType::BanIneffective, true, "SeenAgain", message));
         }
+        found.extend(self.intake.sights(id, &seat.config, seat.enforces(self.court.observe)));
         let ready = if !seat.unusable.is_empty() {
             Err(("Unusable", "a filter or layout cannot be used".to_string()))
         } else if self.firewall.state == FirewallState::Failing && seat.enforces(self.court.observe) {

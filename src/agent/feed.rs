@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::intake::Sink;
 use super::pipeline::{Filters, Pipeline, Reader, SeatId};
 use super::report::JournalReport;
+use super::sights::Sights;
 use crate::engine::scanner::{Envelope, ScanState};
 use crate::engine::{Duration, LayoutSpec, ReadClock, Timestamp};
 use crate::logs::{Journal, JournalOptions};
@@ -68,7 +69,13 @@ impl Feed {
     }
 
     /// Hands over what is there; how many bytes that was.
-    pub(super) fn poll(&mut self, now: Timestamp, zone: &TimeZone, sink: &mut Sink<'_>) -> u64 {
+    pub(super) fn poll(
+        &mut self,
+        now: Timestamp,
+        zone: &TimeZone,
+        sights: &mut Sights,
+        sink: &mut Sink<'_>,
+    ) -> u64 {
         let Self { journal, pipelines, states, matched, .. } = self;
         let progress = journal.poll(now, BUDGET, &mut |record| {
             let clock = ReadClock { now, live: false, zone };
@@ -84,6 +91,7 @@ impl Feed {
                     Pipeline::deliver(routes, &m, &mut |seat, m| sink(seat, m, now));
                 });
                 *matched += stats.matches;
+                sights.take(state, routes);
             }
         });
         self.next_poll = if progress.more { Duration::ZERO } else { progress.next_poll };

@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::feed::Feed;
 use super::pipeline::{Filters, Pipeline, SeatId};
-use super::report::{FileReport, JournalReport};
+use super::report::{Condition, FileReport, JournalReport};
+use super::sights::Sights;
 use crate::config::{Config, JailConfig, Source};
 use crate::engine::scanner::{Envelope, ScanState};
 use crate::engine::{Duration, LayoutSpec, Match, ReadClock, Timestamp, cri};
@@ -50,6 +51,7 @@ struct Desk {
     zone: TimeZone,
     /// Jails whose scanner cannot be made, found when the first line came.
     unusable: Vec<(SeatId, String)>,
+    sights: Sights,
 }
 
 /// What is remembered of one file.
@@ -77,6 +79,7 @@ impl Intake {
             sources: HashMap::new(),
             zone: TimeZone::system(),
             unusable: Vec::new(),
+            sights: Sights::default(),
         };
         let files = Files::new(checkpoints, FilesOptions::default());
         Self { files, desk, feeds: Vec::new(), cursors, next_poll: Duration::ZERO }
@@ -139,7 +142,7 @@ impl Intake {
         let mut progress = self.files.poll(now, BUDGET, &mut |chunk| desk.read(&chunk, now, sink));
         self.next_poll = progress.next_poll;
         for feed in &mut self.feeds {
-            progress.bytes += feed.poll(now, &self.desk.zone, sink);
+            progress.bytes += feed.poll(now, &self.desk.zone, &mut self.desk.sights, sink);
         }
         progress
     }
@@ -204,6 +207,11 @@ impl Intake {
         FilesReport { files: reports, awaited, notice: status.notice }
     }
 
+    /// What a person should know about the lines of a jail.
+    pub(super) fn sights(&self, seat: SeatId, jail: &JailConfig, enforces: bool) -> Vec<Condition> {
+        self.desk.sights.conditions(seat, jail, enforces)
+    }
+
     /// The journal of a jail.
     pub(super) fn journal_report(&self, seat: SeatId) -> Option<JournalReport> {
         self.feeds.iter().find(|feed| feed.serves(seat)).map(Feed::report)
@@ -215,6 +223,7 @@ impl Desk {
         self.jails = jails.to_vec();
         self.pipelines.clear();
         self.unusable.clear();
+        self.sights.clear();
         self.zone = TimeZone::system();
         for source in self.sources.values_mut() {
             for (_, state) in &mut source.states {
@@ -253,6 +262,7 @@ impl Desk {
             });
             lines = lines.max(stats.lines);
             source.matched += stats.matches;
+            self.sights.take(state, routes);
         }
         source.lines += lines;
     }

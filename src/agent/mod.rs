@@ -28,6 +28,7 @@ pub mod report;
 mod resolver;
 mod saver;
 mod seat;
+mod sights;
 mod snapshot;
 pub mod state_file;
 mod wake;

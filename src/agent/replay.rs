@@ -4,6 +4,7 @@
 //! and no state file, and the clock is that of the log.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -18,8 +19,8 @@ use super::report::{BanReport, EventKind, Moment, Tallies};
 use crate::bans::{Ledger, LedgerLimits};
 use crate::config::{AllowEntry, Allowed, Config, JailConfig};
 use crate::engine::house::{NeverBan, Why};
-use crate::engine::scanner::{ScanError, ScanState};
-use crate::engine::{JailName, ReadClock, Subject, Timestamp};
+use crate::engine::scanner::{Hints, ScanError, ScanState};
+use crate::engine::{FilterName, JailName, Match, Outcome, ReadClock, Subject, Timestamp};
 
 /// Why a jail cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +51,40 @@ pub struct ReplayReport {
     pub last: Option<Moment>,
     /// What became of the matches.
     pub tallies: Tallies,
+    /// Whom each filter accused or cleared, and how often.
+    pub addresses: Vec<AddressReport>,
+    /// What filters saw besides.
+    pub blind: Vec<BlindReport>,
     /// Every ban that would have fallen, each with the end that later failures gave it; by its beginning.
     pub bans: Vec<BanReport>,
+}
+
+/// What one filter said of one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressReport {
+    /// The address.
+    pub address: IpAddr,
+    /// The filter.
+    pub filter: FilterName,
+    /// Failures.
+    pub failures: u64,
+    /// What they weigh together.
+    pub weight: u64,
+    /// Successful logins.
+    pub successes: u64,
+}
+
+/// Failures that one filter understood but could blame on nobody, or only through a proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlindReport {
+    /// The filter.
+    pub filter: FilterName,
+    /// Lines without an address.
+    pub unaddressed: u64,
+    /// Failures of clients behind a proxy.
+    pub proxied: u64,
 }
 
 /// A jail that reads a log from beginning to end.
@@ -73,6 +106,16 @@ struct Told {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     bans: BTreeMap<(Timestamp, Subject), BanReport>,
+    addresses: BTreeMap<(IpAddr, u16), Said>,
+    hints: BTreeMap<u16, Hints>,
+}
+
+/// What a filter said of an address.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    failures: u64,
+    weight: u64,
+    successes: u64,
 }
 
 impl std::fmt::Debug for Replay {
@@ -96,7 +139,7 @@ impl Replay {
         let mut court = Court::new(false, Ledger::new(LedgerLimits::default()), BTreeMap::new());
         let config = Config { jails: vec![Arc::clone(jail)], ..Config::default() };
         court.configure(&config, Timestamp::MIN);
-        court.furnish(house(allowed));
+        court.furnish(never_banned(allowed));
         let zone = TimeZone::system();
         let jail = Arc::clone(jail);
         Ok(Self { jail, court, filters, zone, pipelines: Vec::new(), told: Told::default() })
@@ -125,12 +168,18 @@ impl Replay {
                     let last = told.last.map_or(m.time, |last| last.max(m.time));
                     told.first = Some(told.first.map_or(m.time, |first| first.min(m.time)));
                     told.last = Some(last);
+                    told.count(m);
                     court.hear(seat, m, last);
                     told.listen(court);
                 });
             });
             count = stats.lines.max(count);
             told.matched += stats.matches;
+            for (filter, hints) in state.take_hints() {
+                for (_, place) in routes.get(usize::from(filter)).into_iter().flatten() {
+                    *told.hints.entry(*place).or_default() += hints;
+                }
+            }
         }
         told.lines += count;
         if let Some(last) = told.last {
@@ -146,7 +195,20 @@ impl Replay {
         self.told.listen(&mut self.court);
         let mut tallies = self.court.seats.first().map(|seat| seat.tallies).unwrap_or_default();
         tallies.evicted = self.court.seats.first().map_or(0, |seat| seat.jail.evicted());
-        let Told { lines, matched, first, last, bans } = self.told;
+        let Told { lines, matched, first, last, bans, addresses, hints } = self.told;
+        let name = |place: u16| match self.jail.filters.get(usize::from(place)) {
+            Some(filter) => filter.name.clone(),
+            None => FilterName::new(""),
+        };
+        let addresses = addresses.into_iter().map(|((address, filter), said)| {
+            let Said { failures, weight, successes } = said;
+            AddressReport { address, filter: name(filter), failures, weight, successes }
+        });
+        let blind = hints.into_iter().map(|(filter, Hints { unaddressed, proxied, .. })| BlindReport {
+            filter: name(filter),
+            unaddressed,
+            proxied,
+        });
         ReplayReport {
             jail: self.jail.name().clone(),
             lines,
@@ -154,12 +216,25 @@ impl Replay {
             first: first.map(Moment),
             last: last.map(Moment),
             tallies,
+            addresses: addresses.collect(),
+            blind: blind.filter(|blind| blind.unaddressed + blind.proxied > 0).collect(),
             bans: bans.into_values().collect(),
         }
     }
 }
 
 impl Told {
+    fn count(&mut self, m: &Match) {
+        let said = self.addresses.entry((m.address, m.rule.filter)).or_default();
+        match m.outcome {
+            Outcome::Failure => {
+                said.failures += 1;
+                said.weight += u64::from(m.weight);
+            }
+            Outcome::Success => said.successes += 1,
+        }
+    }
+
     fn listen(&mut self, court: &mut Court) {
         court.outcome.changes.clear();
         for event in court.outcome.events.drain(..) {
@@ -170,7 +245,9 @@ impl Told {
     }
 }
 
-fn house(allowed: &[AllowEntry]) -> NeverBan {
+/// Who is never banned, as far as it is known without a daemon: the prefixes of `allowed`, this machine's addresses,
+/// and health checks.
+pub(crate) fn never_banned(allowed: &[AllowEntry]) -> NeverBan {
     let own = Interfaces::addresses().unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot list this host's own addresses");
         Vec::new()

@@ -14,9 +14,12 @@ pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
 pub mod crds;
+pub mod doctor;
 mod exit;
+pub mod explain;
 pub mod filters;
 pub mod man;
+pub mod regex;
 #[cfg(feature = "standalone")]
 pub mod reload;
 pub mod replay;
@@ -145,8 +148,11 @@ verbs! {
     Completions = completions,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
+    Doctor = doctor,
+    Explain = explain,
     Filters = filters,
     Man = man,
+    Regex = regex,
     #[cfg(feature = "standalone")]
     Reload = reload,
     Replay = replay,

@@ -32,7 +32,11 @@ impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
-            .map(|c| self.rows.iter().filter_map(|r| r.get(c)).map(|cell| width(cell)).max().unwrap_or(0))
+            .map(|c| {
+                // A row of one cell is a title: it widens no column.
+                let rows = self.rows.iter().filter(|r| columns == 1 || r.len() > 1);
+                rows.filter_map(|r| r.get(c)).map(|cell| width(cell)).max().unwrap_or(0)
+            })
             .collect();
         for (n, row) in self.rows.iter().enumerate() {
             let mut line = String::new();

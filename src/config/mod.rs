@@ -2,6 +2,7 @@
 
 mod compile;
 mod examples;
+pub mod fail2ban;
 pub mod files;
 mod filters;
 mod jails;

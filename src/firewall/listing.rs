@@ -96,6 +96,7 @@ pub(super) fn read(netlink: &mut Netlink) -> io::Result<Option<Listing>> {
             }));
         }
     }
+    Err(io::Error::other("the ruleset changes faster than it can be read"))
 }
 
 fn read_once(netlink: &mut Netlink) -> io::Result<Option<(Inventory, u64)>> {

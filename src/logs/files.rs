@@ -247,7 +247,7 @@ impl Files {
                 self.detach(id, segment);
             }
             if dirty {
-                self.survey(id, now, false);
+                self.survey(id, now);
             }
         }
         self.unfollowed.retain(|c| c.time + KEEP_UNFOLLOWED >= now);

@@ -15,6 +15,7 @@
 
 mod body;
 mod checkpoint;
+mod expand;
 mod files;
 mod follow;
 mod journal;

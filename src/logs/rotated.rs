@@ -49,6 +49,12 @@ pub(super) fn readings(name: &[u8]) -> Vec<Rotated> {
     found
 }
 
+/// What the names of all rotated files of this one begin with.
+pub(super) fn stem(base: &[u8]) -> &[u8] {
+    let dot = base.iter().rposition(|&byte| byte == b'.').filter(|&i| i > 0);
+    base.get(..dot.unwrap_or(base.len())).unwrap_or_default()
+}
+
 /// Whether a name is surely that of a log file, so that `NAME.1` is its rotated sibling even when `NAME` is not there.
 pub(super) fn is_log_name(name: &[u8]) -> bool {
     [".log", ".txt", ".out", ".err", ".json", ".jsonl"].iter().any(|e| name.ends_with(e.as_bytes()))

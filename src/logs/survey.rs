@@ -35,9 +35,6 @@ pub(super) struct Look {
     pub(super) now: Timestamp,
     /// Files last written before this hold nothing that counts.
     pub(super) oldest: Timestamp,
-    /// The file at the path was replaced, truncated or is seen for the first time: what is new among the siblings is
-    /// final.
-    pub(super) urgent: bool,
 }
 
 impl Stream {

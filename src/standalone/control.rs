@@ -23,7 +23,7 @@ use crate::engine::JailName;
 /// Conversations at once. The socket is the owner's, so this only bounds mistakes.
 const MAX_CONVERSATIONS: usize = 64;
 /// A client that says nothing for so long is dropped.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]

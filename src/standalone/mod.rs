@@ -130,6 +130,9 @@ async fn guard(options: RunOptions, firewall: Box<dyn Firewall>) -> Result<(), R
         }
         None => None,
     };
+    if let Some(address) = http.as_ref().and_then(|http| http.address().ok()) {
+        tracing::info!(%address, "probes and metrics are served");
+    }
     let changes = Changes::of(&options.config);
     let loaded = load(&options.config, None);
     let settings = agent::Settings { observe: options.observe, state: Some(state) };

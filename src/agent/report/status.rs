@@ -231,6 +231,10 @@ pub enum ConditionType {
     SourceMissing,
     /// A filter or layout could not be used.
     Degraded,
+    /// Failures are logged, but in a layout that cannot show whose.
+    NoClientAddress,
+    /// Clients come through a proxy: dropping their packets here does not reach them.
+    EnforceAtProxy,
     /// The snapshot cannot be written.
     StateNotSaved,
 }

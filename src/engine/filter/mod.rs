@@ -110,6 +110,37 @@ impl Filter {
         }
     }
 
+    /// What rule `rule` looks for: its regex, or its conditions.
+    #[must_use]
+    pub fn describe(&self, rule: u16) -> String {
+        let rule = usize::from(rule);
+        match self.rules.get(rule) {
+            Some(rule) => rule.describe(),
+            None => {
+                let regexes = self.text.as_ref().map_or(&[][..], TextRules::fail);
+                let regex = rule.checked_sub(self.rules.len()).and_then(|i| regexes.get(i));
+                regex.map_or_else(String::new, |regex| regex.source().to_owned())
+            }
+        }
+    }
+
+    /// How many rules look at events: `rules` and `successes`. They come before `failRegex` in the count of rules.
+    #[must_use]
+    pub fn structured_rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// `prefRegex`, as written.
+    #[must_use]
+    pub fn pref_regex(&self) -> Option<&str> {
+        self.text.as_ref()?.pref().map(pattern::Pattern::source)
+    }
+
+    /// Each `ignoreRegex`, as written.
+    pub fn ignore_regexes(&self) -> impl Iterator<Item = &str> {
+        self.text.iter().flat_map(|text| text.ignore()).map(pattern::Pattern::source)
+    }
+
     /// Whether it knows successful logins, which trust is built on.
     #[must_use]
     pub fn has_successes(&self) -> bool {

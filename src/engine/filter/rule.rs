@@ -105,6 +105,14 @@ impl Rule {
         })
     }
 
+    /// Its conditions, for a person.
+    pub(crate) fn describe(&self) -> String {
+        let logger = self.logger.iter().map(|logger| format!("logger {logger}"));
+        let context = self.context.iter().map(|(key, value)| format!("{key}={value}"));
+        let message = self.message.iter().map(|message| message.source().to_owned());
+        logger.chain(context).chain(message).collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn required(&self) -> Option<&Required> {
         self.required.as_ref()
     }

@@ -154,6 +154,9 @@ pub enum Reason {
         found: Option<String>,
         /// The time that counts.
         time: String,
+        /// The same, as a number.
+        #[serde(skip)]
+        at: Timestamp,
         /// How much it counts.
         weight: u32,
     },
@@ -322,6 +325,7 @@ fn reason(said: Said<'_>) -> Reason {
             success: matched.outcome == Outcome::Success,
             found: found.map(|time: Timestamp| time.to_string()),
             time: matched.time.to_string(),
+            at: matched.time,
             weight: matched.weight,
         },
     }

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use smallvec::SmallVec;
 
 use super::gate::Mask;
+use super::hints::Hints;
 use super::report::{Report, Said, rule_ref};
 use super::state::ScanState;
 use super::{ScanStats, Scanner};
@@ -110,11 +111,14 @@ impl<R: Report> Hearing<'_, '_, R> {
             self.report.said(index, None, Said::OtherLayout);
             return false;
         };
+        let mut nobody = false;
         for (rule, compiled) in filter.rules().iter().enumerate() {
             if !self.wanted(index, rule) {
                 continue;
             }
-            match compiled.judge(known) {
+            let judged = compiled.judge(known);
+            nobody |= judged == Err(Miss::NoAddress) && compiled.outcome == Outcome::Failure;
+            match judged {
                 Err(miss) => self.report.said(index, Some(rule), Said::Miss(miss)),
                 Ok(accused) => {
                     let found = known.time.or_else(|| {
@@ -123,6 +127,10 @@ impl<R: Report> Hearing<'_, '_, R> {
                     });
                     let time = self.line.time.unwrap_or_else(|| judge(found, self.clock));
                     let (outcome, weight) = (compiled.outcome, compiled.weight);
+                    if outcome == Outcome::Failure {
+                        let proxied = u64::from(known.context.get("proxy.source").is_some());
+                        self.hint(index, Hints { addressed: 1, proxied, ..Hints::default() });
+                    }
                     self.settle(
                         index,
                         filter,
@@ -133,7 +141,23 @@ impl<R: Report> Hearing<'_, '_, R> {
                 }
             }
         }
+        if nobody {
+            self.hint(index, Hints { unaddressed: 1, ..Hints::default() });
+        }
         false
+    }
+
+    /// Remembers what is no match. Explaining a line changes nothing.
+    fn hint(&mut self, index: usize, hints: Hints) {
+        if R::ALL {
+            return;
+        }
+        if self.state.hints.len() <= index {
+            self.state.hints.resize_with(index + 1, Hints::default);
+        }
+        if let Some(known) = self.state.hints.get_mut(index) {
+            *known += hints;
+        }
     }
 
     /// Asks fail2ban's regexes about the text without its date.

@@ -5,6 +5,7 @@
 
 mod explain;
 mod gate;
+mod hints;
 mod join;
 mod judge;
 mod once;
@@ -30,6 +31,7 @@ use judge::{Hearing, Line};
 use report::{Report, Silent};
 
 pub use explain::{Explanation, FilterAccount, Reason, RuleAccount};
+pub use hints::Hints;
 pub use state::ScanState;
 pub use trial::{Trial, TrialCounts, Tried, TriedHit};
 

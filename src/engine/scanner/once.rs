@@ -36,8 +36,24 @@ struct Key {
 #[derive(Clone, Default)]
 struct Entry {
     first: Timestamp,
-    counted: u32,
-    seen: SmallVec<[(u16, u32); 2]>,
+    last: Timestamp,
+    counted: i64,
+    seen: SmallVec<[(u16, i64); 2]>,
+    /// What a rule starts from that has not spoken yet: 0, or below.
+    start: i64,
+}
+
+impl Entry {
+    fn at(time: Timestamp) -> Self {
+        Self { first: time, last: time, ..Self::default() }
+    }
+
+    /// The entry after this one. Events whose second line is still to come may have that line in it.
+    fn next(&self, time: Timestamp) -> Self {
+        let owed = |seen: i64| (seen - self.counted).max(-self.counted);
+        let seen = self.seen.iter().map(|(rule, seen)| (*rule, owed(*seen))).collect();
+        Self { seen, start: -self.counted, ..Self::at(time) }
+    }
 }
 
 impl Once {
@@ -58,16 +74,19 @@ impl Once {
         self.turn(time, settings.within);
         let mut entry = match self.young.get(&key).or_else(|| self.old.get(&key)) {
             Some(entry) if entry.first.distance(time) <= settings.within => entry.clone(),
-            _ => Entry { first: time, ..Entry::default() },
+            Some(entry) if entry.last.distance(time) <= settings.within => entry.next(time),
+            _ => Entry::at(time),
         };
+        entry.last = entry.last.max(time);
         let seen = match entry.seen.iter_mut().find(|(r, _)| *r == rule) {
             Some((_, seen)) => {
                 *seen += 1;
                 *seen
             }
             None => {
-                entry.seen.push((rule, 1));
-                1
+                let seen = entry.start + 1;
+                entry.seen.push((rule, seen));
+                seen
             }
         };
         let counts = seen > entry.counted;

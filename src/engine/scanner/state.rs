@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::hints::Hints;
 use super::join::Pieces;
 use super::once::Once;
 use crate::engine::dates::DateMemory;
@@ -25,6 +26,8 @@ pub struct ScanState {
     pub(super) once: Vec<Once>,
     pub(super) buffers: Vec<VecDeque<String>>,
     pub(super) scratch: Scratch,
+    /// By filter; empty: nothing to tell.
+    pub(super) hints: Vec<Hints>,
 }
 
 /// Buffers that live on, so that a line allocates nothing.
@@ -39,6 +42,11 @@ impl ScanState {
     #[must_use]
     pub fn layout(&self) -> Option<&LayoutSpec> {
         self.layout.as_ref().map(Layout::spec)
+    }
+
+    /// What each filter saw besides its matches since this was asked last, with the filter's place in the scanner.
+    pub fn take_hints(&mut self) -> impl Iterator<Item = (u16, Hints)> + use<> {
+        (0_u16..).zip(std::mem::take(&mut self.hints)).filter(|(_, hints)| *hints != Hints::default())
     }
 
     /// What stays true of the source when its scanner is replaced: the layout and pieces not yet joined.

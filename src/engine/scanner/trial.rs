@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Envelope, ScanError, ScanState, Scanner};
+use super::{Envelope, Reason, ScanError, ScanState, Scanner};
 use crate::engine::dates::{DateMemory, judge};
 use crate::engine::filter::{Filter, TextRules, TextVerdict};
 use crate::engine::layout::strip_ansi;
-use crate::engine::{AddressPolicy, LayoutSpec, Match, ReadClock, RuleRef, Timestamp};
+use crate::engine::{AddressPolicy, LayoutSpec, ReadClock, RuleRef, Timestamp};
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +109,16 @@ impl Trial {
         let mut tried = Tried::Missed;
         if !filter.rules().is_empty() {
             let account = self.scanner.explain(&mut self.state, line, clock);
-            for matched in account.filters.iter().filter_map(|filter| filter.matched) {
-                if usize::from(matched.rule.rule) < filter.rules().len() {
-                    self.count(matched, hit);
-                    tried = Tried::Matched;
-                }
+            let rules = account.filters.iter().flat_map(|filter| &filter.rules).take(filter.rules().len());
+            for (rule, account) in rules.enumerate() {
+                let (address, time) = match &account.reason {
+                    Reason::Matched { address, at, .. } => (*address, *at),
+                    // Loopback in a test log is a hit all the same.
+                    Reason::NeverASubject { address } | Reason::Repeated { address } => (*address, clock.now),
+                    _ => continue,
+                };
+                self.hit(rule, address, time, false, hit);
+                tried = Tried::Matched;
             }
         }
         if let Some(text) = filter.text() {
@@ -128,13 +133,6 @@ impl Trial {
             Tried::Missed | Tried::Skipped => self.counts.missed += 1,
         }
         tried
-    }
-
-    fn count(&mut self, matched: Match, hit: &mut dyn FnMut(TriedHit)) {
-        if let Some(count) = self.counts.rules.get_mut(usize::from(matched.rule.rule)) {
-            *count += 1;
-        }
-        hit(TriedHit { rule: matched.rule, address: matched.address, time: matched.time, several: false });
     }
 
     fn text(

@@ -131,6 +131,9 @@ impl Journal {
     pub fn poll(&mut self, now: Timestamp, budget: u64, sink: &mut dyn FnMut(JournalRecord<'_>)) -> Progress {
         if self.child.is_none() && self.retry_at.is_none_or(|at| now >= at || at.since(now) > LONGEST_PAUSE) {
             self.start();
+            if self.child.is_none() {
+                self.wait_before_retry(now);
+            }
         }
         let mut bytes = 0;
         let mut text = Vec::new();
@@ -178,6 +181,10 @@ impl Journal {
             // A cursor it cannot find its way from (another machine's, a damaged one) still holds the time.
             self.cursor_refused = true;
         }
+        self.wait_before_retry(now);
+    }
+
+    fn wait_before_retry(&mut self, now: Timestamp) {
         self.retry_at = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }

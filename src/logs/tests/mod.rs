@@ -1,6 +1,7 @@
 //! The reader on real files.
 
 mod finding;
+mod journal;
 mod random;
 mod rotation;
 mod world;

@@ -1,0 +1,86 @@
+//! What the filters of jails see in their sources that is no match, and what follows from it.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use super::pipeline::SeatId;
+use super::report::{Condition, ConditionType};
+use crate::config::JailConfig;
+use crate::engine::scanner::{Hints, ScanState};
+
+/// So many lines without an address before a jail says that it is blind: one may be a stray.
+const ENOUGH: u64 = 10;
+/// The past fades when so many failures were seen, so that a mended log configuration shows.
+const MEMORY: u64 = 1024;
+
+/// What was seen lately, by jail and the filter's place in it.
+#[derive(Debug, Default)]
+pub(super) struct Sights(HashMap<(SeatId, u16), Hints>);
+
+impl Sights {
+    /// Takes what a scanner saw in a source.
+    pub(super) fn take(&mut self, state: &mut ScanState, routes: &[SmallVec<[(SeatId, u16); 2]>]) {
+        for (filter, hints) in state.take_hints() {
+            for (seat, place) in routes.get(usize::from(filter)).into_iter().flatten() {
+                self.add(*seat, *place, hints);
+            }
+        }
+    }
+
+    fn add(&mut self, seat: SeatId, filter: u16, hints: Hints) {
+        let known = self.0.entry((seat, filter)).or_default();
+        *known += hints;
+        while known.addressed + known.unaddressed > MEMORY {
+            known.addressed /= 2;
+            known.unaddressed /= 2;
+            known.proxied /= 2;
+        }
+    }
+
+    /// Forgets everything: the jails are others.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What a person should know about this jail's sources.
+    pub(super) fn conditions(&self, seat: SeatId, jail: &JailConfig, enforces: bool) -> Vec<Condition> {
+        let mut blind = Vec::new();
+        let mut proxied = Vec::new();
+        for (place, filter) in (0_u16..).zip(&jail.filters) {
+            let Some(hints) = self.0.get(&(seat, place)) else { continue };
+            if hints.unaddressed >= ENOUGH && hints.addressed * 4 < hints.unaddressed {
+                blind.push(filter.name.to_string());
+            }
+            if hints.proxied > 0 {
+                proxied.push(filter.name.to_string());
+            }
+        }
+        let mut conditions = Vec::new();
+        if !blind.is_empty() {
+            conditions.push(Condition {
+                kind: ConditionType::NoClientAddress,
+                status: true,
+                reason: "LayoutWithoutAddress".into(),
+                message: format!(
+                    "failures that {} understands are logged without the client's address: give James a log \
+                     configuration with the diagnostic context (deploy/james/logback-*.xml, docs/james.md)",
+                    blind.join(", ")
+                ),
+            });
+        }
+        if enforces && !proxied.is_empty() {
+            conditions.push(Condition {
+                kind: ConditionType::EnforceAtProxy,
+                status: true,
+                reason: "ClientsBehindProxy".into(),
+                message: format!(
+                    "clients that {} accuses come through a proxy (PROXY protocol): their packets carry the \
+                     proxy's address here, so drop them where the proxy receives them",
+                    proxied.join(", ")
+                ),
+            });
+        }
+        conditions
+    }
+}

@@ -1,0 +1,277 @@
+//! `gaoler explain`
+
+use std::io::BufRead as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Context, ExitStatus, Table};
+use crate::agent::replay::never_banned;
+use crate::config::library::built_in;
+use crate::config::{FilterLibrary, JailConfig, Loaded, load};
+use crate::engine::filter::Filter;
+use crate::engine::house::{NeverBan, Why};
+use crate::engine::scanner::{Envelope, Explanation, FilterAccount, Reason, ScanState, Scanner};
+use crate::engine::{AddressPolicy, FilterName, FilterSpec, JailName, LayoutSpec, ReadClock, cri};
+
+/// Show how a log line is judged: layout, fields, rules, address, and whether it would count
+///
+/// The same code as in the daemon says why. Without --jail and --filter, the filters of all declared jails are asked,
+/// or all built-in filters if no jail is declared. Several lines are read as lines of one source: an event that
+/// was counted is not counted again.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Exit codes:
+  0  some line would count
+  1  none would
+
+Examples:
+  gaoler explain '16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - AUTH method PLAIN failed from Username{x}@192.0.2.1'
+  tail -n 3 /opt/james/log/james.log | gaoler explain --jail james -
+  gaoler explain --filter james-pop3-auth - < james.log
+  gaoler explain -v LINE        every rule, not only the nearest")]
+pub struct Args {
+    /// The line, or `-` for lines from standard input
+    #[arg(value_name = "LINE")]
+    line: String,
+    /// The jail whose filters, layout and ignore list are used
+    #[arg(short, long, value_name = "JAIL")]
+    jail: Option<String>,
+    /// A filter, declared or built in; may be given several times
+    #[arg(short, long, value_name = "FILTER", conflicts_with = "jail")]
+    filter: Vec<String>,
+    /// Manifests: a file, or a directory of .yaml files; may be given several times [default: /etc/gaoler if it exists]
+    #[arg(short, long, value_name = "PATH")]
+    config: Vec<PathBuf>,
+}
+
+/// One line's account. This is `-o json`, one object a line: fields are added, never renamed or removed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Account {
+    /// The line as given.
+    line: String,
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// Whether some filter's match would be counted.
+    counted: bool,
+    /// Why a match would not be counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    spared: Vec<String>,
+}
+
+/// Judges and prints.
+///
+/// # Errors
+/// When a jail or filter is not there or is broken, or stdout cannot be written.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    let loaded = configuration(args)?;
+    let jail = args.jail.as_deref().map(|name| jail(&loaded, name)).transpose()?;
+    let filters = filters(args, &loaded, jail)?;
+    let never = house(&loaded, jail);
+    let layout = jail.map_or(LayoutSpec::Auto, |jail| jail.layout.clone());
+    let zone = TimeZone::system();
+    let clock = ReadClock { now: jiff::Timestamp::now().into(), live: false, zone: &zone };
+    let mut source: Option<(Scanner, ScanState)> = None;
+    let mut counted = false;
+    let mut judge = |line: &[u8]| -> anyhow::Result<()> {
+        let (scanner, state) = match &mut source {
+            Some(source) => source,
+            none => {
+                let envelope = if cri::parse(line).is_some() { Envelope::Cri } else { Envelope::None };
+                let scanner = Scanner::new(&filters, &layout, envelope, &AddressPolicy::default())?;
+                none.insert((scanner, ScanState::default()))
+            }
+        };
+        let explanation = scanner.explain(state, line, clock);
+        let account = Account::new(line, explanation, &never);
+        counted |= account.counted;
+        if context.json() { context.print_json_line(&account) } else { context.say(account.text(context)) }
+    };
+    if args.line == "-" {
+        for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
+            if number > 0 && !context.json() {
+                context.say("")?;
+            }
+            judge(&line?)?;
+        }
+    } else {
+        judge(args.line.as_bytes())?;
+    }
+    Ok(ExitStatus::from_answer(counted))
+}
+
+fn configuration(args: &Args) -> anyhow::Result<Loaded> {
+    let usual = PathBuf::from("/etc/gaoler");
+    let paths = match args.config.as_slice() {
+        [] if usual.exists() => vec![usual],
+        paths => paths.to_vec(),
+    };
+    if let Some(path) = paths.iter().find(|path| !path.exists()) {
+        bail!("{} does not exist", path.display());
+    }
+    let loaded = load(&paths, None);
+    if loaded.errors() > 0 {
+        tracing::warn!("{} errors in the configuration: `gaoler check` tells them", loaded.errors());
+    }
+    Ok(loaded)
+}
+
+fn jail<'l>(loaded: &'l Loaded, name: &str) -> anyhow::Result<&'l Arc<JailConfig>> {
+    let jails = &loaded.config.jails;
+    let names = || jails.iter().map(|jail| jail.name().as_str()).collect::<Vec<_>>().join(", ");
+    let found = jails.iter().find(|jail| *jail.name() == JailName::new(name));
+    found.with_context(|| match jails.is_empty() {
+        true => "no jail is declared; name the manifests with --config".to_owned(),
+        false => format!("there is no jail `{name}` in use; there is: {}", names()),
+    })
+}
+
+fn filters(args: &Args, loaded: &Loaded, jail: Option<&Arc<JailConfig>>) -> anyhow::Result<Vec<Arc<Filter>>> {
+    let mut specs: Vec<Arc<FilterSpec>> = Vec::new();
+    for name in &args.filter {
+        let spec = loaded.filter(&FilterName::new(name));
+        specs.push(spec.with_context(|| {
+            format!("there is no filter `{name}`; `gaoler filters` lists the built-in ones")
+        })?);
+    }
+    let jails = jail.map_or(loaded.config.jails.as_slice(), std::slice::from_ref);
+    if specs.is_empty() {
+        specs.extend(jails.iter().flat_map(|jail| jail.filters.iter().cloned()));
+    }
+    if specs.is_empty() {
+        let library = built_in();
+        specs.extend(library.names().iter().filter_map(|name| library.get(name)));
+    }
+    let mut seen = Vec::new();
+    specs.retain(|spec| {
+        !seen.contains(&spec.name) && {
+            seen.push(spec.name.clone());
+            true
+        }
+    });
+    let compile = |spec: &Arc<FilterSpec>| {
+        Filter::compile(spec).map(Arc::new).with_context(|| format!("filter {} cannot be used", spec.name))
+    };
+    specs.iter().map(compile).collect()
+}
+
+/// Who is never banned, as far as it is known without the daemon.
+fn house(loaded: &Loaded, jail: Option<&Arc<JailConfig>>) -> NeverBan {
+    let everywhere = never_banned(&loaded.config.allowed);
+    let mut prefixes: Vec<_> = everywhere.prefixes().map(|(net, why)| (net, why.clone())).collect();
+    if let Some(jail) = jail {
+        prefixes.extend(jail.spec.ignore.iter().map(|net| (*net, Why::JailIgnore)));
+        if !jail.ban_private {
+            prefixes.extend(NeverBan::private());
+        }
+    }
+    NeverBan::new(prefixes)
+}
+
+impl Account {
+    fn new(line: &[u8], explanation: Explanation, never: &NeverBan) -> Self {
+        let (mut counted, mut spared) = (false, Vec::new());
+        for matched in explanation.filters.iter().filter_map(|filter| filter.matched) {
+            match never.covers(matched.address) {
+                None => counted = true,
+                Some(why) => {
+                    let text = format!("{} is never banned: {why}", matched.address);
+                    if !spared.contains(&text) {
+                        spared.push(text);
+                    }
+                }
+            }
+        }
+        Self { line: String::from_utf8_lossy(line).into_owned(), explanation, counted, spared }
+    }
+
+    fn text(&self, context: &Context) -> String {
+        let Explanation { envelope, layout, event, skipped, filters } = &self.explanation;
+        let mut facts = Table::plain();
+        let mut fact = |name: &str, value: &str| facts.row([context.faint(name), shown(value)]);
+        fact("line", &self.line);
+        if let Some(envelope) = envelope {
+            fact("envelope", &format!("{}, {}", envelope.stream, envelope.time));
+        }
+        fact("layout", layout.as_deref().unwrap_or("not recognised"));
+        if let Some(event) = event {
+            let time = event.time.as_deref().unwrap_or("");
+            for (name, value) in [
+                ("time", time),
+                ("level", &event.level),
+                ("logger", &event.logger),
+                ("message", &event.message),
+            ] {
+                if !value.is_empty() {
+                    fact(name, value);
+                }
+            }
+            for (key, value) in &event.context {
+                fact(&format!("context {key}"), value);
+            }
+        } else if layout.is_some() {
+            fact("event", "none: the line has not the form of the layout");
+        }
+        if let Some(date) = filters.iter().find_map(|filter| filter.date.as_deref()) {
+            fact("date found", date);
+        }
+        let mut out = facts.to_string();
+        for filter in filters {
+            out.push('\n');
+            out.push_str(&verdict(filter, context));
+        }
+        for spared in &self.spared {
+            out.push('\n');
+            out.push_str(&context.yellow(spared));
+        }
+        let end = match (skipped, self.counted) {
+            (Some(why), _) => context.yellow(format!("not counted: {why}")),
+            (None, true) => context.red("counted"),
+            (None, false) => context.green("not counted"),
+        };
+        format!("{out}\n{end}")
+    }
+}
+
+/// What a filter says: the rule that came furthest, or with `-v` all of them.
+fn verdict(filter: &FilterAccount, context: &Context) -> String {
+    let line = |rule: &crate::engine::scanner::RuleAccount| {
+        let reason = shown(&rule.reason.to_string());
+        let reason = if matches!(rule.reason, Reason::Matched { .. }) { context.red(reason) } else { reason };
+        let field = rule.field.as_deref().map_or_else(String::new, |field| format!(" {field}"));
+        format!("{}{field}: {reason}", context.bold(&filter.filter))
+    };
+    if context.verbose > 0 {
+        return filter.rules.iter().map(line).collect::<Vec<_>>().join("\n");
+    }
+    let furthest = filter.rules.iter().max_by_key(|rule| distance(&rule.reason));
+    furthest.map_or_else(|| format!("{}: not asked", context.bold(&filter.filter)), line)
+}
+
+/// How far a rule came.
+fn distance(reason: &Reason) -> u8 {
+    match reason {
+        Reason::NoLayout | Reason::OtherLayout | Reason::NoRegex | Reason::NoPrefix => 0,
+        Reason::Logger { .. } => 1,
+        Reason::Context { .. } => 2,
+        Reason::Message => 3,
+        Reason::Matched { .. } => 5,
+        _ => 4,
+    }
+}
+
+/// Text for a terminal: no control character of a log gets through.
+fn shown(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        if c.is_control() {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
+        out
+    })
+}

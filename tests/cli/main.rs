@@ -1,0 +1,8 @@
+//! The binary, as a person or a program runs it.
+
+#![allow(clippy::unwrap_used)]
+
+mod daemon;
+mod host;
+mod manual;
+mod socket;
