@@ -18,6 +18,7 @@ pub mod doctor;
 mod exit;
 pub mod explain;
 pub mod filters;
+pub mod import;
 pub mod man;
 pub mod regex;
 #[cfg(feature = "standalone")]
@@ -151,6 +152,7 @@ verbs! {
     Doctor = doctor,
     Explain = explain,
     Filters = filters,
+    Import = import,
     Man = man,
     Regex = regex,
     #[cfg(feature = "standalone")]

@@ -5,6 +5,7 @@ mod examples;
 pub mod fail2ban;
 pub mod files;
 mod filters;
+pub mod import;
 mod jails;
 mod last_good;
 pub mod library;

@@ -70,11 +70,11 @@ fn mission() -> Vec<Limit> {
 /// The mission's own rules, where this kernel has them.
 fn recent(net: &Net) -> bool {
     let programs = ["iptables", "iptables-legacy", "iptables-nft"];
-    let works = |program: &&str| {
+    let works = |program: &str| {
         let rule = ["-A", "INPUT", "-p", "tcp", "--dport", "1", "-m", "recent", "--set", "--name", "TRY"];
         net.host.command(program).args(rule).output().is_ok_and(|output| output.status.success())
     };
-    let Some(program) = programs.iter().find(works) else { return false };
+    let Some(program) = programs.into_iter().find(|program| works(program)) else { return false };
     for (name, at, hits, window) in MISSION {
         let (hits, window) = (hits.to_string(), window.to_string());
         let port;
@@ -86,10 +86,10 @@ fn recent(net: &Net) -> bool {
             Knock::Udp(_) | Knock::Ping => vec!["-p", "icmp"],
         };
         of.extend(["-m", "recent"]);
-        let all = |rest: &[&str]| [&[*program, "-A", "INPUT"][..], &of, rest].concat();
-        net.host.run(&all(&["--set", "--name", name]));
+        let append = [&[program, "-A", "INPUT"][..], &of].concat();
+        net.host.run(&[&append[..], &["--set", "--name", name]].concat());
         let update = ["--update", "--seconds", &window, "--hitcount", &hits, "--name", name, "-j", "DROP"];
-        net.host.run(&all(&update));
+        net.host.run(&[&append[..], &update].concat());
     }
     true
 }

@@ -132,16 +132,16 @@ impl<'a> Witness<'a> {
         host.feed(
             &["nft", "-f", "-"],
             "table inet witness {
-               set tcp { type inet_service; flags dynamic; }
-               set udp { type inet_service; flags dynamic; }
-               set ping { typeof icmp sequence; flags dynamic; }
-               set ended { type inet_service; flags dynamic; }
+               set by_tcp { type inet_service; flags dynamic; }
+               set by_udp { type inet_service; flags dynamic; }
+               set by_ping { typeof icmp sequence; flags dynamic; }
+               set by_ended { type inet_service; flags dynamic; }
                chain input { type filter hook input priority 500;
-                 udp dport 9 add @ended { udp sport } drop
-                 tcp flags & (syn|ack|rst) == syn add @tcp { tcp sport } drop
-                 udp sport != 0 add @udp { udp sport } drop
-                 icmp type echo-request add @ping { icmp sequence } drop
-                 icmpv6 type echo-request add @ping { icmpv6 sequence } drop
+                 udp dport 9 add @by_ended { udp sport } drop
+                 tcp flags & (syn|ack|rst) == syn add @by_tcp { tcp sport } drop
+                 udp sport != 0 add @by_udp { udp sport } drop
+                 icmp type echo-request add @by_ping { icmp sequence } drop
+                 icmpv6 type echo-request add @by_ping { icmpv6 sequence } drop
                }
              }",
         );
@@ -167,20 +167,20 @@ impl<'a> Witness<'a> {
     pub fn came(&self, forge: &Forge, from: IpAddr, to: IpAddr, knock: Knock) -> BTreeSet<u16> {
         forge.send(from, to, Knock::Udp(END), 1);
         let deadline = Instant::now() + PATIENCE;
-        while self.marks("ended").is_empty() {
+        while self.marks("by_ended").is_empty() {
             assert!(Instant::now() < deadline, "the last packet never came");
             thread::sleep(Duration::from_millis(5));
         }
         self.marks(match knock {
-            Knock::Tcp(_) => "tcp",
-            Knock::Udp(_) => "udp",
-            Knock::Ping => "ping",
+            Knock::Tcp(_) => "by_tcp",
+            Knock::Udp(_) => "by_udp",
+            Knock::Ping => "by_ping",
         })
     }
 
     /// Forgets what it saw.
     pub fn forget(&self) {
-        for set in ["tcp", "udp", "ping", "ended"] {
+        for set in ["by_tcp", "by_udp", "by_ping", "by_ended"] {
             self.host.run(&["nft", "flush", "set", "inet", "witness", set]);
         }
     }
