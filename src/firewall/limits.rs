@@ -270,6 +270,7 @@ fn count(limit: &Limit, family: Family, batch: &mut Batch<'static>) {
     let chain = family_chain(&limit.name, family);
     let over = || phrase::goto(over_chain(&limit.name));
     let source = (family, bits(limit, family));
+    let uncounted = phrase::count(uncounted_counter(&limit.name));
     let held = |set: &str| phrase::source_in(family, source.1, set);
     if let Some(pen) = penalty_set(limit, family) {
         batch.add(rule(&chain, vec![held(&pen), over()]));
@@ -284,6 +285,7 @@ fn count(limit: &Limit, family: Family, batch: &mut Batch<'static>) {
         let mut taken: Vec<Statement<'static>> = slots.iter().map(|slot| held(slot)).collect();
         taken.push(over());
         batch.add(rule(&chain, taken));
+        batch.add(rule(&chain, vec![uncounted]));
     } else {
         let set = rate_set(limit, family);
         let rate = phrase::Rate { tokens: limit.hits.saturating_sub(1), window: limit.window };
@@ -291,9 +293,9 @@ fn count(limit: &Limit, family: Family, batch: &mut Batch<'static>) {
         let idle = limit.window + Duration::from_secs(1);
         let [draw, beyond] = phrase::over_rate(source, idle, &set, rate);
         batch.add(rule(&chain, vec![draw, beyond, over()]));
-        batch.add(rule(&chain, vec![held(&set), phrase::back()]));
+        // Asked the other way round: finding an element draws a token too.
+        batch.add(rule(&chain, vec![phrase::source_not_in(family, source.1, &set), uncounted]));
     }
-    batch.add(rule(&chain, vec![phrase::count(uncounted_counter(&limit.name))]));
 }
 
 /// Where hits come in.
