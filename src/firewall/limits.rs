@@ -315,3 +315,7 @@ impl Door {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/limits.rs"]
+mod tests;

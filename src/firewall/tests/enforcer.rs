@@ -78,6 +78,11 @@ impl Firewall for Fragile {
         self.check()?;
         self.inner.counters()
     }
+
+    fn limits(&mut self) -> Result<BTreeMap<ScopeName, crate::firewall::LimitCounts>, FirewallError> {
+        self.check()?;
+        self.inner.limits()
+    }
     fn teardown(&mut self) -> Result<(), FirewallError> {
         self.check()?;
         self.inner.teardown()
