@@ -40,7 +40,7 @@ fn line(out: &mut String, dress: Dress, i: usize) {
     let user = format!("Username{{localPart=user{}, domainPart=Optional[Domain : example.test]}}", i % 997);
     let failure = i % 100 < 7;
     let (logger, message) = match (failure, dress, i % 6) {
-        (true, Dress::Seed, 0 | 1 | 2) => (
+        (true, Dress::Seed, 0..=2) => (
             "protocols.smtp.core.fastfail.AbstractValidRcptHandler",
             format!("Rejected message. Unknown user: user{i}@example.test"),
         ),

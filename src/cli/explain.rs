@@ -271,9 +271,9 @@ fn distance(reason: &Reason) -> u8 {
 fn shown(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         if c.is_control() {
-            out.extend(c.escape_default())
+            out.extend(c.escape_default());
         } else {
-            out.push(c)
+            out.push(c);
         }
         out
     })

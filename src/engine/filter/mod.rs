@@ -138,7 +138,7 @@ impl Filter {
 
     /// Each `ignoreRegex`, as written.
     pub fn ignore_regexes(&self) -> impl Iterator<Item = &str> {
-        self.text.iter().flat_map(|text| text.ignore()).map(pattern::Pattern::source)
+        self.text.iter().flat_map(text::TextRules::ignore).map(pattern::Pattern::source)
     }
 
     /// Whether it knows successful logins, which trust is built on.

@@ -289,7 +289,7 @@ fn names(hir: &Hir, note: &mut impl FnMut(&str)) {
         }
         HirKind::Repetition(repetition) => names(&repetition.sub, note),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => {
-            parts.iter().for_each(|part| names(part, note))
+            parts.iter().for_each(|part| names(part, note));
         }
         _ => {}
     }

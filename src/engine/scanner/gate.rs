@@ -276,7 +276,7 @@ impl Gate {
         let block = block.get(..to)?;
         for escape in memchr_iter(0x1b, block.get(from..)?).map(|offset| from + offset) {
             let before = escape.checked_sub(1).and_then(|i| block.get(i));
-            if escape < at || !before.is_some_and(|b| self.left.get(usize::from(*b)) == Some(&true)) {
+            if escape < at || before.is_none_or(|b| self.left.get(usize::from(*b)) != Some(&true)) {
                 continue;
             }
             let mut end = escape;

@@ -24,7 +24,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::cri;
 use super::dates::DateFinder;
-use super::filter::Filter;
+use super::filter::{Filter, TextRules};
 use super::layout::{Layout, LayoutError, colour};
 use super::{AddressPolicy, LayoutSpec, Match, ReadClock, Timestamp};
 use gate::{Cursor, Gate, Mask, PIECE};
@@ -160,7 +160,7 @@ impl Scanner {
             let any = rules.iter().fold(0, |all, mask| all | mask);
             let group = filter.text().map(|text| {
                 let same = |known: &Dates| {
-                    filters.get(known.filter).and_then(|f| f.text()).map(|t| t.date_patterns())
+                    filters.get(known.filter).and_then(|f| f.text()).map(TextRules::date_patterns)
                         == Some(text.date_patterns())
                 };
                 match dates.iter().position(same) {
