@@ -92,7 +92,7 @@ done
 # The peers of the comparisons. fail2ban is unpacked and not installed: its package would start a server with
 # rules of its own on this machine.
 for group in "${groups[@]}"; do
-  [ "$group" = bench ] || continue
+  [ "$group" = bench ] || [ "$group" = james ] || continue
   peers=$GAOLER_CACHE/peers
   mkdir -p "$peers"
   if ! [ -x "$peers/fail2ban/usr/bin/fail2ban-server" ]; then
@@ -103,7 +103,7 @@ for group in "${groups[@]}"; do
     for deb in "$work"/*.deb; do dpkg-deb -x "$deb" "$peers/fail2ban"; done
     rm -rf "$work"
   fi
-  if ! [ -x "$peers/bin/fail2ban-rs" ]; then
+  if [ "$group" = bench ] && ! [ -x "$peers/bin/fail2ban-rs" ]; then
     say "building the published fail2ban-rs into $peers (some minutes)"
     cargo install --quiet --locked --root "$peers" fail2ban-rs@1.5.4 || die "fail2ban-rs could not be built"
   fi

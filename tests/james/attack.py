@@ -1,5 +1,6 @@
 """An attack with real packets on a real James, with innocents at work: once guarded by Gaoler, once by fail2ban."""
 
+import json
 import re
 import statistics
 import threading
@@ -21,7 +22,17 @@ KINDS = [
 ]  # fmt: skip
 ATTACKERS = [f"45.129.14.{n}" for n in range(1, 51)]
 INNOCENTS = ["198.51.100.7", "198.51.100.8", "198.51.100.9"]
-INJECTOR, BALANCER, BEHIND = "45.129.15.1", "198.51.100.60", "203.0.113.99"
+INJECTORS = [f"45.129.15.{n}" for n in range(1, 9)]
+# Whose address stands in forged text; he never comes.
+VICTIM = "198.51.100.99"
+BALANCER, BEHIND = "198.51.100.60", "203.0.113.99"
+# What James logs of one failure, by the way of the attack.
+FAILURE = {
+    attackers.SmtpLockStep.kind: r"^(\S+) .*failed from .*@CLIENT$",
+    attackers.SmtpPipelined.kind: r"^(\S+) .*failed from .*@CLIENT$",
+    attackers.Imap.kind: r"^(\S+) .* ip=CLIENT .*Could not retrieve user",
+    attackers.Pop3.kind: r"^(\S+) .* ip=CLIENT .*Bad credential",
+}
 JAILS = f"""apiVersion: gaoler.dev/v1alpha1
 kind: Jail
 metadata: {{name: james}}
@@ -72,7 +83,7 @@ class Stage:
     def __init__(self, options, directory):
         self.options, self.directory = options, directory
         directory.mkdir(parents=True)
-        self.world = World([*ATTACKERS, *INNOCENTS, INJECTOR, BALANCER])
+        self.world = World([*ATTACKERS, *INNOCENTS, *INJECTORS, VICTIM, BALANCER])
         self.james = server.Server(
             self.world.host, options.james, directory / "james", World.HOST4, layouts_used=["fixed", "default"]
         )
@@ -144,9 +155,8 @@ class Stage:
                 complaints.append(f"{guesser.source} ({guesser.kind}) was never shut out: {guesser.answered} guesses")
                 continue
             # What was on its way when the ban was decided.
-            mine = re.findall(rf"^(\S+) .*failed from .*@{re.escape(guesser.source)}$", log, re.M) or re.findall(
-                rf"^(\S+) .* ip={re.escape(guesser.source)} .*(?:Could not retrieve user|Bad credential)", log, re.M
-            )
+            source = re.escape(guesser.source)
+            mine = re.findall(FAILURE[guesser.kind].replace("CLIENT", source), log, re.M)
             before = sum(_moment(t) <= _moment(decided[guesser.source]) for t in mine)
             late.setdefault(guesser.kind, []).append(guesser.answered - before)
             ahead = attackers.SmtpPipelined.AHEAD if guesser.kind == attackers.SmtpPipelined.kind else 10
@@ -162,35 +172,51 @@ class Stage:
         for person in self.people:
             print(f"innocent {person.address}: {person.days} times logged in over three protocols and sent mail")
             complaints += person.complaints
+            complaints += self.mistyped(person, log, gaoler)
             if not person.days:
                 complaints.append(f"{person.address} never got anything done")
         conditions = {c["type"] for c in gaoler.status("blind")["conditions"] if c["status"]}
         if "NoClientAddress" not in conditions:
             complaints.append(f"the jail on the default layout does not say NoClientAddress, but {sorted(conditions)}")
 
+    @staticmethod
+    def mistyped(person, log, gaoler):
+        """One mistyped password, tried by the client as PLAIN and as LOGIN, is one failure."""
+        logged = len(re.findall(rf"failed from .*@{re.escape(person.address)}$", log, re.M))
+        why = json.loads(gaoler.ask("why", person.address, "-o", "json", check=False).stdout)
+        counted = sum(w["weight"] for w in why["watched"] if w["jail"] == "james")
+        if (logged, counted) != (2, 1):
+            return [f"{person.address} mistyped once: {logged} lines, counted {counted} times"]
+        return []
+
     def inject(self, gaoler, complaints):
-        """One attacker puts an innocent's address into everything that is logged."""
-        victim = INNOCENTS[0]
+        """Clients put somebody's address into everything that is logged."""
+        victim = VICTIM
         host, base = World.HOST4, server.PORT_BASE
         forged = f"2026-11-22T00:00:00.000Z [INFO ] [proto=SMTP ip={victim} src= rip={victim} sid=1 auth=PLAIN] AUTHENTICATION - AUTH method PLAIN failed from x@{victim}"
         names = [
             f"x@{victim}", f"x]@{victim}", f"a\r\n{forged}", f"a\n{forged}\n", f"ip={victim}", f"x [ip={victim}] src=/{victim}:1",
             f"x}}]@{victim}", f"\x1b[34m{forged}",
         ]  # fmt: skip
+        # Fewer failures than a ban takes from each, so that every forged name gets through and nobody is to be banned.
         with self.world.internet.inside():
-            for name in names * 2:
-                people.smtp_guess(INJECTOR, host, base + 25, f"[{victim}]", name)
-                people.smtp_guess(INJECTOR, host, base + 25, f"ip={victim}", name, rcpt=f'"{forged[-100:]}"@example.test')
-                people.pop3_guess(INJECTOR, host, base + 10, name)
-                people.imap_guess(INJECTOR, host, base + 43, name)
+            for source, name in zip(INJECTORS, names, strict=True):
+                people.smtp_guess(source, host, base + 25, f"[{victim}]", name)
+                people.smtp_guess(source, host, base + 25, f"ip={victim}", name, rcpt=f'"{forged[-100:]}"@example.test')
+                people.pop3_guess(source, host, base + 10, name)
+                people.imap_guess(source, host, base + 43, name)
+        before, tries = set(ATTACKERS), 4 * len(names)
         gaoler.wait_drained("james")
-        banned = {b["subject"] for b in gaoler.ban_list()} - set(ATTACKERS)
-        if not banned <= {INJECTOR}:
-            complaints.append(f"forged names had {sorted(banned - {INJECTOR})} banned")
-        seen = gaoler.json("why", victim) if victim in banned else None
-        print(f"forged names in {len(names) * 8} logins: banned {sorted(banned)}", flush=True)
-        if seen:
-            complaints.append(f"why: {seen}")
+        log = (self.james.log / "fixed.log").read_text(errors="replace")
+        if silent := [s for s in INJECTORS if not re.search(rf"(failed from|Bad credential).*{re.escape(s)}$", log, re.M)]:
+            complaints.append(f"no forged name of {silent} reached the log: nothing was tried")
+        banned = {b["subject"] for b in gaoler.ban_list()} - before
+        if banned:
+            complaints.append(f"forged names had {sorted(banned)} banned")
+        why = json.loads(gaoler.ask("why", victim, "-o", "json", check=False).stdout)
+        if why["bans"] or why["watched"]:
+            complaints.append(f"the victim of forged names is suspected: {why}")
+        print(f"forged names in {tries} logins of {len(names)} clients: nobody else banned or suspected", flush=True)
 
     def proxy(self, gaoler, complaints):
         """A client behind a balancer: it is accused, never the balancer."""

@@ -69,11 +69,10 @@ def _pop(server, port, address):
     return kind(server, port, timeout=30)
 
 
-@contextlib.contextmanager
-def _talk(source, server, port, first=b""):
-    """A conversation; ends quietly when the door is shut."""
-    with contextlib.suppress(OSError), socket.create_connection((server, port), 1.0, source_address=(source, 0)) as s:
-        s.settimeout(1.0)
+def _talk(script, source, server, port, first=b""):
+    """A conversation of `script(say)`; ends quietly when the door is shut."""
+    with contextlib.suppress(OSError), socket.create_connection((server, port), 5.0, source_address=(source, 0)) as s:
+        s.settimeout(5.0)
         if first:
             s.sendall(first)
         file = s.makefile("rb")
@@ -81,13 +80,15 @@ def _talk(source, server, port, first=b""):
 
         def say(line):
             s.sendall(line if isinstance(line, bytes) else line.encode())
-            return file.readline()
+            while (answer := file.readline())[:3].isdigit() and answer[3:4] == b"-":
+                pass
+            return answer
 
-        yield say
+        script(say)
 
 
 def smtp_guess(source, server, port, ehlo, name, rcpt=None, first=b""):
-    with _talk(source, server, port, first) as say:
+    def script(say):
         answer = say(f"EHLO {ehlo}\r\n")
         if answer[:1] != b"2":
             say("HELO client.example\r\n")
@@ -98,15 +99,22 @@ def smtp_guess(source, server, port, ehlo, name, rcpt=None, first=b""):
             say(f"RCPT TO:<{rcpt}>\r\n")
         say("QUIT\r\n")
 
+    _talk(script, source, server, port, first)
+
 
 def pop3_guess(source, server, port, name):
-    with _talk(source, server, port) as say:
+    def script(say):
         say("USER " + name.replace("\r", " ").replace("\n", " ") + "\r\n")
         say("PASS wrong\r\n")
+
+    _talk(script, source, server, port)
 
 
 def imap_guess(source, server, port, name):
     data = name.encode()
-    with _talk(source, server, port) as say:
+
+    def script(say):
         say(b"a LOGIN {%d}\r\n" % len(data))
         say(data + b" wrong\r\n")
+
+    _talk(script, source, server, port)
