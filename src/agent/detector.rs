@@ -66,7 +66,7 @@ pub(super) struct Detector {
     pub(super) started: Timestamp,
     pub(super) totals: Arc<Mutex<Totals>>,
     skeleton: Option<Skeleton>,
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     configured: bool,
     sweep_at: Instant,
     clock: (Instant, Timestamp),
@@ -125,7 +125,7 @@ impl Detector {
             self.listen_to_kernel(now);
             self.look_at_clock(now);
             if self.house.refresh(now) {
-                self.furnish();
+                self.furnish(now);
             }
             let more = self.configured && self.read(now);
             self.court.expire(now);
@@ -303,8 +303,10 @@ impl Detector {
     }
 
     /// The house is another.
-    fn furnish(&mut self) {
+    fn furnish(&mut self, now: Timestamp) {
         self.court.furnish(self.house.never().clone());
+        // What a BanList orders against the house waits for the house to change.
+        self.court.list(&self.config.ban_entries, now);
         self.plan();
         self.saver.changed();
     }
@@ -312,7 +314,7 @@ impl Detector {
     /// Orders the skeleton when it is another than before.
     fn plan(&mut self) {
         let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
-        let wanted = skeleton(enforcing.map(|seat| &*seat.config), self.house.kernel());
+        let wanted = skeleton(enforcing.map(|seat| &*seat.config), &self.config.rate_limits, self.house.kernel());
         if self.configured && self.skeleton.as_ref() != Some(&wanted) {
             self.order(Order::Skeleton(wanted.clone()));
             self.skeleton = Some(wanted);
@@ -395,6 +397,12 @@ impl Detector {
         self.order(Order::Counters(Box::new(move |counters| {
             if let Ok(counters) = counters {
                 totals.lock().unwrap_or_else(PoisonError::into_inner).dropped = counters;
+            }
+        })));
+        let totals = Arc::clone(&self.totals);
+        self.order(Order::Limits(Box::new(move |limits| {
+            if let Ok(limits) = limits {
+                totals.lock().unwrap_or_else(PoisonError::into_inner).limits = limits;
             }
             answer(reply, ());
         })));

@@ -17,6 +17,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 mod conversation;
+mod forge;
 mod namespace;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use conversation::{Conversation, Listener, Probe};
+pub use forge::{Forge, Knock, Witness};
 pub use namespace::Namespace;
 
 /// The host's addresses on the cable.
