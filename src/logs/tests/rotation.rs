@@ -281,3 +281,14 @@ fn yesterdays_lines_without_a_date_are_passed_over_in_every_file_and_later_ones_
     w.restart();
     assert_eq!(w.pass(Duration::from_secs(15)), [""; 0]);
 }
+
+#[test]
+fn a_file_written_again_with_the_same_bytes_before_the_offset_but_another_beginning_is_read_again() {
+    let mut w = World::new(&["james.log"]);
+    let same = "x\n".repeat(2000);
+    w.append("james.log", &format!("1\n{same}"));
+    assert_eq!(w.lines().len(), 2001);
+    fs::write(w.path("james.log"), format!("2\n{same}3\n")).unwrap();
+    let lines = w.lines();
+    assert_eq!((lines.len(), lines[0].as_str()), (2002, "2"));
+}

@@ -95,8 +95,9 @@ fn lines_of_another_layout_in_the_midst_of_events_change_nothing() {
     let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
     let mut state = ScanState::default();
     let event = "16:45:34.154 [INFO ] o.a.j.p.n.BasicChannelInboundHandler - Connection established\n";
+    scanner.scan(&mut state, event.as_bytes(), clock(), &mut |m| panic!("{m:?}"));
     for _ in 0..10 {
-        let block = format!("{event}{}", lines(Dress::Json, 19, 1, 19));
+        let block = format!("{}{event}", lines(Dress::Json, 19, 1, 19));
         scanner.scan(&mut state, block.as_bytes(), clock(), &mut |m| panic!("{m:?}"));
     }
     assert_eq!(state.layout(), Some(&LayoutSpec::JamesDefault));
