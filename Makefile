@@ -20,8 +20,12 @@ build: ## Debug build, all features
 	$(CARGO) build --locked
 release: ## Release build in target/release/gaoler
 	$(CARGO) build --release --locked
-install: release ## Binary, systemd unit and manifests' directory (DESTDIR, PREFIX)
+install: release ## Binary, manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
 	install -Dm755 $(TARGET)/release/gaoler $(DESTDIR)$(PREFIX)/bin/gaoler
+	$(TARGET)/release/gaoler man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -dm755 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	$(TARGET)/release/gaoler completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gaoler
+	$(TARGET)/release/gaoler completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_gaoler
 	install -Dm644 deploy/systemd/gaoler.service $(DESTDIR)/etc/systemd/system/gaoler.service
 	install -Dm644 deploy/systemd/gaoler.sysusers $(DESTDIR)/etc/sysusers.d/gaoler.conf
 	sed -i 's|/usr/local/bin/gaoler|$(PREFIX)/bin/gaoler|' $(DESTDIR)/etc/systemd/system/gaoler.service
@@ -33,10 +37,16 @@ demo: ## From a log line to a dropped packet, with real packets, in private netw
 	@$(CARGO) build --locked $(STANDALONE)
 	@$(PYTHON) tests/scenario/scenario.py --binary $(TARGET)/debug/gaoler
 
-.PHONY: test test-all
+JAMES_VERSION ?= 3.8.1
+
+.PHONY: test test-james test-all
 test: ## Everything that needs no cluster and no James
 	@scripts/test.sh
-test-all: test ## All tests (the cluster's, James' and the end-to-end tests join here)
+test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, guarded by Gaoler and by fail2ban
+	@scripts/setup.sh james
+	@$(CARGO) build --locked $(STANDALONE)
+	@$(PYTHON) tests/james/run.py --binary $(TARGET)/debug/gaoler --james $(JAMES_VERSION)
+test-all: test test-james ## All tests (the cluster's, James' and the end-to-end tests join here)
 
 .PHONY: fmt lint deny
 fmt: ## Formats the code

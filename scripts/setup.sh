@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs. Safe to run again; quick when all is there.
-#   scripts/setup.sh demo|test|bench ...
+#   scripts/setup.sh demo|test|bench|james ...
 # As root it uses apt-get; otherwise it says what to install. Tools that come as wheels go into a virtual
 # environment in $GAOLER_CACHE (default ~/.cache/gaoler), never into the system.
 set -euo pipefail
@@ -38,12 +38,24 @@ wants_bench() {
   wants_demo
 }
 
+wants_james() {
+  wants_demo
+  need openjdk-17-jre-headless java_17
+  need maven have mvn
+  need openssl have openssl
+}
+# James 3.8 wants Java 11 or later, 3.9 wants 21; keytool comes with it.
+java_17() {
+  local version
+  version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p') && [ "${version:-0}" -ge 17 ] && have keytool
+}
+
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(test)
 for group in "${groups[@]}"; do
   case $group in
-    demo | test | bench) "wants_$group" ;;
-    *) die "no such group: $group (demo, test or bench)" ;;
+    demo | test | bench | james) "wants_$group" ;;
+    *) die "no such group: $group (demo, test, bench or james)" ;;
   esac
 done
 
@@ -80,7 +92,7 @@ done
 # The peers of the comparisons. fail2ban is unpacked and not installed: its package would start a server with
 # rules of its own on this machine.
 for group in "${groups[@]}"; do
-  [ "$group" = bench ] || continue
+  [ "$group" = bench ] || [ "$group" = james ] || continue
   peers=$GAOLER_CACHE/peers
   mkdir -p "$peers"
   if ! [ -x "$peers/fail2ban/usr/bin/fail2ban-server" ]; then
@@ -91,7 +103,7 @@ for group in "${groups[@]}"; do
     for deb in "$work"/*.deb; do dpkg-deb -x "$deb" "$peers/fail2ban"; done
     rm -rf "$work"
   fi
-  if ! [ -x "$peers/bin/fail2ban-rs" ]; then
+  if [ "$group" = bench ] && ! [ -x "$peers/bin/fail2ban-rs" ]; then
     say "building the published fail2ban-rs into $peers (some minutes)"
     cargo install --quiet --locked --root "$peers" fail2ban-rs@1.5.4 || die "fail2ban-rs could not be built"
   fi

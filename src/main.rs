@@ -15,10 +15,21 @@ fn main() -> ExitCode {
         // `gaoler bans | head` is no error.
         Err(error) if is_broken_pipe(&error) => ExitStatus::Success.into(),
         Err(error) => {
-            eprintln!("gaoler: {error:#}");
+            eprintln!("gaoler: {}", told(&error));
             cli::status_of(&error).into()
         }
     }
+}
+
+/// The error and its causes, each said once: many messages hold their cause already.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -23,11 +23,12 @@ from harness.peers import CACHE, Fail2ban, Fail2banRs  # noqa: E402
 
 MAX_RETRY, FIND_TIME_MS = 5, 600_000
 CORE = 0
+# A fixed moment: all of these programs read the log by its own time.
+END = 1_790_000_000
 
 
 def logs(lines):
     """Layout to log file; made once and kept in the cache, since the same sources and seed give the same bytes."""
-    # A fixed day: `replay` reads the log's own time.
     sources = [ROOT / "scripts/gen_james_log.py", ROOT / "tests/harness/jameslog.py"]
     version = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
     directory = CACHE / "logs" / version
@@ -39,10 +40,12 @@ def logs(lines):
             print(f"writing {path}", file=sys.stderr)
             making = path.with_suffix(".making")
             subprocess.run(
-                [sys.executable, ROOT / "scripts/gen_james_log.py", making, "--layout", layout, "--lines", str(lines), "--end", "1790000000"],
+                [sys.executable, ROOT / "scripts/gen_james_log.py", making, "--layout", layout, "--lines", str(lines), "--end", str(END)],
                 check=True,
             )  # fmt: skip
             Path(f"{making}.truth").rename(f"{path}.truth")
+            # A line with a time of day alone belongs to the day the file was last written.
+            os.utime(making, (END, END))
             making.rename(path)
         found[layout] = path
     return found
@@ -53,13 +56,19 @@ class Comparison:
         self.binary, self.directory, self.lines = Path(binary).resolve(), Path(directory), lines
         self.logs = logs(lines)
         self.rows, self.differences = [], []
+        self.nothing = self.directory / "empty.log"
+        self.nothing.touch()
 
-    def row(self, who, what, log, done):
-        status, wall, cpu, peak, said = done
-        if status not in (0, 1):
-            raise RuntimeError(f"{who} {what}: exit {status}\n{said.decode(errors='replace')[-2000:]}")
+    def row(self, who, what, log, command, environment):
+        """Measures `command(log)`, and the same on an empty log to know what the start alone costs."""
+        runs = [run_measured(command(path), environment, cpu=CORE) for path in (self.nothing, log)]
+        for status, *_, said in runs:
+            if status not in (0, 1):
+                raise RuntimeError(f"{who} {what}: exit {status}\n{said.decode(errors='replace')[-2000:]}")
+        (_, _, start, _, _), (_, wall, cpu, peak, said) = runs
+        rate, after = (f"{self.lines / max(seconds, 0.001) / 1e6:.3f} M" for seconds in (cpu, cpu - start))
         megabytes = log.stat().st_size / 1e6
-        self.rows.append([who, what, f"{self.lines / cpu / 1e6:.3f} M", f"{megabytes / cpu:.0f}", f"{cpu:.2f}", f"{wall:.2f}", f"{peak:.0f}"])
+        self.rows.append([who, what, rate, after, f"{megabytes / cpu:.0f}", f"{start:.2f}", f"{cpu:.2f}", f"{wall:.2f}", f"{peak:.0f}"])
         print("  ".join(self.rows[-1]), file=sys.stderr, flush=True)
         return said
 
@@ -69,12 +78,10 @@ class Comparison:
         config = self.directory / f"gaoler-{len(self.rows)}"
         config.mkdir()
         (config / "james.yaml").write_text(jail(log))
-        command = [self.binary, "replay", log, "--jail", "james", "--config", config, "-o", "json"]
-        banned = banned_by(self.row("gaoler", what, log, run_measured(command, cpu=CORE)))
-        truth = oracle.read_truth(f"{log}.truth")
-        # A default James line has no date: all of it happens at the moment of reading.
-        span = FIND_TIME_MS if layout in ("seed", "json", "cri") else 10**12
-        expected = oracle.banned(truth, MAX_RETRY, span)
+        replay = lambda path: [self.binary, "replay", path, "--jail", "james", "--config", config, "-o", "json"]  # noqa: E731
+        said = self.row("gaoler", what, log, replay, {**os.environ, "TZ": "UTC"})
+        banned = {ban["subject"] for ban in json.loads(said)["bans"]}
+        expected = oracle.banned(oracle.read_truth(f"{log}.truth"), MAX_RETRY, FIND_TIME_MS)
         print(f"  banned {len(banned)}, oracle {len(expected)}, equal: {banned == expected}", file=sys.stderr)
         if banned != expected:
             more, less = sorted(banned - expected)[:5], sorted(expected - banned)[:5]
@@ -82,8 +89,7 @@ class Comparison:
 
     def peer(self, kind, count):
         peer = kind(None, self.directory / f"{kind.name}-{count}", self.logs["seed"], count=count, max_retry=MAX_RETRY)
-        command, environment = peer.offline()
-        self.row(kind.name, f"{count} pattern{'s' * (count > 1)}", peer.log, run_measured(command, environment, cpu=CORE))
+        self.row(kind.name, f"{count} pattern{'s' * (count > 1)}", peer.log, peer.offline, peer.environment())
 
     def all(self, peers):
         for count in (1, 10, 30):
@@ -97,17 +103,6 @@ class Comparison:
         for kind in peers:
             for count in (1, 10, 30):
                 self.peer(kind, count)
-
-
-def banned_by(said):
-    """The subjects in the JSON lines of `gaoler replay`."""
-    found = set()
-    for line in said.decode(errors="replace").splitlines():
-        if line.startswith("{"):
-            item = json.loads(line)
-            if "subject" in item:
-                found.add(item["subject"])
-    return found
 
 
 def main():
@@ -125,7 +120,7 @@ def main():
     versions = ", ".join(f"{p.name} {p.version()}" for p in peers)
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     print(f"\n{arguments.lines} lines, 7 % failures, 10,000 attackers; one core of {model}, {os.uname().release}; {versions}\n")
-    print(table(["", "", "lines/CPU s", "MB/CPU s", "CPU s", "wall s", "peak MiB"], comparison.rows))
+    print(table(["", "", "lines/CPU s", "after start", "MB/CPU s", "start CPU s", "CPU s", "wall s", "peak MiB"], comparison.rows))
     right = oracle.banned(failures, MAX_RETRY, FIND_TIME_MS)
     estimate = oracle.fail2ban_estimate(failures, MAX_RETRY, FIND_TIME_MS)
     print(f"\noracle: {len(right)} addresses reach {MAX_RETRY} failures within 10 min; fail2ban's estimate would ban {len(estimate)}:")

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// How lines are dressed.
 #[derive(Clone, Copy, Debug)]
-pub enum Dress {
+pub(crate) enum Dress {
     /// James' console, with colours.
     Default,
     /// logback's JSON.
@@ -15,7 +15,7 @@ pub enum Dress {
 
 /// `count` lines; failures come from 10,000 addresses.
 #[must_use]
-pub fn lines(dress: Dress, count: usize) -> String {
+pub(crate) fn lines(dress: Dress, count: usize) -> String {
     let mut out = String::with_capacity(count * 512);
     for i in 0..count {
         line(&mut out, dress, i);
@@ -25,7 +25,7 @@ pub fn lines(dress: Dress, count: usize) -> String {
 
 /// The same in a container's envelope.
 #[must_use]
-pub fn in_envelope(lines: &str) -> String {
+pub(crate) fn in_envelope(lines: &str) -> String {
     let mut out = String::with_capacity(lines.len() * 2);
     for line in lines.lines() {
         let _ = writeln!(out, "2026-11-22T16:45:34.815123456Z stdout F {line}");

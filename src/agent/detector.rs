@@ -83,7 +83,7 @@ impl Detector {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { commands, waker, events, turns, enforcer, kernel, mut saver, snapshot, observe, totals } =
             parts;
-        let Snapshot { files, journals, jails, ledger, hosts } = snapshot;
+        let Snapshot { files, journals, scans, jails, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(limits(&Config::default()), &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
             saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
@@ -101,7 +101,7 @@ impl Detector {
             enforcer,
             kernel,
             saver,
-            intake: Intake::new(files, journals),
+            intake: Intake::new(files, journals, scans),
             court: Court::new(observe, ledger, jails),
             firewall: FirewallReport { state, problem: None, applied: 0, refused: 0, repaired: 0 },
             started: now,
@@ -125,7 +125,7 @@ impl Detector {
             self.listen_to_kernel(now);
             self.look_at_clock(now);
             if self.house.refresh(now) {
-                self.furnish();
+                self.furnish(now);
             }
             let more = self.configured && self.read(now);
             self.court.expire(now);
@@ -303,8 +303,10 @@ impl Detector {
     }
 
     /// The house is another.
-    fn furnish(&mut self) {
+    fn furnish(&mut self, now: Timestamp) {
         self.court.furnish(self.house.never().clone());
+        // What a BanList orders against the house waits for the house to change.
+        self.court.list(&self.config.ban_entries, now);
         self.plan();
         self.saver.changed();
     }
@@ -408,8 +410,10 @@ impl Detector {
     }
 
     fn save(&mut self, now: Timestamp) {
+        let files = self.intake.files.checkpoints();
         let snapshot = Snapshot {
-            files: self.intake.files.checkpoints(),
+            scans: self.intake.scans(&files),
+            files,
             journals: self.intake.cursors(),
             jails: self.court.jails_snapshot(),
             ledger: self.court.ledger_snapshot(),

@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use super::intake::Sink;
 use super::pipeline::{Filters, Pipeline, Reader, SeatId};
 use super::report::JournalReport;
+use super::scans::{Parked, SavedScan, Scans};
 use super::sights::Sights;
-use crate::engine::scanner::{Envelope, ScanState};
-use crate::engine::{Duration, LayoutSpec, ReadClock, Timestamp};
+use crate::engine::scanner::Envelope;
+use crate::engine::{Duration, ReadClock, Timestamp};
 use crate::logs::{Journal, JournalOptions};
 
 /// How much is read before others get their turn, in bytes.
@@ -21,7 +22,7 @@ pub(super) struct Feed {
     journal: Journal,
     jails: Vec<SeatId>,
     pipelines: Vec<Pipeline>,
-    states: Vec<(LayoutSpec, ScanState)>,
+    scans: Scans,
     matched: u64,
     next_poll: Duration,
 }
@@ -34,7 +35,13 @@ impl std::fmt::Debug for Feed {
 
 impl Feed {
     /// The journal of these units, from `cursor` on or else from `horizon` ago.
-    pub(super) fn new(units: Vec<String>, cursor: Option<String>, horizon: Duration) -> Self {
+    pub(super) fn new(
+        units: Vec<String>,
+        cursor: Option<String>,
+        horizon: Duration,
+        parked: &mut Parked,
+    ) -> Self {
+        let scans = Scans::unpark(&Self::source(&units), parked);
         let since = Timestamp::from(jiff::Timestamp::now()) - horizon;
         let options =
             JournalOptions { units: units.clone(), cursor, since: Some(since), ..JournalOptions::default() };
@@ -43,7 +50,7 @@ impl Feed {
             journal: Journal::new(options),
             jails: Vec::new(),
             pipelines: Vec::new(),
-            states: Vec::new(),
+            scans,
             matched: 0,
             next_poll: Duration::ZERO,
         }
@@ -52,10 +59,10 @@ impl Feed {
     /// Takes other jails; tells which cannot use what.
     pub(super) fn configure(&mut self, jails: &[Reader], filters: &mut Filters) -> Vec<(SeatId, String)> {
         self.jails = jails.iter().map(|(seat, _)| *seat).collect();
-        self.pipelines.clear();
-        for (_, state) in &mut self.states {
-            *state = std::mem::take(state).renewed();
+        if !self.pipelines.is_empty() {
+            self.scans.renew();
         }
+        self.pipelines.clear();
         let mut unusable = Vec::new();
         for built in Pipeline::build(jails, Envelope::None, filters) {
             match built {
@@ -76,16 +83,11 @@ impl Feed {
         sights: &mut Sights,
         sink: &mut Sink<'_>,
     ) -> u64 {
-        let Self { journal, pipelines, states, matched, .. } = self;
+        let Self { journal, pipelines, scans, matched, .. } = self;
         let progress = journal.poll(now, BUDGET, &mut |record| {
             let clock = ReadClock { now, live: false, zone };
             for pipeline in pipelines.iter() {
-                let at =
-                    states.iter().position(|(layout, _)| *layout == pipeline.layout).unwrap_or_else(|| {
-                        states.push((pipeline.layout.clone(), ScanState::default()));
-                        states.len() - 1
-                    });
-                let Some((_, state)) = states.get_mut(at) else { continue };
+                let Some(state) = scans.state(pipeline) else { continue };
                 let routes = pipeline.routes();
                 let stats = pipeline.scanner.record(state, record.text, Some(record.time), clock, &mut |m| {
                     Pipeline::deliver(routes, &m, &mut |seat, m| sink(seat, m, now));
@@ -106,6 +108,16 @@ impl Feed {
     /// What its cursor is kept under.
     pub(super) fn key(units: &[String]) -> String {
         units.join(" ")
+    }
+
+    /// What its scans are kept under: no path is like it.
+    fn source(units: &[String]) -> String {
+        format!("journal: {}", Self::key(units))
+    }
+
+    /// What its scanners remember.
+    pub(super) fn scans(&self) -> (String, Vec<SavedScan>) {
+        (Self::source(&self.units), self.scans.save())
     }
 
     /// Its key and cursor, once there is one.

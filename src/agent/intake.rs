@@ -1,6 +1,6 @@
 //! Sources to matches: files and journals, and what scanners remember of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use jiff::tz::TimeZone;
 use super::feed::Feed;
 use super::pipeline::{Filters, Pipeline, SeatId};
 use super::report::{Condition, FileReport, JournalReport};
+use super::scans::{Parked, Scans};
 use super::sights::Sights;
 use crate::config::{Config, JailConfig, Source};
-use crate::engine::scanner::{Envelope, ScanState};
+use crate::engine::scanner::Envelope;
 use crate::engine::{Duration, LayoutSpec, Match, ReadClock, Timestamp, cri};
 use crate::logs::{Checkpoint, Chunk, FileId, FileState, Files, FilesOptions, GroupId, Progress};
 
@@ -52,13 +53,16 @@ struct Desk {
     /// Jails whose scanner cannot be made, found when the first line came.
     unusable: Vec<(SeatId, String)>,
     sights: Sights,
+    /// What an earlier run remembered of files that were not read yet.
+    parked: Parked,
 }
 
 /// What is remembered of one file.
 #[derive(Default)]
 struct FileScan {
     envelope: Option<Envelope>,
-    states: Vec<(LayoutSpec, ScanState)>,
+    name: String,
+    scans: Scans,
     lines: u64,
     matched: u64,
 }
@@ -71,7 +75,11 @@ impl std::fmt::Debug for Intake {
 
 impl Intake {
     /// Sources that go on where the checkpoints left off. Reads nothing before [`Self::configure`].
-    pub(super) fn new(checkpoints: Vec<Checkpoint>, cursors: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(
+        checkpoints: Vec<Checkpoint>,
+        cursors: BTreeMap<String, String>,
+        parked: Parked,
+    ) -> Self {
         let desk = Desk {
             jails: Vec::new(),
             filters: Filters::default(),
@@ -80,6 +88,7 @@ impl Intake {
             zone: TimeZone::system(),
             unusable: Vec::new(),
             sights: Sights::default(),
+            parked,
         };
         let files = Files::new(checkpoints, FilesOptions::default());
         Self { files, desk, feeds: Vec::new(), cursors, next_poll: Duration::ZERO }
@@ -126,7 +135,7 @@ impl Intake {
             let kept = before.iter().position(|feed| feed.units() == units).map(|at| before.swap_remove(at));
             let mut feed = kept.unwrap_or_else(|| {
                 let cursor = self.cursors.remove(&Feed::key(&units));
-                Feed::new(units, cursor, horizon)
+                Feed::new(units, cursor, horizon, &mut self.desk.parked)
             });
             unusable.extend(feed.configure(&jails, &mut self.desk.filters));
             self.feeds.push(feed);
@@ -169,6 +178,17 @@ impl Intake {
         cursors
     }
 
+    /// What scanners remember, by source:
+    /// of the files that these checkpoints name; what was read of others will not be read on.
+    pub(super) fn scans(&self, files: &[Checkpoint]) -> Parked {
+        let mut scans = self.desk.parked.clone();
+        scans.extend(self.desk.sources.values().map(|source| (source.name.clone(), source.scans.save())));
+        let names: BTreeSet<_> = files.iter().map(|file| file.path.to_string_lossy()).collect();
+        scans.retain(|name, _| names.contains(name.as_str()));
+        scans.extend(self.feeds.iter().map(Feed::scans));
+        scans
+    }
+
     /// The files of each jail, and globs that match nothing yet.
     pub(super) fn files_report(&self) -> FilesReport {
         let status = self.files.status();
@@ -179,10 +199,7 @@ impl Intake {
                 let seat = group.0 as SeatId;
                 let Some(jail) = self.desk.jails.get(seat) else { continue };
                 let layout = match (&jail.layout, scan) {
-                    (LayoutSpec::Auto, Some(scan)) => {
-                        let state = scan.states.iter().find(|(layout, _)| *layout == jail.layout);
-                        state.and_then(|(_, state)| state.layout().cloned())
-                    }
+                    (LayoutSpec::Auto, Some(scan)) => scan.scans.settled().cloned(),
                     (LayoutSpec::Auto, None) => None,
                     (declared, _) => Some(declared.clone()),
                 };
@@ -226,16 +243,18 @@ impl Desk {
         self.sights.clear();
         self.zone = TimeZone::system();
         for source in self.sources.values_mut() {
-            for (_, state) in &mut source.states {
-                *state = std::mem::take(state).renewed();
-            }
+            source.scans.renew();
         }
         self.filters.compile(jails)
     }
 
     fn read(&mut self, chunk: &Chunk<'_>, now: Timestamp, sink: &mut Sink<'_>) {
-        let source = self.sources.entry(chunk.file).or_default();
-        let envelope = *source.envelope.get_or_insert_with(|| envelope_of(chunk.bytes));
+        let source = self.sources.entry(chunk.file).or_insert_with(|| {
+            let name = chunk.path.to_string_lossy().into_owned();
+            FileScan { scans: Scans::unpark(&name, &mut self.parked), name, ..FileScan::default() }
+        });
+        let envelope = envelope_of(chunk.bytes).or(source.envelope).unwrap_or_default();
+        source.envelope = Some(envelope);
         let key = (chunk.groups.to_vec(), envelope == Envelope::Cri);
         let pipelines = match self.pipelines.get(&key) {
             Some(pipelines) => Arc::clone(pipelines),
@@ -249,13 +268,7 @@ impl Desk {
         let clock = ReadClock { now, live: chunk.live, zone: &self.zone };
         let mut lines = 0;
         for pipeline in pipelines.iter() {
-            let at = source.states.iter().position(|(layout, _)| *layout == pipeline.layout).unwrap_or_else(
-                || {
-                    source.states.push((pipeline.layout.clone(), ScanState::default()));
-                    source.states.len() - 1
-                },
-            );
-            let Some((_, state)) = source.states.get_mut(at) else { continue };
+            let Some(state) = source.scans.state(pipeline) else { continue };
             let routes = pipeline.routes();
             let stats = pipeline.scanner.scan(state, chunk.bytes, clock, &mut |m| {
                 Pipeline::deliver(routes, &m, &mut |seat, m| sink(seat, m, now));
@@ -285,10 +298,17 @@ impl Desk {
     }
 }
 
-/// A file whose first line is a container runtime's is one of a container.
-pub(super) fn envelope_of(bytes: &[u8]) -> Envelope {
+/// A container runtime wraps every line it writes. So the first and the last line of a block tell, when they agree:
+/// one line alone may be a forged or a torn one.
+pub(super) fn envelope_of(bytes: &[u8]) -> Option<Envelope> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if cri::parse(first).is_some() { Envelope::Cri } else { Envelope::None }
+    let last = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    match (cri::parse(first).is_some(), cri::parse(last).is_some()) {
+        (true, true) => Some(Envelope::Cri),
+        (false, false) => Some(Envelope::None),
+        _ => None,
+    }
 }
 
 /// The name of a layout, as manifests write it.
@@ -301,5 +321,27 @@ fn layout_name(layout: &LayoutSpec) -> String {
         LayoutSpec::Logstash => "Logstash".into(),
         LayoutSpec::Text => "Text".into(),
         LayoutSpec::Pattern(pattern) => format!("Pattern {pattern}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CRI: &str = "2026-11-22T16:45:43.701000000Z stdout F hello\n";
+
+    #[test]
+    fn first_and_last_line_tell_the_envelope_only_together() {
+        let text = "16:45:43.701 [INFO ] o.a.j.X - hello\n";
+        for (bytes, expected) in [
+            (format!("{CRI}{CRI}"), Some(Envelope::Cri)),
+            (CRI.to_owned(), Some(Envelope::Cri)),
+            (text.to_owned(), Some(Envelope::None)),
+            (format!("{text}{CRI}{text}"), Some(Envelope::None)),
+            (format!("{CRI}{text}"), None),
+            (format!("{text}{CRI}"), None),
+        ] {
+            assert_eq!(envelope_of(bytes.as_bytes()), expected, "{bytes}");
+        }
     }
 }

@@ -27,6 +27,7 @@ pub mod replay;
 pub mod report;
 mod resolver;
 mod saver;
+mod scans;
 mod seat;
 mod sights;
 mod snapshot;

@@ -28,6 +28,7 @@ pub(super) struct Pipeline {
     pub(super) scanner: Scanner,
     /// For each filter of the scanner: jails, and the filter's place in the jail's own list.
     routes: Vec<SmallVec<[(SeatId, u16); 2]>>,
+    filters: Vec<FilterName>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -83,7 +84,8 @@ impl Pipeline {
             }
         }
         let scanner = Scanner::new(&filters, layout, envelope, &AddressPolicy::default())?;
-        Ok(Self { layout: layout.clone(), scanner, routes })
+        let names = filters.iter().map(|filter| filter.name().clone()).collect();
+        Ok(Self { layout: layout.clone(), scanner, routes, filters: names })
     }
 
     /// Gives a match to every jail that has its filter, numbered as in that jail.
@@ -91,6 +93,11 @@ impl Pipeline {
         for (seat, filter) in routes.get(usize::from(m.rule.filter)).into_iter().flatten() {
             hear(*seat, &Match { rule: RuleRef { filter: *filter, ..m.rule }, ..*m });
         }
+    }
+
+    /// The filters, in the scanner's order.
+    pub(super) fn filters(&self) -> &[FilterName] {
+        &self.filters
     }
 
     /// Who hears of the matches.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::resolver::Answers;
+use super::scans::Parked;
 use crate::bans::LedgerSnapshot;
 use crate::engine::JailName;
 use crate::engine::jail::JailSnapshot;
@@ -19,6 +20,8 @@ pub(super) struct Snapshot {
     pub(super) files: Vec<Checkpoint>,
     /// How far each journal was read, by its units.
     pub(super) journals: BTreeMap<String, String>,
+    /// What scanners remember of each source.
+    pub(super) scans: Parked,
     /// Failures below the threshold, by jail.
     pub(super) jails: BTreeMap<JailName, JailSnapshot>,
     /// Bans, past bans, pardons.

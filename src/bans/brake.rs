@@ -51,8 +51,11 @@ impl Brake {
     /// Whether a ban that fell now would be held back.
     #[must_use]
     pub fn is_engaged(&self, now: Timestamp) -> bool {
-        let recent = self.decided.iter().filter(|at| at.distance(now) < MINUTE).count();
-        recent >= self.per_minute
+        // Fewer than the limit ever were decided: nothing to look through, however high it is.
+        if self.decided.len() < self.per_minute {
+            return false;
+        }
+        self.decided.iter().all(|at| at.distance(now) < MINUTE)
     }
 
     /// How many bans were held back.

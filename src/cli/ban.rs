@@ -1,6 +1,6 @@
 //! `gaoler ban`
 
-use super::{Context, ExitStatus, when};
+use super::{Context, ExitStatus, when, who};
 use crate::agent::report::{BanOrder, Banned, Durability};
 use crate::api::v1alpha1::GoDuration;
 use crate::engine::Subject;
@@ -18,7 +18,7 @@ Examples:
   gaoler ban 2001:db8:1:2::/64 --for 168h --reason 'asked by abuse@'")]
 pub struct Args {
     /// Who
-    #[arg(value_name = "ADDR|CIDR")]
+    #[arg(value_name = "ADDR|CIDR", value_parser = who::bannable)]
     subject: Subject,
     /// Close this jail's ports only; without it everything is closed
     #[arg(short, long, value_name = "JAIL")]

@@ -3,6 +3,7 @@
 use super::{Context, ExitStatus, Table, when};
 use crate::agent::report::{BanReport, Event, EventKind};
 use crate::standalone::client::Client;
+use crate::standalone::daemon::DaemonStatus;
 use crate::standalone::protocol::Verb;
 
 /// List who is banned
@@ -56,6 +57,12 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
             left(&ban),
             why(&ban),
         ]);
+    }
+    if let (0, Some(jail)) = (count, &args.jail) {
+        let status: DaemonStatus = Client::ask(&context.socket, Verb::Status)?.answer()?;
+        if !status.agent.jails.iter().any(|known| known.name.as_str() == jail) {
+            anyhow::bail!("there is no jail {jail}; `gaoler status` lists them all");
+        }
     }
     context.say(if count == 0 { "nobody is banned".to_string() } else { table.to_string() })?;
     Ok(ExitStatus::Success)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde_json::json;
 
+use super::plural::counted;
 use super::{Context, ExitStatus};
 use crate::config::{Loaded, Problem, Severity, Surroundings, assemble, files};
 
@@ -58,7 +59,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         context.print_json(&json!({
             "errors": loaded.errors(),
             "warnings": loaded.warnings(),
-            "problems": loaded.problems,
+            "problems": loaded.all_problems().collect::<Vec<_>>(),
             "objects": loaded.objects,
         }))?;
     } else {
@@ -81,7 +82,7 @@ fn painted(problem: &Problem, context: &Context) -> String {
 
 fn summary(loaded: &Loaded, context: &Context) -> String {
     let of = |kind: &str| loaded.objects.iter().filter(|o| o.name.kind == kind && o.accepted).count();
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let count = |n: usize, what: &str| counted(n as u64, what);
     let refused = loaded.objects.iter().filter(|o| !o.accepted).count();
     let mut parts = vec![count(of("Jail"), "jail")];
     for (kind, what) in [

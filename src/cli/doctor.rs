@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
+use super::plural::counted;
 use super::{Context, ExitStatus, Table};
 use crate::config::{Config, Loaded, Severity, Source, load};
 use crate::firewall::probe;
@@ -130,6 +131,12 @@ fn firewall(findings: &mut Vec<Finding>) {
         "may read any log",
         if report.dac_read_search { Ok(String::new()) } else { Err(limited) },
     );
+    if !report.net_admin {
+        let untried =
+            format!("not tried: {} need CAP_NET_ADMIN", counted(report.features.len() as u64, "probe"));
+        add(findings, AREA, "what the kernel can do", Err((Health::Bad, untried, "sudo gaoler doctor")));
+        return;
+    }
     for feature in report.features {
         let outcome = match feature.problem {
             None => Ok(String::new()),
@@ -154,22 +161,28 @@ fn configuration(paths: &[PathBuf], findings: &mut Vec<Finding>) -> Loaded {
     let loaded = load(paths, None);
     let (errors, warnings) = (loaded.errors(), loaded.warnings());
     let jails = loaded.config.jails.len();
-    let detail = format!("{} objects, {jails} jails in force", loaded.objects.len());
+    let objects = counted(loaded.objects.len() as u64, "object");
+    let detail = format!("{objects}, {} in force", counted(jails as u64, "jail"));
     let outcome = if errors > 0 {
         Err((
             Health::Bad,
-            format!("{detail}, {errors} errors"),
+            format!("{detail}, {}", counted(errors as u64, "error")),
             "gaoler check tells each with its place and fix",
         ))
     } else if jails == 0 {
         Err((Health::Note, detail, "without a jail nobody is ever banned"))
     } else if warnings > 0 {
-        Err((Health::Note, format!("{detail}, {warnings} warnings"), "gaoler check tells them"))
+        Err((
+            Health::Note,
+            format!("{detail}, {}", counted(warnings as u64, "warning")),
+            "gaoler check tells them",
+        ))
     } else {
         Ok(detail)
     };
     add(findings, AREA, "manifests", outcome);
-    for problem in loaded.all_problems().filter(|p| p.severity == Severity::Error).take(5) {
+    // What has no line is a file that cannot be read, and was told above.
+    for problem in loaded.all_problems().filter(|p| p.severity == Severity::Error && p.line > 0).take(5) {
         let place = format!("{}:{}", problem.file.display(), problem.line);
         add(findings, AREA, place, Err((Health::Bad, problem.message.clone(), "")));
     }

@@ -198,6 +198,9 @@ impl Account {
             fact("envelope", &format!("{}, {}", envelope.stream, envelope.time));
         }
         fact("layout", layout.as_deref().unwrap_or("not recognised"));
+        if layout.is_none() {
+            fact("", "→ copy James' <pattern> into the jail: source.layout: {type: Pattern, pattern: '…'}");
+        }
         if let Some(event) = event {
             let time = event.time.as_deref().unwrap_or("");
             for (name, value) in [

@@ -20,6 +20,7 @@ pub mod explain;
 pub mod filters;
 pub mod import;
 pub mod man;
+mod plural;
 pub mod regex;
 #[cfg(feature = "standalone")]
 pub mod reload;
@@ -33,6 +34,8 @@ mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
 mod when;
+#[cfg(feature = "standalone")]
+mod who;
 #[cfg(feature = "standalone")]
 pub mod why;
 

@@ -76,7 +76,10 @@ const LONGEST: u64 = 16 << 20;
 /// # Errors
 /// When the filter is broken, the log cannot be read, or stdout cannot be written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let (mut spec, origin) = filter(&args.filter)?;
+    let (mut spec, mut origin) = filter(&args.filter)?;
+    if let Some(regex) = &args.ignore {
+        let _ = write!(origin, "\nUse ignoreregex line : {}", shown(regex.as_bytes()));
+    }
     adjust(&mut spec, args);
     let filter = Arc::new(Filter::compile(&spec).map_err(|e| match e.fix.as_str() {
         "" => anyhow::anyhow!("{e}"),
@@ -132,7 +135,8 @@ fn filter(text: &str) -> anyhow::Result<(FilterSpec, String)> {
     if let Some(spec) = built_in().get(&FilterName::new(text)) {
         return Ok(((*spec).clone(), format!("Use     built-in filter : {text}")));
     }
-    if matches!(extension, "conf" | "local" | "yaml" | "yml") && !text.contains(['<', ' ', '^']) {
+    let like_a_path = text.starts_with('/') || matches!(extension, "conf" | "local" | "yaml" | "yml");
+    if like_a_path && !text.contains(['<', ' ', '^', '(', '\\']) {
         bail!("{text} does not exist");
     }
     let rules = TextSpec { fail_regex: vec![text.to_owned()], max_lines: 1, ..TextSpec::default() };

@@ -1,5 +1,6 @@
 //! `gaoler reload`
 
+use super::plural::counted;
 use super::{Context, ExitStatus};
 use crate::standalone::client::Client;
 use crate::standalone::config_report::ConfigReport;
@@ -30,7 +31,7 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         for problem in &report.problems {
             context.say(&problem.text)?;
         }
-        context.say(format!("{} objects, {refused} refused", report.objects.len()))?;
+        context.say(format!("{}, {refused} refused", counted(report.objects.len() as u64, "object")))?;
     }
     Ok(ExitStatus::from_answer(refused == 0 && errors == 0))
 }

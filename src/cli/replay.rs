@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::plural::counted;
 use super::{Context, ExitStatus, Table, when};
 use crate::agent::replay::{Replay, ReplayReport};
 use crate::agent::report::BanReport;
@@ -164,7 +165,6 @@ fn rules(ban: &BanReport) -> String {
 
 /// `8 lines, 8 failures: jail james would have banned 4 addresses 4 times`, and what else is worth a word.
 fn summary(report: &ReplayReport) -> String {
-    let count = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let tallies = &report.tallies;
     let failures = tallies.failures + tallies.while_banned + tallies.never_banned + tallies.too_late;
     let mut who: Vec<_> = report.bans.iter().map(|ban| ban.subject).collect();
@@ -172,21 +172,21 @@ fn summary(report: &ReplayReport) -> String {
     who.dedup();
     let bans = match report.bans.len() {
         0 => "nobody".to_string(),
-        n if n == who.len() => count(n as u64, "subject"),
-        n => format!("{}, {n} times", count(who.len() as u64, "subject")),
+        n if n == who.len() => counted(n as u64, "subject"),
+        n => format!("{}, {n} times", counted(who.len() as u64, "subject")),
     };
-    let (lines, failures) = (count(report.lines, "line"), count(failures, "failure"));
+    let (lines, failures) = (counted(report.lines, "line"), counted(failures, "failure"));
     let mut text = format!("{lines}, {failures}: jail {} would have banned {bans}", report.jail);
     for (n, what) in [
         (tallies.never_banned, "of somebody who is never banned"),
         (tallies.too_late, "written more than findTime too late"),
     ] {
         if n > 0 {
-            text += &format!("; {} {what}", count(n, "failure"));
+            text += &format!("; {} {what}", counted(n, "failure"));
         }
     }
     if tallies.braked > 0 {
-        text += &format!("; {} held back by the brake", count(tallies.braked, "ban"));
+        text += &format!("; {} held back by the brake", counted(tallies.braked, "ban"));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! `gaoler status`
 
+use super::plural::counted;
 use super::{Context, ExitStatus, Table, when};
 use crate::agent::report::{Condition, FirewallState, JailReport, RateLimitReport};
 use crate::standalone::client::Client;
@@ -93,14 +94,17 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
     let refused = status.config.objects.iter().filter(|object| !object.accepted).count();
     let objects = status.config.objects.len();
     let read = when::relative(status.config.read);
-    facts.row(["configuration".to_string(), format!("{objects} objects, {refused} refused, read {read}")]);
+    facts.row([
+        "configuration".to_string(),
+        format!("{}, {refused} refused, read {read}", counted(objects as u64, "object")),
+    ]);
 
     let mut out = facts.to_string();
     out += "\n\n";
     let mut jails =
         Table::new(&["JAIL", "MODE", "BANNED", "WATCHED", "FAILURES", "BANS", "DROPPED", "STATE"]);
     for jail in &agent.jails {
-        let troubles: Vec<String> = troubles(&jail.conditions).map(|c| format!("{:?}", c.kind)).collect();
+        let troubles: Vec<String> = troubles(&jail.conditions).map(named).collect();
         let state = if troubles.is_empty() { context.green("ok") } else { context.red(troubles.join(", ")) };
         jails.row([
             context.bold(&jail.name),
@@ -158,12 +162,17 @@ fn troubles(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {
     conditions.iter().filter(|c| c.is_trouble())
 }
 
-fn sentence(condition: &Condition) -> String {
-    let what = format!("{:?}", condition.kind);
+/// `SourceMissing`, `not Accepted`.
+fn named(condition: &Condition) -> String {
     let not = if condition.status { "" } else { "not " };
+    format!("{not}{:?}", condition.kind)
+}
+
+fn sentence(condition: &Condition) -> String {
+    let what = named(condition);
     match condition.message.as_str() {
-        "" => format!("{not}{what} ({})", condition.reason),
-        message => format!("{not}{what}: {message}"),
+        "" => format!("{what} ({})", condition.reason),
+        message => format!("{what}: {message}"),
     }
 }
 

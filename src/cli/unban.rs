@@ -1,7 +1,7 @@
 //! `gaoler unban`
 
 use super::bans::why;
-use super::{Context, ExitStatus, when};
+use super::{Context, ExitStatus, when, who};
 use crate::agent::report::{UnbanOrder, Unbanned};
 use crate::engine::Subject;
 use crate::standalone::client::Client;
@@ -20,7 +20,7 @@ Examples:
 #[command(group = clap::ArgGroup::new("who").required(true).args(["subject", "all"]))]
 pub struct Args {
     /// Who
-    #[arg(value_name = "ADDR|CIDR")]
+    #[arg(value_name = "ADDR|CIDR", value_parser = who::subject)]
     subject: Option<Subject>,
     /// Everybody
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::bans::why;
-use super::{Context, ExitStatus, Table, when};
+use super::{Context, ExitStatus, Table, when, who};
 use crate::agent::report::WhyReport;
 use crate::standalone::client::Client;
 use crate::standalone::protocol::Verb;
@@ -19,7 +19,7 @@ Examples:
   if gaoler why \"$addr\" >/dev/null; then echo banned; fi")]
 pub struct Args {
     /// The address
-    #[arg(value_name = "ADDR")]
+    #[arg(value_name = "ADDR", value_parser = who::address)]
     address: IpAddr,
 }
 

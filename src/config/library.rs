@@ -142,6 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn every_built_in_rule_is_anchored_and_runs_in_linear_time() {
+        for (name, filter) in built_in().iter() {
+            let compiled = crate::engine::filter::Filter::compile(&filter.spec).unwrap();
+            assert_eq!(compiled.bounded(), Vec::<String>::new(), "{name}");
+            let rules = filter.spec.rules.iter().chain(&filter.spec.successes);
+            let messages = rules.filter_map(|rule| rule.message.as_deref());
+            let texts = filter.spec.text.iter().flat_map(|text| text.fail_regex.iter().map(String::as_str));
+            for regex in messages.chain(texts) {
+                assert!(regex.starts_with('^'), "{name}: {regex}");
+            }
+        }
+    }
+
+    #[test]
     fn no_example_of_a_hostile_line_accuses_the_address_it_names() {
         let mut hostile = 0;
         for (name, filter) in built_in().iter() {

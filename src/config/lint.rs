@@ -193,6 +193,48 @@ mod tests {
     }
 
     #[test]
+    fn what_james_lets_clients_write_leads_loose_regexes_astray() {
+        for (regex, line) in [
+            // A recipient may be called `x from 192.0.2.66`.
+            (
+                "Rejected message. Unknown user.* from <HOST>",
+                " - AbstractValidRcptHandler - Rejected message. Unknown user: bob@example.test from 203.0.113.7 (smtp)",
+            ),
+            // A greeting stands before the address.
+            (
+                r"ip=<HOST>\b.*Rejected message",
+                " - greeting client.example ip=203.0.113.7 - Rejected message. Unknown user",
+            ),
+            // A name in front of the address James adds.
+            (
+                "AUTH method .* failed from .*?@<HOST>",
+                " - AUTHENTICATION - AUTH method LOGIN failed from Username{localPart=bob, domainPart=x}@203.0.113.7",
+            ),
+            (
+                "Bad credential supplied for .*? with remote address <HOST>",
+                " - PassCmdHandler - Bad credential supplied for bob with remote address 203.0.113.7",
+            ),
+        ] {
+            let told = warnings(regex, line);
+            assert!(told.len() == 1 && told[0].contains("192.0.2.66"), "{regex}: {told:?}");
+        }
+        // The regexes of the article on fail2ban, as they are.
+        for (regex, line) in [
+            (
+                r"^.-.org.apache.james.protocols.smtp.core.fastfail.AbstractValidRcptHandler.\[ip=<HOST>\].-.Rejected message. Unknown user.*$",
+                " - org.apache.james.protocols.smtp.core.fastfail.AbstractValidRcptHandler [ip=203.0.113.7] - Rejected message. Unknown user: bob@example.test",
+            ),
+            (
+                r"^.-.org.apache.james.protocols.smtp.core.esmtp.AuthCmdHandler.\[ip=\].-.AUTH method LOGIN failed from Username.*\@<HOST>$",
+                " - org.apache.james.protocols.smtp.core.esmtp.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username{localPart=bob, domainPart=x}@203.0.113.7",
+            ),
+        ] {
+            let told = warnings(regex, line);
+            assert!(told.is_empty(), "{regex}: {told:?}");
+        }
+    }
+
+    #[test]
     fn a_regex_that_takes_the_last_address_believes_nobody() {
         let fine = warnings("^login failed for .* from <HOST>$", "login failed for bob from 203.0.113.7");
         assert!(fine.is_empty(), "{fine:?}");

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::{Duration, FilterName, JailName, PrefixPolicy};
 
 /// How a line splits into an event.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LayoutSpec {
     /// Found from the first lines of a source, then kept for that source.
     #[default]

@@ -36,7 +36,7 @@ impl Files {
             let (known, new): (Vec<_>, Vec<_>) =
                 wanted.into_iter().partition(|(path, _)| self.unfollowed.iter().any(|c| c.path == *path));
             for (path, wanted) in known.into_iter().chain(new) {
-                self.follow(path, wanted, now);
+                self.follow(path, &wanted, now);
             }
             self.share_groups();
             let mut directories: Vec<PathBuf> = walk.directories.into_iter().collect();
@@ -116,7 +116,7 @@ impl Files {
         None
     }
 
-    fn follow(&mut self, path: PathBuf, wanted: Wanted, now: Timestamp) {
+    fn follow(&mut self, path: PathBuf, wanted: &Wanted, now: Timestamp) {
         if let Some(stream) = self.paths.get(&path).and_then(|id| self.streams.get_mut(id)) {
             stream.exact = wanted.exact;
             stream.own_groups = wanted.groups.to_vec();

@@ -8,7 +8,7 @@ use super::checkpoint::Checkpoint;
 use super::pattern::Patterns;
 use super::segment::new_buffer;
 use super::status::{FileStatus, Status};
-use super::stream::{Past, Step, Stream};
+use super::stream::{Step, Stream};
 use super::watcher::{Signal, Watcher};
 use super::{Chunk, FileId, GroupId};
 use crate::engine::{Duration, Timestamp};
@@ -20,22 +20,32 @@ const POLL: Duration = Duration::from_millis(10);
 /// Checkpoints of paths that nobody follows are kept this long.
 const KEEP_UNFOLLOWED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A rotated file that was read is remembered for this long beyond the horizon.
-const KEEP_READ: Duration = Duration::from_secs(24 * 3600);
+const KEEP_READ: Duration = Duration::from_secs(3600);
+
+/// Rotated files are looked at for late lines at every scan until they were quiet this long, afterwards only at every
+/// [`RARELY`]th.
+const LATE: Duration = Duration::from_secs(600);
+const RARELY: u64 = 16;
+
+/// How long a rotated file stays open for late lines, unless told otherwise.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How files are followed.
 #[derive(Clone, Debug)]
 pub struct FilesOptions {
     /// Rotated files last written longer ago hold nothing that counts, and are not read: the largest `findTime`.
     pub horizon: Duration,
-    /// How long a rotated file stays open for late lines.
+    /// How long a rotated file stays open for late lines; afterwards it is looked at with everything else.
     pub grace: Duration,
+    /// At most this many rotated files are remembered for a stream as read.
+    pub remembered: usize,
     /// Do not use inotify. For file systems that do not report changes, and for tests.
     pub force_polling: bool,
 }
 
 impl Default for FilesOptions {
     fn default() -> Self {
-        Self { horizon: Duration::from_secs(600), grace: super::stream::GRACE, force_polling: false }
+        Self { horizon: Duration::from_secs(600), grace: GRACE, remembered: 512, force_polling: false }
     }
 }
 
@@ -72,6 +82,7 @@ pub struct Files {
     signals: Vec<Signal>,
     last_scan: Option<Timestamp>,
     last_look: Timestamp,
+    scans: u64,
 }
 
 impl Files {
@@ -105,6 +116,7 @@ impl Files {
             signals: Vec::new(),
             last_scan: None,
             last_look: Timestamp::MIN,
+            scans: 0,
         }
     }
 
@@ -237,11 +249,16 @@ impl Files {
         self.look_at_directories();
         self.look_at_all(now);
         let oldest = now - self.options.horizon - KEEP_READ;
+        let lately = now - LATE;
+        self.scans += 1;
         for id in self.ids() {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
-            stream.forget(oldest);
+            let all = self.scans % RARELY == id.0 % RARELY;
+            if all {
+                stream.forget(oldest, self.options.remembered);
+            }
             let closed = stream.close_quiet(now, self.options.grace);
-            let late = stream.past.iter().any(Past::has_grown);
+            let late = stream.past.iter().any(|p| (all || p.checkpoint.time >= lately) && p.has_grown());
             let dirty = stream.dirty || late || !stream.waiting.is_empty();
             for segment in closed {
                 self.detach(id, segment);

@@ -23,6 +23,11 @@ pub(super) enum Claim {
 }
 
 impl Past {
+    /// Whether the file is still where it was seen last.
+    pub(super) fn is_there(&self) -> bool {
+        !self.homeless && Stat::of(&self.checkpoint.at).is_ok_and(|s| s.identity == self.identity())
+    }
+
     /// Whether something was written after the file was closed.
     pub(super) fn has_grown(&self) -> bool {
         !self.homeless
@@ -121,12 +126,11 @@ impl Files {
     pub(super) fn survey(&mut self, id: FileId, now: Timestamp) {
         let Some(stream) = self.streams.get(&id).filter(|s| s.alias_of.is_none()) else { return };
         let siblings = self.siblings(stream);
-        let look = Look { now, oldest: now - self.options.horizon };
+        let remembered = self.options.remembered;
+        let horizon = now - self.options.horizon;
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let problems = stream.survey(siblings, look);
-        if let Some(problem) = problems.into_iter().next() {
-            stream.problem.get_or_insert(problem);
-        }
+        let look = Look { now, oldest: horizon.max(stream.remembered_since(remembered)) };
+        stream.note = stream.survey(siblings, look);
         let stale = stream.segments.iter().any(|s| s.stale);
         self.attach(id);
         if stale {

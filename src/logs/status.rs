@@ -34,6 +34,8 @@ pub struct FileStatus {
     pub lost: u64,
     /// What is going on.
     pub state: FileState,
+    /// What kept a rotated file of it from being read, if anything.
+    pub note: Option<String>,
 }
 
 /// What is going on with a followed path.
@@ -68,6 +70,7 @@ impl FileStatus {
             lag: stream.segments.iter().map(super::segment::Segment::lag).sum(),
             lost: stream.lost,
             state,
+            note: stream.note.clone(),
         }
     }
 }

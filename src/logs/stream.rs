@@ -9,11 +9,6 @@ use super::segment::{Read, Segment};
 use super::{Chunk, FileId, GroupId};
 use crate::engine::{Duration, Timestamp};
 
-/// How long a rotated file stays open for late lines. Afterwards it is looked at once a second.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// At most this many rotated files are remembered for a stream.
-const PAST: usize = 64;
-
 /// A file of the stream that was read and closed.
 pub(super) struct Past {
     pub(super) checkpoint: Checkpoint,
@@ -57,6 +52,8 @@ pub(super) struct Stream {
     pub(super) follows: bool,
     pub(super) past: Vec<Past>,
     pub(super) waiting: Vec<Waiting>,
+    /// What kept a rotated file from being read at the last look.
+    pub(super) note: Option<String>,
     /// Why the path cannot be read.
     pub(super) problem: Option<String>,
     /// Bytes passed over: lines over the cap, unfinished ends of rotated files.
@@ -90,6 +87,7 @@ impl Stream {
             follows: false,
             past: Vec::new(),
             waiting: Vec::new(),
+            note: None,
             problem: None,
             lost: 0,
             known: false,
@@ -134,7 +132,7 @@ impl Stream {
             self.segments.push(segment);
         } else {
             let first = !self.known && self.past.is_empty();
-            let segment = match self.resume(&stat, &at, elsewhere)? {
+            let mut segment = match self.resume(&stat, &at, elsewhere)? {
                 Some(segment) => segment,
                 None => {
                     let mut segment = Segment::fresh(body, &stat, &at, now);
@@ -145,6 +143,7 @@ impl Stream {
                     segment
                 }
             };
+            segment.skip_other_days(now)?;
             self.segments.push(segment);
         }
         self.follows = true;
@@ -263,13 +262,24 @@ impl Stream {
         closed
     }
 
-    /// Forgets rotated files that nothing will be read from any more.
-    pub(super) fn forget(&mut self, oldest: Timestamp) {
-        self.past.retain(|past| past.checkpoint.time >= oldest);
-        if self.past.len() > PAST {
+    /// Forgets rotated files that are gone since `oldest`, and the oldest beyond `at_most`. One that is still there is
+    /// remembered however old it is: after a step of the clock it must not look new.
+    pub(super) fn forget(&mut self, oldest: Timestamp, at_most: usize) {
+        self.past.retain(|past| past.checkpoint.time >= oldest || past.is_there());
+        let excess = self.past.len().saturating_sub(at_most);
+        if excess > 0 {
             self.past.sort_by_key(|past| past.checkpoint.time);
-            self.past.drain(..self.past.len() - PAST);
+            self.past.drain(..excess);
         }
+    }
+
+    /// Up to when everything was read, as far as it is remembered: with more rotated files than are remembered, the
+    /// forgotten ones must not look new.
+    pub(super) fn remembered_since(&self, at_most: usize) -> Timestamp {
+        if self.past.len() < at_most {
+            return Timestamp::MIN;
+        }
+        self.past.iter().map(|past| past.checkpoint.time).min().unwrap_or(Timestamp::MIN)
     }
 
     /// Everything that has to be known to read nothing twice.

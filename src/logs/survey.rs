@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use smallvec::SmallVec;
 
 use super::body::{Body, Identity, Stat, is_gzip};
+use super::checkpoint::Checkpoint;
 use super::rotated::{Age, oldest_first};
 use super::segment::{Segment, holds};
 use super::stream::{Past, Stream, Waiting};
@@ -38,10 +39,10 @@ pub(super) struct Look {
 }
 
 impl Stream {
-    /// Opens the siblings with unread lines, before the current file. Returns problems worth telling.
-    pub(super) fn survey(&mut self, siblings: Vec<Sibling>, look: Look) -> Vec<String> {
+    /// Opens the siblings with unread lines, before the current file. Returns what kept one from being read.
+    pub(super) fn survey(&mut self, siblings: Vec<Sibling>, look: Look) -> Option<String> {
         self.dirty = false;
-        let mut problems = Vec::new();
+        let mut problem = None;
         let mut present: HashSet<Identity> = self.segments.iter().map(|s| s.identity).collect();
         let mut unsettled = Vec::new();
         let mut candidates = Vec::new();
@@ -71,18 +72,21 @@ impl Stream {
         for (sibling, stat) in candidates {
             match self.consider(&sibling, &stat, &present, look, &mut unsettled) {
                 Ok(Some(mut segment)) => {
+                    if let Err(e) = segment.skip_other_days(look.now) {
+                        problem = Some(format!("{}: {e}", sibling.path.display()));
+                    }
                     segment.closing = Some(look.now);
                     opened.push(segment);
                 }
                 Ok(None) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.dirty = true,
-                Err(e) => problems.push(format!("{}: {e}", sibling.path.display())),
+                Err(e) => problem = Some(format!("{} cannot be read: {e}", sibling.path.display())),
             }
         }
         self.waiting = unsettled;
         let place = self.segments.len() - usize::from(self.follows);
         self.segments.splice(place..place, opened);
-        problems
+        problem
     }
 
     /// Finds out which of the files read before lost their content, before anything is taken for new: its copy may be
@@ -92,7 +96,7 @@ impl Stream {
             let home = candidates.iter().find(|(_, stat)| stat.identity == past.identity());
             if let Some((sibling, stat)) = home
                 && past.stored != Some((stat.size, stat.modified))
-                && let Ok((mut body, _)) = Body::open(&sibling.path)
+                && let Ok(mut body) = open(sibling, stat)
             {
                 // A removed file's inode often serves the archive that was made of its neighbour.
                 let other = sibling.gzip != is_gzip(&past.checkpoint.at);
@@ -124,7 +128,7 @@ impl Stream {
         if let Some(i) = by_inode
             && let Some(past) = self.past.get_mut(i)
         {
-            match Segment::resumed(&sibling.path, &past.checkpoint)? {
+            match resumed(sibling, stat, &past.checkpoint)? {
                 // Nothing behind the offset: read to its end before the agent started.
                 Some(s) if s.body.grows() && stat.size == past.checkpoint.offset => {
                     past.stored = Some(stored);
@@ -140,13 +144,10 @@ impl Stream {
         if let Some(found) = self.recognise(sibling, stat, present)? {
             return Ok(found);
         }
-        let (mut body, opened) = Body::open(&sibling.path)?;
-        let likeness = self.likeness(&mut body)?;
+        let likeness = self.likeness(&mut open(sibling, stat)?)?;
         let since = self.waiting.iter().find(|w| w.identity == stat.identity).map_or(look.now, |w| w.since);
         match likeness {
-            Likeness::New => {
-                Ok(Some(Segment::fresh(Body::open(&sibling.path)?.0, &opened, &sibling.path, look.now)))
-            }
+            Likeness::New => Ok(Some(Segment::fresh(open(sibling, stat)?, stat, &sibling.path, look.now))),
             Likeness::Empty if look.now.since(since) >= SETTLE => Ok(None),
             Likeness::Empty | Likeness::Copy => {
                 unsettled.push(Waiting { identity: stat.identity, since: since.min(look.now) });
@@ -168,7 +169,7 @@ impl Stream {
             if !homeless || past.checkpoint.head.len == 0 {
                 continue;
             }
-            let (mut body, _) = Body::open(&sibling.path)?;
+            let mut body = open(sibling, stat)?;
             let mut head = vec![0; past.checkpoint.head.len()];
             if body.read_at(0, &mut head)? != head.len() || !past.checkpoint.head.fits(&head) {
                 continue;
@@ -191,7 +192,7 @@ impl Stream {
                 self.past.swap_remove(i);
                 return Ok(Some(None));
             }
-            if let Some(segment) = Segment::resumed(&sibling.path, &checkpoint)? {
+            if let Some(segment) = resumed(sibling, stat, &checkpoint)? {
                 self.past.remove(i);
                 return Ok(Some(Some(segment)));
             }
@@ -218,6 +219,23 @@ impl Stream {
         }
         Ok(Likeness::New)
     }
+}
+
+/// Opens the file that was looked at. In the midst of a rotation another one may have its name by now: that is
+/// `NotFound`, and the siblings are looked at again.
+fn open(sibling: &Sibling, stat: &Stat) -> io::Result<Body> {
+    let (body, opened) = Body::open(&sibling.path)?;
+    if opened.identity == stat.identity { Ok(body) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// The same for a file that goes on at its checkpoint; `None` when its content is not the checkpoint's.
+fn resumed(sibling: &Sibling, stat: &Stat, checkpoint: &Checkpoint) -> io::Result<Option<Segment>> {
+    let segment = Segment::resumed(&sibling.path, checkpoint)?;
+    let seen = match &segment {
+        Some(segment) => segment.identity,
+        None => Stat::of(&sibling.path)?.identity,
+    };
+    if seen == stat.identity { Ok(segment) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 enum Likeness {

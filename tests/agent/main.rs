@@ -9,4 +9,5 @@ mod lists;
 mod orders;
 mod recovery;
 mod reload;
+mod sights;
 mod world;

@@ -55,6 +55,68 @@ fn nothing_counts_twice_after_a_kill_and_nothing_is_lost() {
     assert!(world.bans().iter().all(|ban| ban.n == 1 && ban.weight == 2), "{:?}", world.bans());
 }
 
+const EVENTS: &str = "
+apiVersion: gaoler.dev/v1alpha1
+kind: Filter
+metadata: {name: events}
+spec:
+  failRegex: ['^first line about <HOST>$', '^second line about <HOST>$']
+  onePer: {keys: [session], within: 1h}
+";
+
+#[test]
+fn an_event_whose_second_line_comes_after_a_kill_counts_once() {
+    let mut world = World::guarded(&format!("{}---{EVENTS}", JAMES.replace("james-log4j2", "events")));
+    world.append("first line about 203.0.113.7\n");
+    world.heard("james", 1);
+    save(&world);
+    world.kill();
+    world.start();
+    world.append("second line about 203.0.113.7\n");
+    world.append("first line about 203.0.113.8\nfirst line about 203.0.113.8\n");
+    world.keeps_out(&["j_james 203.0.113.8"]);
+    // The same rule once more is another event.
+    world.append("second line about 203.0.113.7\n");
+    world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8"]);
+}
+
+const PAIRS: &str = "
+apiVersion: gaoler.dev/v1alpha1
+kind: Filter
+metadata: {name: pairs}
+spec:
+  failRegex: ['^connect from <HOST>\\n.*login failed$']
+  maxLines: 2
+";
+
+#[test]
+fn a_match_over_two_lines_is_found_when_a_kill_comes_between() {
+    let mut world = World::guarded(&format!("{}---{PAIRS}", JAMES.replace("james-log4j2", "pairs")));
+    world.append("connect from 203.0.113.7\nlogin failed\nconnect from 203.0.113.7\n");
+    world.heard("james", 1);
+    save(&world);
+    world.kill();
+    world.start();
+    world.append("login failed\n");
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
+#[test]
+fn a_long_line_of_a_container_is_whole_when_a_kill_comes_between() {
+    let mut world = World::guarded(JAMES);
+    let stamp = jiff::Timestamp::now();
+    let line = failure("203.0.113.7");
+    let (first, second) = line.split_at(40);
+    world.append(format!("{stamp} stdout F {line}\n{stamp} stdout P {first}\n"));
+    world.heard("james", 1);
+    until(|| (world.jail("james").files[0].lag_bytes == 0).then_some(()));
+    save(&world);
+    world.kill();
+    world.start();
+    world.append(format!("{stamp} stdout F {second}\n"));
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
 #[test]
 fn an_unban_that_was_answered_outlives_a_kill() {
     let mut world = World::guarded(JAMES);
@@ -125,4 +187,14 @@ fn windows_and_bans_outlive_a_reload() {
     world.reload();
     world.log(&[failure("203.0.113.7")]);
     world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8"]);
+}
+
+#[test]
+fn a_first_line_that_looks_like_a_containers_does_not_blind_the_jail() {
+    let mut world = World::new(JAMES);
+    world.append("2026-11-22T16:45:43.701000000Z stdout F hello\n");
+    world.start();
+    until(|| world.jail("james").files.first().filter(|file| file.lines == 1).map(|_| ()));
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
 }

@@ -2,7 +2,7 @@
 
 use gaoler::agent::report::ConditionType;
 
-use crate::world::{JAMES, World, failure};
+use crate::world::{JAMES, World, failure, until};
 
 #[test]
 fn a_broken_jail_goes_on_as_it_was() {
@@ -45,7 +45,7 @@ fn a_log_that_is_not_there_is_a_condition_until_it_is() {
     let world = World::new(&JAMES.replace("$LOG", "$LOG.later"));
     let mut world = world;
     world.start();
-    let missing = world.condition("james", ConditionType::SourceMissing).unwrap();
+    let missing = until(|| world.condition("james", ConditionType::SourceMissing));
     assert!(missing.status && missing.message.contains("james.log.later"), "{missing:?}");
     let text = [failure("203.0.113.7"), failure("203.0.113.7"), String::new()].join("\n");
     std::fs::write(world.path("james.log.later"), text).unwrap();

@@ -12,7 +12,7 @@ from harness.case import GaolerCase
 from harness.daemon import wait_until
 from harness.journal import Journal
 
-MISSION = Path(__file__).resolve().parents[2] / "deploy/standalone/mission.yaml"
+MISSION = Path(__file__).resolve().parents[2] / "deploy/examples/mission.yaml"
 
 
 class ServiceManager:

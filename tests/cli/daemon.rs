@@ -33,6 +33,10 @@ fn a_jail_that_is_not_there_is_an_error() {
     let output = host.ask(&["status", "jams"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("there is no jail jams"), "{}", said(&output));
+    let output = host.ask(&["bans", "--jail", "jams"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("there is no jail jams"), "{}", said(&output));
+    assert_eq!(said(&host.ask(&["bans", "--jail", "james"])), "nobody is banned\n");
 }
 
 #[test]
@@ -96,6 +100,7 @@ fn a_changed_manifest_is_read_by_itself_and_a_broken_one_changes_nothing() {
     let output = host.ask(&["status"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("jails.yaml:8"), "the place is named: {}", said(&output));
+    assert!(said(&output).contains("not Accepted\n"), "the table says what does not hold: {}", said(&output));
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod daemon;
 mod host;
 mod manual;
 mod socket;
+mod trying;

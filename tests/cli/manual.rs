@@ -9,8 +9,10 @@ const VERBS: &[&str] = &[
     "cleanup",
     "completions",
     "doctor",
+    "explain",
     "filters",
     "man",
+    "regex",
     "reload",
     "replay",
     "run",
@@ -56,6 +58,7 @@ fn without_a_daemon_the_verbs_say_so_and_exit_with_3() {
         let output = gaoler(verb).args(["--socket", "/nonexistent/sock"]).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{verb:?}");
         assert!(said(&output).contains("is `gaoler run` running?"), "{}", said(&output));
+        assert_eq!(said(&output).matches("No such file").count(), 1, "{}", said(&output));
     }
 }
 
@@ -63,7 +66,10 @@ fn without_a_daemon_the_verbs_say_so_and_exit_with_3() {
 fn an_address_that_is_none_is_told_before_anybody_is_asked() {
     let output = gaoler(&["ban", "203.0.113.700"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("203.0.113.700"), "{}", said(&output));
+    assert!(said(&output).contains("`203.0.113.700` is no address; write one"), "{}", said(&output));
+    let output = gaoler(&["unban", "2001:db8::/129"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("write a number from 0 to 128"), "{}", said(&output));
     let output = gaoler(&["ban", "203.0.113.7", "--for", "2 days"]).output().unwrap();
     assert!(output.status.code() == Some(2) && said(&output).contains("48h"), "{}", said(&output));
     assert_eq!(gaoler(&["unban"]).output().unwrap().status.code(), Some(2));

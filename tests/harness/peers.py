@@ -36,6 +36,10 @@ class Peer:
 
     process = None
 
+    @staticmethod
+    def environment():
+        return dict(os.environ)
+
     def __init__(self, namespace, root, log, *, count=1, max_retry=5, find_time=600, ports=MAIL_PORTS):
         self.namespace, self.root, self.log = namespace, Path(root), Path(log)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -64,9 +68,9 @@ class Fail2ban(Peer):
     name = "fail2ban"
     home = PEERS / "fail2ban"
 
-    @classmethod
-    def environment(cls):
-        return {**os.environ, "PYTHONPATH": str(cls.home / "usr/lib/python3/dist-packages"), "LC_ALL": "C.UTF-8"}
+    @staticmethod
+    def environment():
+        return {**os.environ, "PYTHONPATH": str(Fail2ban.home / "usr/lib/python3/dist-packages"), "LC_ALL": "C.UTF-8"}
 
     @classmethod
     def version(cls):
@@ -103,10 +107,9 @@ class Fail2ban(Peer):
     def banned(self):
         return set(self.client("get", "james", "banip").stdout.split())
 
-    def offline(self):
-        """Command that reads the whole log once (fail2ban-regex), and its environment."""
-        regex = self.home / "usr/bin/fail2ban-regex"
-        return ["/usr/bin/python3", regex, self.log, self.etc / "filter.d/james.conf"], self.environment()
+    def offline(self, log):
+        """The command that reads a whole log once (fail2ban-regex)."""
+        return ["/usr/bin/python3", self.home / "usr/bin/fail2ban-regex", log, self.etc / "filter.d/james.conf"]
 
 
 class Fail2banRs(Peer):
@@ -143,5 +146,6 @@ class Fail2banRs(Peer):
                 found.add(json.loads(line)["ip"])
         return found
 
-    def offline(self):
-        return [self.binary, "--config", self.config, "dry-run", self.log, "-j", "james"], dict(os.environ)
+    def offline(self, log):
+        """The command that reads a whole log once."""
+        return [self.binary, "--config", self.config, "dry-run", log, "-j", "james"]

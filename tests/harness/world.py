@@ -120,6 +120,9 @@ class World:
     def own_all(self, prefix):
         """Lets the internet own every address of `prefix`, without listing them."""
         self._ip(self.internet, "route add local", prefix, "dev wan0")
+        if ":" in prefix:
+            # IPv6 binds to a route's addresses only when told.
+            self.internet.run("sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1")
 
     @staticmethod
     def _ip(namespace, verb, what, rest):

@@ -7,7 +7,7 @@ PATTERNS = {
     "default": "%d{HH:mm:ss.SSS} %highlight([%-5level]) %logger{15} - %msg%n%rEx",
     # deploy/james/: fixed positions first, line breaks escaped
     "fixed": '%d{"' + _DATE + '",UTC} [%-5level] [proto=%X{protocol:-} ip=%X{ip:-} src=%X{proxy.source:-} '
-    "rip=%X{remoteIP:-} sid=%X{sessionId:-}] %logger{0} - "
+    "rip=%X{remoteIP:-} sid=%X{sessionId:-} auth=%X{authType:-}] %logger{0} - "
     "%replace(%replace(%msg %ex{1}){'\\s+$',''}){'[\\r\\n]+','\\\\n'}%n%nopex",
     "mdc": '%d{"' + _DATE + '"} %-5level %logger - %msg | MDC{%X}%n%rEx',
     # the mission's log4j2 layout

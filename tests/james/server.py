@@ -16,6 +16,8 @@ import layouts
 HERE = Path(__file__).resolve().parent
 # Ports are PORT_BASE plus what the cases say (25 SMTP, 43 IMAP, 10 POP3, 0 WebAdmin, ...).
 PORT_BASE = 20000
+# What James 3.9.0 ships.
+NEWER_LOGBACK = "1.5.18"
 DOMAIN = "example.test"
 USERS = {"bob": "secret", "alice": "secret"}
 
@@ -23,6 +25,18 @@ USERS = {"bob": "secret", "alice": "secret"}
 def cache():
     root = os.environ.get("GAOLER_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaoler"
     return Path(root)
+
+
+def newer_logback():
+    """The jars of the logback that James 3.9 has, whose JSON encoder 3.8 lacks; to be put before a server's own."""
+    lib = cache() / "james" / f"logback-{NEWER_LOGBACK}"
+    for artifact in ("logback-classic", "logback-core"):
+        if not (lib / f"{artifact}-{NEWER_LOGBACK}.jar").exists():
+            subprocess.run(
+                ["mvn", "-B", "-q", "dependency:copy", f"-Dartifact=ch.qos.logback:{artifact}:{NEWER_LOGBACK}",
+                 f"-DoutputDirectory={lib}"], check=True
+            )  # fmt: skip
+    return lib
 
 
 def fetch(version):
@@ -43,7 +57,8 @@ def fetch(version):
 class Server:
     """One James: configured below `directory`, listening on `address` of `namespace`."""
 
-    def __init__(self, namespace, version, directory, address, *, layouts_used=layouts.NAMES, asynchronous=False):
+    def __init__(self, namespace, version, directory, address, *, layouts_used=layouts.NAMES, asynchronous=False, logback=None, before=None):
+        """`logback`: a configuration file to use as it is; `before`: jars that take precedence."""
         self.namespace, self.version, self.address = namespace, version, address
         self.lib = fetch(version)
         self.directory = Path(directory)
@@ -52,6 +67,9 @@ class Server:
         for folder in (self.conf, self.log, self.directory / "var"):
             folder.mkdir(parents=True, exist_ok=True)
         self._configure(layouts_used, asynchronous)
+        if logback:
+            shutil.copy(logback, self.conf / "logback.xml")
+        self.classpath = f"{before}/*:{self.lib}/*" if before else f"{self.lib}/*"
         self.process = None
 
     def _configure(self, layouts_used, asynchronous):
@@ -90,7 +108,7 @@ class Server:
             self.process = self.namespace.popen(
                 "java", "-Xmx256m", f"-Dworking.directory={self.directory}",
                 f"-Dlogback.configurationFile={self.conf}/logback.xml", "-Djdk.tls.ephemeralDHKeySize=2048",
-                "-cp", f"{self.lib}/*", "org.apache.james.MemoryJamesServerMain",
+                "-cp", self.classpath, "org.apache.james.MemoryJamesServerMain",
                 cwd=self.directory, stdin=subprocess.DEVNULL, stdout=console, stderr=console,
             )  # fmt: skip
         with self.namespace.inside():

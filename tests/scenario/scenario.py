@@ -21,7 +21,7 @@ from harness.mailserver import MAIL_PORTS, SSH_PORT, Client, Mailserver, talks  
 from harness.narrate import Narrator  # noqa: E402
 
 # The two jails as they are shipped for a host like this one.
-MANIFEST = Path(__file__).resolve().parents[2] / "deploy/standalone/mission.yaml"
+MANIFEST = Path(__file__).resolve().parents[2] / "deploy/examples/mission.yaml"
 INNOCENT = "198.51.100.7"
 SSH_GUESSER = "45.129.14.50"
 ALL_PORTS = (SSH_PORT, *MAIL_PORTS)

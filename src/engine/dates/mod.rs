@@ -31,7 +31,7 @@ pub(crate) use zone::offset as zone_offset;
 pub enum DateError {
     /// A `%` with a letter that stands for no part of a date.
     #[error(
-        "date pattern {pattern:?} has the unknown directive %{directive} at character {position}; write %% for a percent sign"
+        "date pattern {pattern:?} has the unknown directive %{directive} at character {}; write %% for a percent sign", .position + 1
     )]
     UnknownDirective {
         /// The pattern.

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use regex_automata::meta;
 use regex_automata::util::{captures::Captures, syntax};
-use regex_automata::{Anchored, Input};
-use regex_syntax::hir::Hir;
+use regex_automata::{Input, MatchKind};
+use regex_syntax::hir::{Hir, Look};
 
 use super::dialect::{self, Translated};
 use super::error::RegexError;
@@ -39,6 +39,7 @@ pub(crate) struct Pattern {
     backtracking: Option<Box<fancy_regex::Regex>>,
     groups: Groups,
     span: Option<Span>,
+    anchored: bool,
     required: Option<Required>,
 }
 
@@ -112,6 +113,7 @@ impl Pattern {
             backtracking,
             groups,
             span,
+            anchored: hir.properties().look_set_prefix().contains(Look::Start),
             required,
         })
     }
@@ -124,6 +126,11 @@ impl Pattern {
     /// Whether it runs in the backtracking engine, with a step limit.
     pub(crate) fn bounded(&self) -> bool {
         self.backtracking.is_some()
+    }
+
+    /// Whether it matches at the beginning of the text only.
+    pub(crate) fn anchored(&self) -> bool {
+        self.anchored
     }
 
     pub(crate) fn groups(&self) -> Groups {
@@ -171,14 +178,9 @@ impl Pattern {
             && ascii
             && self.ascii.is_some()
         {
-            let Some(found) = regex.search(&Input::new(text).anchored(Anchored::No)) else {
-                return Search::Miss;
-            };
-            if let Some((from, to)) = span.find(text.as_bytes(), found.start(), found.end())
-                && let Some(ip) = text.get(from..to)
-                && let Ok(address) = ip.parse()
-            {
-                return Search::Hit(Found { address: Some(address), ip: Some(ip), ..Found::default() });
+            let Some(found) = regex.search(&Input::new(text)) else { return Search::Miss };
+            if let Some(found) = span.read(text, found.start(), found.end()) {
+                return Search::Hit(found);
             }
         } else if !self.groups.any() {
             return if regex.is_match(text) { Search::Hit(Found::default()) } else { Search::Miss };
@@ -189,6 +191,14 @@ impl Pattern {
             return Search::Miss;
         }
         Search::Hit(Found::new(|name| caps.get_group_by_name(name).and_then(|span| text.get(span.range()))))
+    }
+
+    /// As [`Pattern::search`], when it is known already that the leftmost match is at `start..end`.
+    pub(super) fn within<'t>(&self, text: &'t str, ascii: bool, start: usize, end: usize) -> Search<'t> {
+        match self.span.filter(|_| ascii).and_then(|span| span.read(text, start, end)) {
+            Some(found) => Search::Hit(found),
+            None => self.search(text, ascii),
+        }
     }
 
     /// As [`Pattern::search`] over several lines, with the place of the match. An error when the step limit was
@@ -246,7 +256,7 @@ impl Groups {
 
 impl Pattern {
     /// One engine that tells which of several patterns can match an ASCII line.
-    pub(crate) fn set(patterns: &[Self]) -> Option<meta::Regex> {
+    pub(crate) fn set(patterns: &[Self], kind: MatchKind) -> Option<meta::Regex> {
         let hirs: Vec<Hir> = patterns
             .iter()
             .map(|p| parse(&p.source, &p.translated.relaxed, false).ok())
@@ -256,7 +266,7 @@ impl Pattern {
             .configure(
                 meta::Config::new()
                     .utf8_empty(false)
-                    .match_kind(regex_automata::MatchKind::All)
+                    .match_kind(kind)
                     .which_captures(regex_automata::nfa::thompson::WhichCaptures::None)
                     .nfa_size_limit(Some(4 * SIZE_LIMIT))
                     .hybrid_cache_capacity(4 * 1024 * 1024),

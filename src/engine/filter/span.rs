@@ -8,6 +8,7 @@
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::dialect::ADDRESS;
+use super::pattern::Found;
 
 /// How to find the address in a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +41,15 @@ impl Span {
         }
     }
 
+    /// The address in the match `start..end` of `text`, when it is one.
+    pub(super) fn read(self, text: &str, start: usize, end: usize) -> Option<Found<'_>> {
+        let (from, to) = self.find(text.as_bytes(), start, end)?;
+        let ip = text.get(from..to)?;
+        Some(Found { address: Some(ip.parse().ok()?), ip: Some(ip), ..Found::default() })
+    }
+
     /// The address within the match `start..end` of `text`, without brackets.
-    pub(super) fn find(self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
+    fn find(self, text: &[u8], start: usize, end: usize) -> Option<(usize, usize)> {
         match self {
             Self::FromStart(skip) => {
                 let mut from = start.checked_add(skip)?;

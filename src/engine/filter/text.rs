@@ -1,7 +1,6 @@
 //! fail2ban's own way of judging a line, with the date cut out.
 
-use regex_automata::PatternSet;
-use regex_automata::meta;
+use regex_automata::{Input, MatchKind, PatternSet, meta};
 
 use super::FilterError;
 use super::needle::{self, Origin, Required};
@@ -20,10 +19,19 @@ pub(crate) struct TextRules {
     pref: Option<Pattern>,
     fail: Vec<Pattern>,
     ignore: Vec<Pattern>,
-    set: Option<meta::Regex>,
+    set: Option<Set>,
     dates: DateFinder,
     date_patterns: Vec<String>,
     max_lines: usize,
+}
+
+/// All `failRegex` in one engine, for ASCII lines.
+#[derive(Debug)]
+enum Set {
+    /// All begin with `^`: of those that match, the first in order is the leftmost-first match of the whole.
+    First(meta::Regex),
+    /// Tells which of them match.
+    Which(meta::Regex),
 }
 
 /// What the regexes say about a line.
@@ -82,7 +90,12 @@ impl TextRules {
         }
         let dates = DateFinder::new(&spec.date_patterns)
             .map_err(|e| FilterError::new("datePatterns", e.to_string(), ""))?;
-        let set = if fail.len() >= WORTH_A_SET && !multiline { Pattern::set(&fail) } else { None };
+        let anchored = fail.iter().all(|p| p.anchored() && !p.bounded());
+        let set = match fail.len() >= WORTH_A_SET && !multiline {
+            false => None,
+            true if anchored => Pattern::set(&fail, MatchKind::LeftmostFirst).map(Set::First),
+            true => Pattern::set(&fail, MatchKind::All).map(Set::Which),
+        };
         let max_lines = usize::try_from(spec.max_lines.max(1)).unwrap_or(1);
         Ok(Self { pref, fail, ignore, set, dates, date_patterns: spec.date_patterns.clone(), max_lines })
     }
@@ -120,8 +133,8 @@ impl TextRules {
         needle::rarer(fail, pref)
     }
 
-    /// Judges a line whose date is cut out. Only regexes that are `wanted` are tried.
-    pub(crate) fn judge<'t>(&self, text: &'t str, wanted: impl Fn(usize) -> bool) -> TextVerdict<'t> {
+    /// Judges a line whose date is cut out. Only the regexes `wanted`, in ascending order, can match.
+    pub(crate) fn judge<'t>(&self, text: &'t str, wanted: &[usize]) -> TextVerdict<'t> {
         let ascii = text.is_ascii();
         let mut before = Found::default();
         let mut content = text;
@@ -135,38 +148,61 @@ impl TextRules {
                 }
             }
         }
-        let possible = self.possible(content, ascii, &wanted);
-        for (rule, pattern) in self.fail.iter().enumerate() {
-            if !wanted(rule) || possible.as_ref().is_some_and(|set| !contains(set, rule)) {
+        let set = self.set.as_ref().filter(|_| ascii && wanted.len() >= WORTH_A_SET);
+        if let Some(Set::First(set)) = set {
+            let first = set.search(&Input::new(content));
+            let found =
+                first.and_then(|m| Some((m.pattern().as_usize(), self.fail.get(m.pattern().as_usize())?, m)));
+            return match found {
+                None => TextVerdict::Miss,
+                Some((rule, pattern, m)) => self.settle(
+                    (text, content, ascii),
+                    rule,
+                    before,
+                    pattern.within(content, ascii, m.start(), m.end()),
+                ),
+            };
+        }
+        let which = match set {
+            Some(Set::Which(set)) => {
+                let mut matched = PatternSet::new(self.fail.len());
+                set.which_overlapping_matches(&Input::new(content), &mut matched);
+                Some(matched)
+            }
+            _ => None,
+        };
+        for &rule in wanted {
+            let Some(pattern) = self.fail.get(rule) else { continue };
+            if which.as_ref().is_some_and(|set| !contains(set, rule)) {
                 continue;
             }
             match pattern.search(content, ascii) {
                 Search::Miss => {}
-                Search::GaveUp => return TextVerdict::GaveUp { rule: Some(rule) },
-                Search::Hit(found) => {
-                    if let Some(ignore) = self.ignored(text, content, ascii) {
-                        return TextVerdict::Ignored { rule, ignore };
-                    }
-                    let found = before.overlaid_by(found, pattern.groups());
-                    if found.no_failure {
-                        return TextVerdict::NoFailure { rule };
-                    }
-                    return TextVerdict::Hit { rule, found };
-                }
+                found => return self.settle((text, content, ascii), rule, before, found),
             }
         }
         TextVerdict::Miss
     }
 
-    /// Which regexes can match, when asking all at once is worth it.
-    fn possible(&self, content: &str, ascii: bool, wanted: &impl Fn(usize) -> bool) -> Option<PatternSet> {
-        let set = self.set.as_ref().filter(|_| ascii)?;
-        if (0..self.fail.len()).filter(|rule| wanted(*rule)).take(WORTH_A_SET).count() < WORTH_A_SET {
-            return None;
+    /// What follows from the first regex that matches.
+    fn settle<'t>(
+        &self,
+        (text, content, ascii): (&str, &str, bool),
+        rule: usize,
+        before: Found<'t>,
+        search: Search<'t>,
+    ) -> TextVerdict<'t> {
+        let (Search::Hit(found), Some(pattern)) = (search, self.fail.get(rule)) else {
+            return TextVerdict::GaveUp { rule: Some(rule) };
+        };
+        if let Some(ignore) = self.ignored(text, content, ascii) {
+            return TextVerdict::Ignored { rule, ignore };
         }
-        let mut matched = PatternSet::new(self.fail.len());
-        set.which_overlapping_matches(&content.into(), &mut matched);
-        Some(matched)
+        let found = before.overlaid_by(found, pattern.groups());
+        if found.no_failure {
+            return TextVerdict::NoFailure { rule };
+        }
+        TextVerdict::Hit { rule, found }
     }
 
     /// As in fail2ban, few `ignoreRegex` beside many `failRegex` see the whole line too.

@@ -11,8 +11,10 @@ use super::james;
 use super::pattern::Pattern;
 
 /// Text layouts that are recognised beside James' own. Each shows fields at fixed places before any message.
-const PATTERNS: [&str; 4] = [
-    // What the documentation recommends for text: context at a fixed place, one line per event.
+const PATTERNS: [&str; 5] = [
+    // What deploy/james/ has for text: context at a fixed place, one line per event.
+    r#"%d{"yyyy-MM-dd'T'HH:mm:ss.SSSXXX",UTC} [%-5level] [proto=%X{protocol:-} ip=%X{ip:-} src=%X{proxy.source:-} rip=%X{remoteIP:-} sid=%X{sessionId:-} auth=%X{authType:-}] %logger{0} - %msg%n"#,
+    // The same without the way of logging in.
     r#"%d{"yyyy-MM-dd'T'HH:mm:ss.SSSXXX",UTC} [%-5level] [proto=%X{protocol:-} ip=%X{ip:-} src=%X{proxy.source:-} rip=%X{remoteIP:-} sid=%X{sessionId:-}] %logger{0} - %msg%n"#,
     // The same without the session.
     r#"%d{"yyyy-MM-dd'T'HH:mm:ss.SSSXXX",UTC} [%-5level] [proto=%X{protocol:-} ip=%X{ip:-} src=%X{proxy.source:-} rip=%X{remoteIP:-}] %logger{0} - %msg%n"#,
@@ -21,7 +23,10 @@ const PATTERNS: [&str; 4] = [
     "%d{dd-MMM-yyyy HH:mm:ss.SSS} %level [%t] %C.%M:%L - %msg%n",
 ];
 
-/// The four, compiled. One that did not compile would only not be recognised; a test sees to it that all do.
+/// How every JSON encoder writes levels.
+const LEVELS: [&str; 5] = ["\"INFO\"", "\"WARN\"", "\"ERROR\"", "\"DEBUG\"", "\"TRACE\""];
+
+/// All of them, compiled. One that did not compile would only not be recognised; a test sees to it that all do.
 static KNOWN: LazyLock<Vec<(LayoutSpec, Pattern)>> = LazyLock::new(|| {
     PATTERNS
         .iter()
@@ -50,7 +55,13 @@ pub fn detect(line: &str) -> Option<LayoutSpec> {
 }
 
 /// By the first key and how its value begins.
+///
+/// And by a level in capitals, in so many letters: a line break in a user's name makes the rest of the name a line of
+/// its own in a text log, but James prints names in small letters, and what it logs is always so.
 fn json(object: &str) -> Option<LayoutSpec> {
+    if !LEVELS.iter().any(|level| object.contains(level)) {
+        return None;
+    }
     let rest = object.trim_start().strip_prefix('"')?;
     let (key, rest) = rest.split_once('"')?;
     let value = rest.trim_start().strip_prefix(':')?.trim_start().bytes().next()?;

@@ -9,7 +9,8 @@
 /// has the last part alone.
 #[must_use]
 pub fn logger_matches(rule: &str, printed: &str) -> bool {
-    let (mut a, mut b) = (rule.rsplit('.'), printed.rsplit('.'));
+    // By bytes: several times faster than by characters.
+    let (mut a, mut b) = (rule.as_bytes().rsplit(is_dot), printed.as_bytes().rsplit(is_dot));
     match (a.next(), b.next()) {
         (Some(x), Some(y)) if x == y && !x.is_empty() => {}
         _ => return false,
@@ -28,6 +29,10 @@ pub fn logger_matches(rule: &str, printed: &str) -> bool {
         }
         compared += 1;
     }
+}
+
+fn is_dot(byte: &u8) -> bool {
+    *byte == b'.'
 }
 
 #[cfg(test)]

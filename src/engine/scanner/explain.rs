@@ -106,6 +106,8 @@ pub enum Reason {
     NoAddress,
     /// The regex engine for look-around reached its step limit; nobody is accused then.
     GaveUp,
+    /// Everything holds, but a colour code stands inside the text the rule is found by.
+    Hidden,
     /// No layout is known yet, so there is no event.
     NoLayout,
     /// The line is not of the source's layout.
@@ -172,6 +174,7 @@ impl fmt::Display for Reason {
             Self::Message => write!(f, "the message does not match"),
             Self::NoAddress => write!(f, "matches, but none of its address sources is in the line"),
             Self::GaveUp => write!(f, "the look-around engine reached its step limit"),
+            Self::Hidden => write!(f, "matches, but a colour code stands inside its fixed text"),
             Self::NoLayout => write!(f, "no layout is known yet, so there is no event"),
             Self::OtherLayout => write!(f, "the line is not of the layout"),
             Self::NoPrefix => write!(f, "prefRegex does not match"),
@@ -308,6 +311,7 @@ fn reason(said: Said<'_>) -> Reason {
         Said::Miss(Miss::Message) => Reason::Message,
         Said::Miss(Miss::NoAddress) => Reason::NoAddress,
         Said::Miss(Miss::GaveUp) => Reason::GaveUp,
+        Said::Hidden => Reason::Hidden,
         Said::NoLayout => Reason::NoLayout,
         Said::OtherLayout => Reason::OtherLayout,
         Said::NoPrefix => Reason::NoPrefix,

@@ -30,10 +30,11 @@ pub(super) struct Gate {
     exact_masks: Vec<Mask>,
     folded: Option<AhoCorasick>,
     folded_masks: Vec<Mask>,
-    /// One bit per pair of bytes that stand next to each other in a literal: a colour code between them hides it.
+    /// One bit per pair of bytes that stand next to each other in a literal that a colour code may stand in.
     pairs: Vec<u64>,
     /// The first bytes of these pairs.
     left: [bool; 256],
+    coloured: bool,
     every_line: bool,
     all: Mask,
 }
@@ -50,13 +51,19 @@ enum Exact {
 pub(super) struct Builder {
     exact: Vec<(Vec<u8>, Mask)>,
     folded: Vec<(Vec<u8>, Mask)>,
+    /// Literals that a colour code may stand in.
+    coloured: Vec<Vec<u8>>,
     next: usize,
     every_line: bool,
 }
 
 impl Builder {
-    /// The bits of a rule that speaks only about lines with one of `needles`.
-    pub(super) fn add(&mut self, needles: &[Needle]) -> Mask {
+    /// The bits of a rule that speaks only about lines with one of `needles`. With `coloured`, the literals may span
+    /// fields of a layout, between which colour codes stand.
+    pub(super) fn add(&mut self, needles: &[Needle], coloured: bool) -> Mask {
+        if coloured {
+            self.coloured.extend(needles.iter().map(|needle| needle.text.clone()));
+        }
         needles.iter().fold(0, |mask, needle| {
             let list = if needle.folded { &mut self.folded } else { &mut self.exact };
             let known = list.iter().find(|(text, _)| *text == needle.text).map(|(_, bit)| *bit);
@@ -101,7 +108,7 @@ impl Builder {
         };
         let mut pairs = vec![0u64; 1024];
         let mut left = [false; 256];
-        for (text, _) in self.exact.iter().chain(&self.folded) {
+        for text in &self.coloured {
             for pair in text.windows(2) {
                 let [a, b] = pair else { continue };
                 for a in [a.to_ascii_lowercase(), a.to_ascii_uppercase(), *a] {
@@ -125,6 +132,7 @@ impl Builder {
             folded_masks: self.folded.iter().map(|(_, bit)| *bit).collect(),
             pairs,
             left,
+            coloured: !self.coloured.is_empty(),
             every_line: self.every_line,
             all: all | if self.every_line { ALWAYS } else { 0 },
         })
@@ -217,8 +225,10 @@ impl Gate {
             None => None,
             Some(_) => cursor.folded.refresh(from, || self.folded(block, from, block.len())),
         };
-        let split =
-            cursor.split.refresh(from, || self.split(block, from, block.len()).map(|at| (at, self.all)));
+        let split = match self.coloured {
+            false => None,
+            true => cursor.split.refresh(from, || Some((self.split(block, from, block.len())?, self.all))),
+        };
         [exact, folded, split].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -243,7 +253,7 @@ impl Gate {
                 at = hit + 1;
             }
         }
-        if mask & self.all != self.all && self.split(line, from, line.len()).is_some() {
+        if self.coloured && mask & self.all != self.all && self.split(line, from, line.len()).is_some() {
             mask |= self.all;
         }
         mask

@@ -1,16 +1,18 @@
 //! Pieces of lines longer than 16 KiB, which container runtimes write as several records.
 
+use serde::{Deserialize, Serialize};
+
 use super::MOST_BYTES;
 use crate::engine::Timestamp;
 use crate::engine::cri::{CriRecord, Stream};
 
 /// The open line of each stream.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pieces {
     streams: [Open; 2],
 }
 
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Open {
     /// When its first piece was read; `None`: no line is open.
     since: Option<Timestamp>,
@@ -32,6 +34,11 @@ pub(super) enum Joined<'a> {
 }
 
 impl Pieces {
+    /// Whether no line is open.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.open()
+    }
+
     /// Whether a line is open, so that the next record of its stream belongs to it.
     pub(super) fn open(&self) -> bool {
         self.streams.iter().any(|open| open.since.is_some())

@@ -7,10 +7,12 @@ use smallvec::SmallVec;
 use super::gate::Mask;
 use super::hints::Hints;
 use super::report::{Report, Said, rule_ref};
+use super::settle::is_json;
 use super::state::ScanState;
 use super::{ScanStats, Scanner};
 use crate::engine::dates::{FoundDate, judge};
 use crate::engine::filter::{Accused, Filter, Miss, TextRules, TextVerdict};
+use crate::engine::layout::{Layout, detect};
 use crate::engine::{Duration, Event, Match, Outcome, ReadClock, Timestamp};
 
 /// A line without a date belongs to the last one that had a date, when that is not longer ago.
@@ -52,13 +54,18 @@ struct Spoken<'t> {
     time: Timestamp,
 }
 
-impl<R: Report> Hearing<'_, '_, R> {
+impl<'l, R: Report> Hearing<'_, 'l, R> {
     /// Asks every filter; each matches at most once.
     pub(super) fn hear(mut self) {
-        let own = self.state.layout.take();
-        let layout = self.scanner.layout.as_ref().or(own.as_ref());
         let (text, clock) = (self.line.text, self.clock);
         let cell = OnceCell::new();
+        let mut own = self.state.layout.take();
+        if let Some(known) = own.take_if(|_| self.is_about_rules()) {
+            let (layout, event) = self.believed(known);
+            let _ = cell.set(event);
+            own = Some(layout);
+        }
+        let layout = self.scanner.layout.as_ref().or(own.as_ref());
         let event = || cell.get_or_init(|| layout?.event(text, clock)).as_ref();
         if R::ALL {
             self.report.event(event());
@@ -87,14 +94,45 @@ impl<R: Report> Hearing<'_, '_, R> {
         self.state.layout = own;
     }
 
-    fn wanted(&self, filter: usize, rule: usize) -> bool {
-        R::ALL
-            || self
-                .scanner
-                .plans
-                .get(filter)
-                .and_then(|plan| plan.rules.get(rule))
-                .is_some_and(|mask| mask & self.line.mask != 0)
+    /// Whether some structured rule may be asked about the line.
+    fn is_about_rules(&self) -> bool {
+        let filters = self.scanner.plans.iter().zip(&self.scanner.filters);
+        self.scanner.layout.is_none()
+            && filters
+                .filter(|(plan, _)| R::ALL || plan.any & self.line.mask != 0)
+                .any(|(_, filter)| !filter.rules().is_empty())
+    }
+
+    /// The layout to go on with after this line, and the line's event. JSON has no line breaks in it: a line of text
+    /// that shows a layout was written by the program, and the JSON before it by somebody who forged it (or the
+    /// program was configured anew). The other way round one line shows nothing.
+    fn believed(&mut self, known: Layout) -> (Layout, Option<Event<'l>>) {
+        let (text, clock) = (self.line.text, self.clock);
+        let event = known.event(text, clock);
+        if event.is_some() || !is_json(known.spec()) {
+            return (known, event);
+        }
+        let shown = detect(text).filter(|spec| !is_json(spec)).and_then(|spec| Layout::new(&spec).ok());
+        match shown.and_then(|layout| layout.event(text, clock).map(|event| (layout, event))) {
+            Some((layout, event)) => {
+                self.state.templates = false;
+                (layout, Some(event))
+            }
+            None => (known, None),
+        }
+    }
+
+    /// Whether the line has the literals of a rule.
+    fn eligible(&self, filter: usize, rule: usize) -> bool {
+        let plan = self.scanner.plans.get(filter);
+        plan.and_then(|plan| plan.rules.get(rule)).is_some_and(|mask| mask & self.line.mask != 0)
+    }
+
+    /// Rules of `filter` from `first` on that are to be asked.
+    fn wanted(&self, filter: usize, first: usize, count: usize) -> SmallVec<[usize; 8]> {
+        let masks = self.scanner.plans.get(filter).and_then(|plan| plan.rules.get(first..first + count));
+        let masks = masks.unwrap_or_default().iter().enumerate();
+        masks.filter(|(_, mask)| R::ALL || **mask & self.line.mask != 0).map(|(rule, _)| rule).collect()
     }
 
     /// Asks the structured rules. True: one of them holds, and no other rule of the filter is asked.
@@ -104,7 +142,8 @@ impl<R: Report> Hearing<'_, '_, R> {
         filter: &Filter,
         event: &impl Fn() -> Option<&'e Event<'t>>,
     ) -> bool {
-        if !(0..filter.rules().len()).any(|rule| self.wanted(index, rule)) {
+        let wanted = self.wanted(index, 0, filter.rules().len());
+        if wanted.is_empty() {
             return false;
         }
         let Some(known) = event() else {
@@ -112,14 +151,15 @@ impl<R: Report> Hearing<'_, '_, R> {
             return false;
         };
         let mut nobody = false;
-        for (rule, compiled) in filter.rules().iter().enumerate() {
-            if !self.wanted(index, rule) {
-                continue;
-            }
+        for rule in wanted {
+            let Some(compiled) = filter.rules().get(rule) else { continue };
             let judged = compiled.judge(known);
             nobody |= judged == Err(Miss::NoAddress) && compiled.outcome == Outcome::Failure;
             match judged {
                 Err(miss) => self.report.said(index, Some(rule), Said::Miss(miss)),
+                Ok(_) if R::ALL && !self.eligible(index, rule) => {
+                    self.report.said(index, Some(rule), Said::Hidden);
+                }
                 Ok(accused) => {
                     let found = known.time.or_else(|| {
                         let search = || self.scanner.fallback.find(self.line.text, self.clock);
@@ -170,7 +210,8 @@ impl<R: Report> Hearing<'_, '_, R> {
         event: &impl Fn() -> Option<&'e Event<'t>>,
     ) {
         let offset = filter.rules().len();
-        if !(offset..filter.len()).any(|rule| self.wanted(index, rule)) {
+        let wanted = self.wanted(index, offset, rules.fail().len());
+        if wanted.is_empty() {
             return;
         }
         let date = self.date(index, dates);
@@ -181,7 +222,7 @@ impl<R: Report> Hearing<'_, '_, R> {
         let verdict = if rules.max_lines() > 1 {
             self.judge_lines(index, rules, left, &mut joined)
         } else {
-            rules.judge(left, |rule| self.wanted(index, offset + rule))
+            rules.judge(left, &wanted)
         };
         let at = |rule: usize| Some(offset + rule);
         match verdict {

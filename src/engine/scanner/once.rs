@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::engine::{Duration, OnePer, Outcome, Timestamp};
@@ -17,23 +18,27 @@ const MOST: usize = 8192;
 ///
 /// Two lines of one event come from two statements of the program, hence match two rules. Lines that match the same
 /// rule are two events, however close: so an event counts as often as the rule that saw it most.
-#[derive(Default)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Kept", into = "Kept")]
 pub(super) struct Once {
     young: HashMap<Key, Entry>,
     old: HashMap<Key, Entry>,
-    hasher: RandomState,
+    /// Nobody outside can choose values that collide. Kept over restarts, with what was hashed.
+    secret: u64,
+    /// How far apart the lines of an event may be, as of the last one.
+    within: Duration,
     /// The latest time seen, and the time when `young` was begun.
     turned: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     address: IpAddr,
     outcome: Outcome,
     values: u64,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Entry {
     first: Timestamp,
     last: Timestamp,
@@ -56,7 +61,61 @@ impl Entry {
     }
 }
 
+impl Default for Once {
+    fn default() -> Self {
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            secret: RandomState::new().hash_one(0),
+            within: Duration::ZERO,
+            turned: None,
+        }
+    }
+}
+
+/// [`Once`] in the state file: only events that may still have a line to come.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    secret: u64,
+    turned: Option<Timestamp>,
+    events: Vec<KeptEvent>,
+}
+
+/// Address, whether a failure, values; first, last, counted, start; rules and how often each was seen.
+type KeptEvent = ((IpAddr, bool, u64), (Timestamp, Timestamp, i64, i64), SmallVec<[(u16, i64); 2]>);
+
+impl From<Once> for Kept {
+    fn from(once: Once) -> Self {
+        let newest = once.young.values().map(|entry| entry.last).max().unwrap_or(Timestamp::MIN);
+        let event = |(key, entry): (&Key, &Entry)| {
+            let Key { address, outcome, values } = *key;
+            let times = (entry.first, entry.last, entry.counted, entry.start);
+            ((address, outcome == Outcome::Failure, values), times, entry.seen.clone())
+        };
+        let old = once.old.iter().filter(|(key, _)| !once.young.contains_key(key));
+        let open = old.chain(&once.young).filter(|(_, entry)| entry.last.distance(newest) <= once.within);
+        Self { secret: once.secret, turned: once.turned, events: open.map(event).collect() }
+    }
+}
+
+impl From<Kept> for Once {
+    fn from(kept: Kept) -> Self {
+        let Kept { secret, turned, events } = kept;
+        let entry = |((address, failure, values), (first, last, counted, start), seen): KeptEvent| {
+            let outcome = if failure { Outcome::Failure } else { Outcome::Success };
+            (Key { address, outcome, values }, Entry { first, last, counted, seen, start })
+        };
+        let young = events.into_iter().map(entry).collect();
+        Self { young, old: HashMap::new(), secret, within: Duration::ZERO, turned }
+    }
+}
+
 impl Once {
+    /// Whether no event is remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
+    }
+
     /// Whether a line that matched `rule` counts. `value` gives the values of the keys.
     pub(super) fn counts<'v>(
         &mut self,
@@ -66,11 +125,13 @@ impl Once {
         time: Timestamp,
         value: impl Fn(&str) -> &'v str,
     ) -> bool {
-        let mut hasher = self.hasher.build_hasher();
+        let mut hasher = DefaultHasher::new();
+        self.secret.hash(&mut hasher);
         for key in &settings.keys {
             value(key).hash(&mut hasher);
         }
         let key = Key { address, outcome, values: hasher.finish() };
+        self.within = settings.within;
         self.turn(time, settings.within);
         let mut entry = match self.young.get(&key).or_else(|| self.old.get(&key)) {
             Some(entry) if entry.first.distance(time) <= settings.within => entry.clone(),

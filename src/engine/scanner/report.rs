@@ -25,6 +25,8 @@ pub(super) trait Report {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Said<'a> {
     Miss(Miss<'a>),
+    /// The rule holds, but a colour code stands in the text it is found by.
+    Hidden,
     NoLayout,
     OtherLayout,
     NoPrefix,

@@ -123,7 +123,7 @@ fn a_file_that_may_not_be_read_is_said_so_and_read_when_it_may() {
     } else {
         let mut w = World::new(&["james.log"]);
         w.append("james.log", "1\n");
-        fs::set_permissions(w.path("james.log"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(w.path("james.log"), fs::Permissions::from_mode(0o000)).unwrap();
         assert_eq!(w.lines(), NOTHING);
         assert!(matches!(w.state("james.log"), FileState::Refused(_)));
         fs::set_permissions(w.path("james.log"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -177,15 +177,7 @@ fn what_is_watched_can_be_replaced_and_no_place_is_lost() {
 fn a_small_budget_is_shared_between_the_files() {
     let mut w = World::new(&["*.log"]);
     for name in ["a.log", "b.log"] {
-        append(
-            &w.path(name),
-            &"x".repeat(99)
-                .as_str()
-                .repeat(1)
-                .lines()
-                .map(|l| format!("{l}\n").repeat(20_000))
-                .collect::<String>(),
-        );
+        append(&w.path(name), &("x".repeat(99) + "\n").repeat(20_000));
     }
     let mut got = Vec::new();
     assert!(w.poll(&mut got, 1));

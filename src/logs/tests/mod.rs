@@ -4,4 +4,5 @@ mod finding;
 mod journal;
 mod random;
 mod rotation;
+mod siblings;
 mod world;

@@ -167,7 +167,7 @@ fn play(seed: u64, patterns: &[&str], force_polling: bool) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut w = World::with(patterns, FilesOptions { force_polling, ..FilesOptions::default() });
     let mut writers = [Writer::new("james.log", &mut dice), Writer::new("mail.log", &mut dice)];
-    let copies = seed % 3 != 0;
+    let copies = !seed.is_multiple_of(3);
     writers.iter_mut().for_each(|writer| writer.copies = copies);
     let mut got: Vec<Got> = Vec::new();
     let mut saved: (Vec<Checkpoint>, usize) = (Vec::new(), 0);
@@ -208,12 +208,12 @@ fn play(seed: u64, patterns: &[&str], force_polling: bool) {
                         _ => writer.rotate_by_copy(&w, &mut dice),
                     }
                 }
-                w.start(saved.0.clone());
+                w.start(&saved.0);
             }
             _ => {
                 // Killed: what was made of the lines since the last save is gone with the places.
                 got.truncate(saved.1);
-                w.start(saved.0.clone());
+                w.start(&saved.0);
             }
         }
         // Deleting is only allowed once what was deleted is saved.

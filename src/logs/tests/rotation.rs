@@ -3,9 +3,8 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::time::SystemTime;
 
-use super::world::{World, append, as_lines, numbered};
+use super::world::{World, as_lines, numbered};
 use crate::engine::Duration;
 use crate::logs::FileState;
 
@@ -23,7 +22,7 @@ fn lines_written_before_the_start_and_while_stopped_are_read_once() {
     assert_eq!(w.lines(), ["before"]);
     let saved = w.stop();
     w.append("james.log", "while stopped\n");
-    w.start(saved);
+    w.start(&saved);
     assert_eq!(w.lines(), ["while stopped"]);
     assert_eq!(w.lines(), NOTHING);
 }
@@ -46,7 +45,7 @@ fn what_was_not_saved_is_read_again() {
     let saved = w.files.checkpoints();
     w.append("james.log", "2\n");
     assert_eq!(w.lines(), ["2"]);
-    w.start(saved);
+    w.start(&saved);
     assert_eq!(w.lines(), ["2"]);
 }
 
@@ -113,7 +112,7 @@ fn copytruncate_with_the_same_size_written_again_at_once_is_noticed() {
         copytruncate(&w, "james.log", "james.log.1");
         w.append("james.log", &(line(3) + &line(4)));
         if stopped {
-            w.start(saved);
+            w.start(&saved);
         }
         assert_eq!(w.lines(), as_lines(&(line(3) + &line(4))), "stopped: {stopped}");
     }
@@ -128,19 +127,6 @@ fn a_writer_that_does_not_append_leaves_a_hole_and_loses_no_line() {
     copytruncate(&w, "james.log", "james.log.1");
     writer.write_all(b"after the hole\n").unwrap();
     assert_eq!(w.lines(), ["after the hole"]);
-}
-
-#[test]
-fn a_copy_that_is_still_being_made_is_not_read() {
-    let mut w = World::new(&["james.log"]);
-    w.append("james.log", &numbered(0..100));
-    w.lines();
-    append(&w.path("james.log.1"), &numbered(0..50));
-    assert_eq!(w.pass(Duration::from_secs(5)), NOTHING);
-    append(&w.path("james.log.1"), &numbered(50..100));
-    assert_eq!(w.pass(Duration::from_secs(5)), NOTHING);
-    File::create(w.path("james.log")).unwrap();
-    assert_eq!(w.pass(Duration::from_secs(20)), NOTHING);
 }
 
 #[test]
@@ -200,7 +186,7 @@ fn a_symlink_that_is_set_to_another_file_is_followed_there() {
         symlink("app-b.txt", w.path("new")).unwrap();
         w.rename("new", "current");
         if stopped {
-            w.start(saved);
+            w.start(&saved);
         }
         assert_eq!(w.lines(), ["a2", "b1"], "stopped: {stopped}");
         w.append("app-b.txt", "b2\n");
@@ -226,124 +212,8 @@ fn the_target_of_a_symlink_is_rotated_in_its_own_directory() {
     w.rename("real/x-json.log.1", "real/x-json.log.2");
     w.rename("real/x-json.log", "real/x-json.log.1");
     w.append("real/x-json.log", "5\n");
-    w.start(saved);
+    w.start(&saved);
     assert_eq!(w.lines(), ["4", "5"]);
-}
-
-#[test]
-fn files_rotated_and_compressed_while_stopped_are_read_oldest_first() {
-    let mut w = World::new(&["james.log"]);
-    w.append("james.log", &numbered(0..10));
-    assert_eq!(w.lines().len(), 10);
-    let saved = w.stop();
-    w.append("james.log", &numbered(10..20));
-    w.rename("james.log", "james.log.2");
-    w.gzip("james.log.2");
-    w.append("james.log.1", &numbered(20..30));
-    w.append("james.log", &numbered(30..40));
-    w.start(saved);
-    assert_eq!(w.lines(), as_lines(&numbered(10..40)));
-    w.gzip("james.log.1");
-    assert_eq!(w.pass(Duration::from_secs(15)), NOTHING);
-}
-
-#[test]
-fn a_rotated_file_that_was_read_is_not_read_again_when_it_is_compressed() {
-    for stopped in [false, true] {
-        let mut w = World::new(&["james.log"]);
-        w.append("james.log", &numbered(0..100));
-        w.lines();
-        w.rename("james.log", "james.log.1");
-        w.append("james.log", "new\n");
-        assert_eq!(w.lines(), ["new"]);
-        let saved = w.files.checkpoints();
-        w.gzip("james.log.1");
-        w.rename("james.log.1.gz", "james.log.2.gz");
-        if stopped {
-            w.start(saved);
-        }
-        assert_eq!(w.pass(Duration::from_secs(30)), NOTHING, "stopped: {stopped}");
-    }
-}
-
-#[test]
-fn rotated_files_are_read_at_first_sight_when_they_are_young_enough() {
-    let mut w = World::new(&["0.log"]);
-    w.append("0.log.20060102-150405", "old\n");
-    let long_ago = SystemTime::now() - Duration::from_secs(3600);
-    File::options()
-        .write(true)
-        .open(w.path("0.log.20060102-150405"))
-        .unwrap()
-        .set_modified(long_ago)
-        .unwrap();
-    w.append("0.log.20060102-160405", "1\n");
-    w.gzip("0.log.20060102-160405");
-    w.append("0.log.20060102-170405", "2\n");
-    w.append("0.log", "3\n");
-    assert_eq!(w.lines(), ["1", "2", "3"]);
-}
-
-#[test]
-fn a_file_last_written_before_the_horizon_is_read_from_its_end() {
-    let mut w = World::new(&["james.log"]);
-    w.append("james.log", "old\nunfinished");
-    let long_ago = SystemTime::now() - Duration::from_secs(3600);
-    File::options().write(true).open(w.path("james.log")).unwrap().set_modified(long_ago).unwrap();
-    assert_eq!(w.lines(), NOTHING);
-    w.append("james.log", " line\nnew\n");
-    assert_eq!(w.lines(), ["unfinished line", "new"]);
-}
-
-#[test]
-fn an_archive_that_is_still_being_written_is_read_to_its_end_later() {
-    let mut w = World::new(&["james.log"]);
-    w.append("james.log", "now\n");
-    w.append("james.log.1", &numbered(0..5000));
-    w.gzip("james.log.1");
-    let whole = fs::read(w.path("james.log.1.gz")).unwrap();
-    let (half, _) = whole.split_at(whole.len() / 2);
-    fs::write(w.path("james.log.1.gz"), half).unwrap();
-    let mut lines = w.lines();
-    assert_eq!(lines.pop().as_deref(), Some("now"));
-    assert!(lines.len() < 5000);
-    fs::write(w.path("james.log.1.gz"), &whole).unwrap();
-    lines.extend(w.pass(Duration::from_secs(15)));
-    let expected = as_lines(&numbered(0..5000));
-    assert_eq!(lines.iter().zip(&expected).position(|(a, b)| a != b), None);
-    assert_eq!(lines.len(), 5000);
-}
-
-#[test]
-fn two_rotations_between_two_looks_lose_nothing() {
-    let mut w = World::new(&["james.log"]);
-    w.append("james.log", "1\n");
-    w.lines();
-    for n in 2..6 {
-        w.append("james.log", &format!("{n}\n"));
-        for i in (1..n).rev().filter(|i| w.path(&format!("james.log.{i}")).exists()) {
-            w.rename(&format!("james.log.{i}"), &format!("james.log.{}", i + 1));
-        }
-        w.rename("james.log", "james.log.1");
-    }
-    w.append("james.log", "6\n");
-    assert_eq!(w.lines(), ["2", "3", "4", "5", "6"]);
-}
-
-#[test]
-fn a_name_with_the_date_before_the_extension_is_the_file_that_was_renamed() {
-    let mut w = World::new(&["james*.log*"]);
-    w.append("james.log", "1\n");
-    assert_eq!(w.lines(), ["1"]);
-    w.rename("james.log", "james-2026-01-01.log");
-    w.append("james.log", "2\n");
-    assert_eq!(w.lines(), ["2"]);
-    w.restart();
-    assert_eq!(w.lines(), NOTHING);
-    w.gzip("james-2026-01-01.log");
-    assert_eq!(w.pass(Duration::from_secs(15)), NOTHING);
-    w.restart();
-    assert_eq!(w.lines(), NOTHING);
 }
 
 #[test]
@@ -367,4 +237,47 @@ fn the_stream_stays_the_same_over_rotation() {
     w.append("james.log", "2\n");
     let after = w.got().remove(0);
     assert_eq!((before.file, before.path), (after.file, after.path));
+}
+
+#[test]
+fn a_hundred_rotations_within_find_time_are_each_read_once() {
+    let mut w = World::new(&["james.log"]);
+    for n in 0..100 {
+        w.append("james.log", &format!("{n}\n"));
+        assert_eq!(w.lines(), [n.to_string()]);
+        w.rename("james.log", &format!("james.log.20260102-{n:06}"));
+    }
+    w.append("james.log", "last\n");
+    assert_eq!(w.lines(), ["last"]);
+    assert_eq!(w.pass(Duration::from_secs(15)), [""; 0], "all of them are closed now");
+    w.restart();
+    assert_eq!(w.pass(Duration::from_secs(15)), [""; 0]);
+}
+
+#[test]
+fn yesterdays_lines_without_a_date_are_passed_over_in_every_file_and_later_ones_are_not() {
+    let day = |name: &str, minutes: std::ops::Range<i64>| -> String {
+        let at = |m: i64| format!("{:02}:{:02}:00.000 [INFO ] o.a.j.X - {name} {m}\n", m / 60 % 24, m % 60);
+        minutes.step_by(30).map(at).collect()
+    };
+    let mut w = World::new(&["james.log"]);
+    w.append("james.log", &day("day", 0..1500));
+    let lines = w.lines();
+    assert_eq!(lines.len(), 48, "{lines:?}");
+    assert!(lines[0].ends_with("day 60"), "{lines:?}");
+    let checkpoints = w.stop();
+    w.append("james.log", &day("day", 1500..1560));
+    w.rename("james.log", "james.log.1");
+    w.append("james.log", "another\n");
+    w.append("james.log.2", &day("older", 0..1500));
+    w.start(&checkpoints);
+    let lines = w.lines();
+    assert_eq!(lines.iter().filter(|l| l.contains("older")).count(), 48, "{lines:?}");
+    assert!(
+        lines.iter().any(|l| l.ends_with("day 1500")) && lines.contains(&"another".to_owned()),
+        "{lines:?}"
+    );
+    assert!(!lines.iter().any(|l| l.ends_with("day 1470")), "{lines:?}");
+    w.restart();
+    assert_eq!(w.pass(Duration::from_secs(15)), [""; 0]);
 }

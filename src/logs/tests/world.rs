@@ -119,15 +119,15 @@ impl World {
     }
 
     /// And starts again, with what was saved.
-    pub(super) fn start(&mut self, checkpoints: Vec<Checkpoint>) {
-        let text = serde_json::to_string(&checkpoints).unwrap();
+    pub(super) fn start(&mut self, checkpoints: &[Checkpoint]) {
+        let text = serde_json::to_string(checkpoints).unwrap();
         self.files = Files::new(serde_json::from_str(&text).unwrap(), self.options.clone());
         self.files.watch(&self.watched);
     }
 
     pub(super) fn restart(&mut self) {
         let checkpoints = self.stop();
-        self.start(checkpoints);
+        self.start(&checkpoints);
     }
 
     pub(super) fn status(&self) -> Status {

@@ -59,7 +59,9 @@ impl Kind {
     pub(crate) fn is_certain(&self) -> bool {
         match self {
             Self::Logger | Self::Text => true,
-            Self::Key { key, address, .. } => *address || matches!(key.as_ref(), "protocol" | "sessionId"),
+            Self::Key { key, address, .. } => {
+                *address || matches!(key.as_ref(), "protocol" | "sessionId" | "authType")
+            }
             Self::Dump | Self::Message => false,
         }
     }

@@ -26,12 +26,12 @@ use compile::{Element, Hint, Kind};
 use date::DateFormat;
 use tail::{Reading, Tail};
 
-/// Why a pattern was refused. Positions count characters from 0.
+/// Why a pattern was refused. Positions count characters from 0; messages count them from 1, as people do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
     /// A conversion word that neither logback nor log4j2 has, or one that is not supported.
-    #[error("unknown conversion word %{word} at character {position}; {hint}")]
+    #[error("unknown conversion word %{word} at character {}; {hint}", .position + 1)]
     UnknownWord {
         /// The word.
         word: String,
@@ -41,14 +41,14 @@ pub enum PatternError {
         hint: Hint,
     },
     /// A `%` without a word.
-    #[error("a % without a conversion word at character {position}; write %% for a percent sign")]
+    #[error("a % without a conversion word at character {}; write %% for a percent sign", .position + 1)]
     LonePercent {
         /// Where.
         position: usize,
     },
     /// A word that colours or changes text, without any.
     #[error(
-        "%{word} at character {position} has nothing to print; write %{word}(%level) or, in log4j2, %{word}{{%level}}"
+        "%{word} at character {} has nothing to print; write %{word}(%level) or, in log4j2, %{word}{{%level}}", .position + 1
     )]
     NoText {
         /// The word.
@@ -57,7 +57,7 @@ pub enum PatternError {
         position: usize,
     },
     /// A bracket that is not closed.
-    #[error("the {bracket} of the conversion word at character {position} is not closed")]
+    #[error("the {bracket} of the conversion word at character {} is not closed", .position + 1)]
     Unclosed {
         /// `(` or `{`.
         bracket: char,
@@ -65,14 +65,14 @@ pub enum PatternError {
         position: usize,
     },
     /// Groups within groups within groups.
-    #[error("groups are nested too deep at character {position}")]
+    #[error("groups are nested too deep at character {}", .position + 1)]
     TooDeep {
         /// Where.
         position: usize,
     },
     /// A letter in a date format that prints nothing readable here.
     #[error(
-        "the date format {format:?} at character {position} has the unknown letter {letter:?}; quote text as 'text'"
+        "the date format {format:?} at character {} has the unknown letter {letter:?}; quote text as 'text'", .position + 1
     )]
     UnknownDateLetter {
         /// The letter.
@@ -84,7 +84,7 @@ pub enum PatternError {
     },
     /// A time zone that this machine does not know.
     #[error(
-        "the date at character {position} has the unknown time zone {zone:?}; name it like UTC, +02:00 or Europe/Berlin"
+        "the date at character {} has the unknown time zone {zone:?}; name it like UTC, +02:00 or Europe/Berlin", .position + 1
     )]
     UnknownZone {
         /// The zone.
@@ -96,13 +96,13 @@ pub enum PatternError {
     #[error("the pattern prints no message; it needs %msg")]
     NoMessage,
     /// The pattern has two messages.
-    #[error("the pattern prints the message a second time at character {position}")]
+    #[error("the pattern prints the message a second time at character {}", .position + 1)]
     SecondMessage {
         /// Where.
         position: usize,
     },
     /// Something is printed after a line break.
-    #[error("the line break at character {position} parts one event into several lines; put %n at the end")]
+    #[error("the line break at character {} parts one event into several lines; put %n at the end", .position + 1)]
     SecondLine {
         /// Where the `%n` is.
         position: usize,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{Envelope, ScanState, ScanStats, Scanner};
+use super::{Envelope, Hints, ScanState, ScanStats, Scanner};
 use crate::engine::filter::Filter;
 use crate::engine::{
     AddressPolicy, AddressSource, FilterSpec, LayoutSpec, Match, OnePer, ReadClock, RuleSpec, TextSpec,

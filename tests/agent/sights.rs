@@ -1,0 +1,49 @@
+//! What is said of sources that show no client, or a client behind a proxy.
+
+use gaoler::agent::report::ConditionType;
+
+use crate::world::{World, until};
+
+const LOGINS: &str = "
+apiVersion: gaoler.dev/v1alpha1
+kind: Jail
+metadata: {name: james}
+spec:
+  filters: [james-imap-auth, james-smtp-auth]
+  source: {files: [$LOG]}
+  maxRetry: 5
+  findTime: 20m
+  banTime: 2h
+  enforce: {ports: [25, 143]}
+";
+
+fn imap(context: &str) -> String {
+    let now = jiff::Timestamp::now();
+    format!(
+        "{{\"timestamp\":\"{now:.3}\",\"mdc\":{{\"protocol\":\"IMAP\"{context}}},\"logger\":\"org.apache.james.util.AuditTrail\",\"message\":\"IMAP Authentication failed because of bad credentials.\"}}"
+    )
+}
+
+#[test]
+fn a_layout_that_shows_nobody_is_a_condition_until_it_is_mended() {
+    let world = World::guarded(LOGINS);
+    world.log(&vec![imap(""); 9]);
+    world.log(&[imap(r#","ip":"203.0.113.1""#)]);
+    world.heard("james", 1);
+    assert!(world.condition("james", ConditionType::NoClientAddress).is_none(), "nine may be strays");
+    world.log(&vec![imap(""); 30]);
+    let blind = until(|| world.condition("james", ConditionType::NoClientAddress));
+    assert!(blind.status && blind.message.contains("james-imap-auth"), "{blind:?}");
+    assert!(!blind.message.contains("james-smtp-auth"), "{blind:?}");
+    world.log(&(0..200).map(|n| imap(&format!(r#","ip":"203.0.114.{n}""#))).collect::<Vec<_>>());
+    until(|| world.condition("james", ConditionType::NoClientAddress).is_none().then_some(()));
+}
+
+#[test]
+fn a_client_behind_a_proxy_is_accused_and_where_to_stop_it_is_said() {
+    let world = World::guarded(LOGINS);
+    world.log(&vec![imap(r#","ip":"203.0.113.60","proxy.source":"/203.0.113.99:43210""#); 5]);
+    world.keeps_out(&["j_james 203.0.113.99"]);
+    let proxy = world.condition("james", ConditionType::EnforceAtProxy).unwrap();
+    assert!(proxy.status && proxy.message.contains("james-imap-auth"), "{proxy:?}");
+}
