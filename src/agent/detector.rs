@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,7 +15,6 @@ use super::court::{Court, limits};
 use super::handle::{Command, Reply, Unusable};
 use super::house::House;
 use super::intake::Intake;
-use super::plan::skeleton;
 use super::report::{Banned, Durability, Event, FirewallReport, FirewallState, Refusal, Unbanned};
 use super::saver::Saver;
 use super::snapshot::Snapshot;
@@ -23,17 +22,13 @@ use super::wake::Waker;
 use crate::bans::Ledger;
 use crate::config::Config;
 use crate::engine::Timestamp;
+use crate::firewall::Skeleton;
 use crate::firewall::enforcer::{Enforcer, EnforcerEvent, Order};
-use crate::firewall::{Change, Skeleton};
 
 /// The longest wait: the watchdog and timers that nobody computed are looked at then.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// A clock that moved by more than this against the monotonic one was set.
-const STEP: Duration = Duration::from_secs(2);
 /// How often windows that cannot matter any more give back their memory.
 const SWEEP: Duration = Duration::from_secs(60);
-/// More changes than this are a restoration: fresh bans overtake them.
-const FEW: usize = 1000;
 
 /// What the detector is made of at start.
 pub(super) struct Parts {
@@ -56,8 +51,8 @@ pub(super) struct Detector {
     events: broadcast::Sender<Arc<Event>>,
     chronicle: Chronicle,
     turns: Arc<AtomicU64>,
-    enforcer: Enforcer,
-    kernel: Receiver<EnforcerEvent>,
+    pub(super) enforcer: Enforcer,
+    pub(super) kernel: Receiver<EnforcerEvent>,
     pub(super) saver: Saver,
     pub(super) intake: Intake,
     pub(super) court: Court,
@@ -65,11 +60,11 @@ pub(super) struct Detector {
     pub(super) firewall: FirewallReport,
     pub(super) started: Timestamp,
     pub(super) totals: Arc<Mutex<Totals>>,
-    skeleton: Option<Skeleton>,
-    config: Arc<Config>,
-    configured: bool,
+    pub(super) skeleton: Option<Skeleton>,
+    pub(super) config: Arc<Config>,
+    pub(super) configured: bool,
     sweep_at: Instant,
-    clock: (Instant, Timestamp),
+    pub(super) clock: (Instant, Timestamp),
 }
 
 /// Whether to go on.
@@ -125,7 +120,7 @@ impl Detector {
             self.listen_to_kernel(now);
             self.look_at_clock(now);
             if self.house.refresh(now) {
-                self.furnish();
+                self.furnish(now);
             }
             let more = self.configured && self.read(now);
             self.court.expire(now);
@@ -245,6 +240,7 @@ impl Detector {
                     unbanned.saved = saved;
                 });
             }
+            Command::Save(reply) if !self.saver.keeps() => answer(reply, Ok(())),
             Command::Save(reply) => self.saver.wait(Box::new(move |outcome| answer(reply, outcome))),
             Command::Stop(reply) => {
                 let outcome = self.end();
@@ -302,104 +298,6 @@ impl Detector {
             .collect()
     }
 
-    /// The house is another.
-    fn furnish(&mut self) {
-        self.court.furnish(self.house.never().clone());
-        self.plan();
-        self.saver.changed();
-    }
-
-    /// Orders the skeleton when it is another than before.
-    fn plan(&mut self) {
-        let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
-        let wanted = skeleton(enforcing.map(|seat| &*seat.config), self.house.kernel());
-        if self.configured && self.skeleton.as_ref() != Some(&wanted) {
-            self.order(Order::Skeleton(wanted.clone()));
-            self.skeleton = Some(wanted);
-        }
-    }
-
-    fn order(&mut self, order: Order) {
-        if self.enforcer.send(order).is_err() {
-            self.firewall.state = FirewallState::Failing;
-            self.firewall.problem = Some("the enforcer has ended".into());
-        }
-    }
-
-    fn listen_to_kernel(&mut self, now: Timestamp) {
-        while let Ok(event) = self.kernel.try_recv() {
-            match event {
-                EnforcerEvent::Ensured | EnforcerEvent::Recovered => self.works(),
-                EnforcerEvent::Applied { changes, at, .. } => {
-                    self.firewall.applied += changes.len() as u64;
-                    self.acknowledge(&changes, at);
-                }
-                EnforcerEvent::Refused { change, reason } => {
-                    self.firewall.refused += 1;
-                    tracing::error!(?change, reason, "the kernel refuses a change");
-                }
-                EnforcerEvent::Drifted => {
-                    tracing::warn!("somebody changed our table; it is made again");
-                    self.firewall.repaired += 1;
-                    self.court.ledger.unacknowledge();
-                    let holds = self.court.holds(now);
-                    self.order(Order::Restore(holds));
-                }
-                EnforcerEvent::Failing(problem) => {
-                    tracing::error!(
-                        problem,
-                        "the firewall fails; it is tried again and nothing is forgotten"
-                    );
-                    self.firewall.state = FirewallState::Failing;
-                    self.firewall.problem = Some(problem);
-                }
-                EnforcerEvent::TornDown | EnforcerEvent::Stopped => {}
-            }
-        }
-    }
-
-    fn works(&mut self) {
-        if self.firewall.state == FirewallState::Failing {
-            tracing::info!("the firewall works again");
-        }
-        let observing = self.court.observe;
-        self.firewall.state = if observing { FirewallState::Observing } else { FirewallState::Enforcing };
-        self.firewall.problem = None;
-    }
-
-    fn acknowledge(&mut self, changes: &[Change], at: Timestamp) {
-        for change in changes {
-            if let Change::Ban { scope, subject, .. } = change {
-                let seat = self.court.seats.iter().find(|seat| seat.scope == *scope);
-                let jail = seat.map(|seat| seat.name().clone());
-                self.court.ledger.acknowledge(jail.as_ref(), *subject, at);
-            }
-        }
-    }
-
-    /// Kernel timeouts run by their own clock. When the wall clock is set, what they have left is another time.
-    fn look_at_clock(&mut self, now: Timestamp) {
-        let (instant, wall) = self.clock;
-        let expected = wall + instant.elapsed();
-        self.clock = (Instant::now(), now);
-        if now.distance(expected) > STEP && self.configured {
-            tracing::warn!(by = ?now.distance(expected), "the clock was set; the kernel's timeouts are set anew");
-            let holds = self.court.holds(now);
-            self.order(Order::Restore(holds));
-        }
-    }
-
-    /// The kernel's counters, fetched by the thread that may wait for the kernel.
-    fn ask_counters(&mut self, reply: Reply<()>) {
-        let totals = Arc::clone(&self.totals);
-        self.order(Order::Counters(Box::new(move |counters| {
-            if let Ok(counters) = counters {
-                totals.lock().unwrap_or_else(PoisonError::into_inner).dropped = counters;
-            }
-            answer(reply, ());
-        })));
-    }
-
     fn save(&mut self, now: Timestamp) {
         let files = self.intake.files.checkpoints();
         let snapshot = Snapshot {
@@ -432,9 +330,8 @@ fn emit(
 ) {
     if !court.outcome.changes.is_empty() {
         let changes = std::mem::take(&mut court.outcome.changes);
-        let order = if changes.len() > FEW { Order::Restore(changes) } else { Order::Changes(changes) };
         // When it has ended, `Detector::order` says so at the next occasion, and a restart restores.
-        let _ = enforcer.send(order);
+        let _ = enforcer.send(Order::Changes(changes));
     }
     for event in court.outcome.events.drain(..) {
         chronicle.note(&event);
@@ -443,7 +340,7 @@ fn emit(
     }
 }
 
-fn answer<T>(reply: Reply<T>, answer: T) {
+pub(super) fn answer<T>(reply: Reply<T>, answer: T) {
     // Whoever asked may be gone.
     let _ = reply.send(answer);
 }

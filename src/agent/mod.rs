@@ -20,6 +20,7 @@ pub mod handle;
 mod house;
 mod intake;
 pub mod interfaces;
+mod kernel;
 mod orders;
 mod pipeline;
 mod plan;

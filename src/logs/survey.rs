@@ -72,6 +72,9 @@ impl Stream {
         for (sibling, stat) in candidates {
             match self.consider(&sibling, &stat, &present, look, &mut unsettled) {
                 Ok(Some(mut segment)) => {
+                    if let Err(e) = segment.skip_other_days(look.now) {
+                        problem = Some(format!("{}: {e}", sibling.path.display()));
+                    }
                     segment.closing = Some(look.now);
                     opened.push(segment);
                 }
