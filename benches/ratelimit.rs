@@ -110,7 +110,12 @@ fn measure(forge: &Forge, to: IpAddr, mut from: impl FnMut() -> IpAddr) -> u128 
 }
 
 /// What every variant ends with: nothing goes further up than the chains that are compared.
-const FLOOR: &str = "table inet floor { chain floor { type filter hook prerouting priority -250; tcp dport 25 drop; } }";
+const FLOOR: &str = "table inet floor {
+  chain floor {
+    type filter hook prerouting priority -250;
+    tcp dport 25 drop
+  }
+}";
 
 fn cost() {
     let stranger: IpAddr = STRANGER.parse().expect("an address");
@@ -119,7 +124,9 @@ fn cost() {
         new = new.wrapping_add(1);
         IpAddr::from((0x6440_0000_u32.wrapping_add(new)).to_be_bytes())
     };
-    println!("ns of CPU per packet (sending, cable and receiving included; the first line is what all have in common)");
+    println!(
+        "ns of CPU per packet (sending, cable and receiving included; the first line is what all have in common)"
+    );
     println!("{:34}{:>22}{:>22}", "", "under the penalty", "a new source");
     netns::on_the_host(|net| {
         net.host.feed(&["nft", "-f", "-"], FLOOR);
@@ -194,8 +201,8 @@ fn forged() {
         std::fs::write(directory.path().join("limits.yaml"), MANIFESTS).expect("written");
         let loaded = config::load(&[directory.path().into()], None);
         assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
-        let (agent, thread) =
-            agent::spawn(Settings::default(), Box::new(Nftables::open().expect("netlink"))).expect("an agent");
+        let (agent, thread) = agent::spawn(Settings::default(), Box::new(Nftables::open().expect("netlink")))
+            .expect("an agent");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             agent.configure(Arc::new(loaded.config.clone())).await.expect("configured");
@@ -233,7 +240,8 @@ fn ban_elements(table: &str) -> usize {
         if let Some(name) = line.strip_prefix("set ") {
             in_ban_set = name.starts_with("j_") || name.starts_with("all_");
         }
-        found += usize::from(in_ban_set && line.starts_with("elements")) * line.matches("expires").count().max(1);
+        found +=
+            usize::from(in_ban_set && line.starts_with("elements")) * line.matches("expires").count().max(1);
     }
     found
 }
@@ -297,7 +305,8 @@ fn door() {
     let has_recent = recent(&theirs, &[], "INPUT");
     let _firewall = ours.host.inside(|| firewall(limit(65_536)));
     // Sources and their habits: seconds between knocks after the first five.
-    let habits = [("retries every 25 s", 25, 1), ("retries every 35 s", 35, 2), ("is silent for 65 s", 65, 3)];
+    let habits =
+        [("retries every 25 s", 25, 1), ("retries every 35 s", 35, 2), ("is silent for 65 s", 65, 3)];
     let mut sides = vec![Side::new("ours", &ours)];
     if has_recent {
         sides.push(Side::new("recent", &theirs));
@@ -311,13 +320,15 @@ fn door() {
                     continue;
                 }
                 let count = if second == 0 { 5 } else { 1 };
-                for (family, from) in [(0, format!("198.51.100.{host}")), (3, format!("2001:db8:{host}::1"))] {
+                for (family, from) in [(0, format!("198.51.100.{host}")), (3, format!("2001:db8:{host}::1"))]
+                {
                     if family == 3 && side.name == "recent" {
                         continue;
                     }
                     let from: IpAddr = from.parse().expect("an address");
                     let to = side.net.host_address(from);
-                    side.seen[n + family] += &Witness::at(&side.net.host).watch(&side.forge, from, to, SMTP, count);
+                    side.seen[n + family] +=
+                        &Witness::at(&side.net.host).watch(&side.forge, from, to, SMTP, count);
                     side.seen[n + family].push(' ');
                 }
             }

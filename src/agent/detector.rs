@@ -298,6 +298,116 @@ impl Detector {
             .collect()
     }
 
+<<<<<<< HEAD
+=======
+    /// The house is another.
+    fn furnish(&mut self, now: Timestamp) {
+        self.court.furnish(self.house.never().clone());
+        // What a BanList orders against the house waits for the house to change.
+        self.court.list(&self.config.ban_entries, now);
+        self.plan();
+        self.saver.changed();
+    }
+
+    /// Orders the skeleton when it is another than before.
+    fn plan(&mut self) {
+        let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
+        let wanted =
+            skeleton(enforcing.map(|seat| &*seat.config), &self.config.rate_limits, self.house.kernel());
+        if self.configured && self.skeleton.as_ref() != Some(&wanted) {
+            self.order(Order::Skeleton(wanted.clone()));
+            self.skeleton = Some(wanted);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        if self.enforcer.send(order).is_err() {
+            self.firewall.state = FirewallState::Failing;
+            self.firewall.problem = Some("the enforcer has ended".into());
+        }
+    }
+
+    fn listen_to_kernel(&mut self, now: Timestamp) {
+        while let Ok(event) = self.kernel.try_recv() {
+            match event {
+                EnforcerEvent::Ensured | EnforcerEvent::Recovered => self.works(),
+                EnforcerEvent::Applied { changes, at, .. } => {
+                    self.firewall.applied += changes.len() as u64;
+                    self.acknowledge(&changes, at);
+                }
+                EnforcerEvent::Refused { change, reason } => {
+                    self.firewall.refused += 1;
+                    tracing::error!(?change, reason, "the kernel refuses a change");
+                }
+                EnforcerEvent::Drifted => {
+                    tracing::warn!("somebody changed our table; it is made again");
+                    self.firewall.repaired += 1;
+                    self.court.ledger.unacknowledge();
+                    let holds = self.court.holds(now);
+                    self.order(Order::Restore(holds));
+                }
+                EnforcerEvent::Failing(problem) => {
+                    tracing::error!(
+                        problem,
+                        "the firewall fails; it is tried again and nothing is forgotten"
+                    );
+                    self.firewall.state = FirewallState::Failing;
+                    self.firewall.problem = Some(problem);
+                }
+                EnforcerEvent::TornDown | EnforcerEvent::Stopped => {}
+            }
+        }
+    }
+
+    fn works(&mut self) {
+        if self.firewall.state == FirewallState::Failing {
+            tracing::info!("the firewall works again");
+        }
+        let observing = self.court.observe;
+        self.firewall.state = if observing { FirewallState::Observing } else { FirewallState::Enforcing };
+        self.firewall.problem = None;
+    }
+
+    fn acknowledge(&mut self, changes: &[Change], at: Timestamp) {
+        for change in changes {
+            if let Change::Ban { scope, subject, .. } = change {
+                let seat = self.court.seats.iter().find(|seat| seat.scope == *scope);
+                let jail = seat.map(|seat| seat.name().clone());
+                self.court.ledger.acknowledge(jail.as_ref(), *subject, at);
+            }
+        }
+    }
+
+    /// Kernel timeouts run by their own clock. When the wall clock is set, what they have left is another time.
+    fn look_at_clock(&mut self, now: Timestamp) {
+        let (instant, wall) = self.clock;
+        let expected = wall + instant.elapsed();
+        self.clock = (Instant::now(), now);
+        if now.distance(expected) > STEP && self.configured {
+            tracing::warn!(by = ?now.distance(expected), "the clock was set; the kernel's timeouts are set anew");
+            let holds = self.court.holds(now);
+            self.order(Order::Restore(holds));
+        }
+    }
+
+    /// The kernel's counters, fetched by the thread that may wait for the kernel.
+    fn ask_counters(&mut self, reply: Reply<()>) {
+        let totals = Arc::clone(&self.totals);
+        self.order(Order::Counters(Box::new(move |counters| {
+            if let Ok(counters) = counters {
+                totals.lock().unwrap_or_else(PoisonError::into_inner).dropped = counters;
+            }
+        })));
+        let totals = Arc::clone(&self.totals);
+        self.order(Order::Limits(Box::new(move |limits| {
+            if let Ok(limits) = limits {
+                totals.lock().unwrap_or_else(PoisonError::into_inner).limits = limits;
+            }
+            answer(reply, ());
+        })));
+    }
+
+>>>>>>> k-ratelimit
     fn save(&mut self, now: Timestamp) {
         let files = self.intake.files.checkpoints();
         let snapshot = Snapshot {

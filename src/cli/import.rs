@@ -40,15 +40,15 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         std::io::stdin().lock().read_to_string(&mut text).context("cannot read standard input")?;
         text
     } else {
-        std::fs::read_to_string(&args.file)
-            .with_context(|| format!("cannot read {}", args.file.display()))?
+        std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?
     };
     if !iptables::looks_like(&text) {
         bail!("{} holds no iptables rules: give it what `iptables-save` prints", args.file.display());
     }
     let Imported { manifests, left } = iptables::import(&text);
     if context.json() {
-        let objects: Vec<_> = manifests.iter().map(crate::config::import::Manifest::to_json).collect::<Result<_, _>>()?;
+        let objects: Vec<_> =
+            manifests.iter().map(crate::config::import::Manifest::to_json).collect::<Result<_, _>>()?;
         context.print_json(&json!({"manifests": objects, "left": left}))?;
     } else {
         for (n, manifest) in manifests.iter().enumerate() {

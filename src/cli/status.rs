@@ -144,7 +144,12 @@ fn limits_table(limits: &[RateLimitReport], context: &Context) -> Table {
             context.bold(&limit.name),
             limit.mode.clone(),
             at.trim_end().to_owned(),
-            format!("{} in {}, {}", limit.hits, when::span(std::time::Duration::from_secs(limit.window_seconds)), limit.penalty),
+            format!(
+                "{} in {}, {}",
+                limit.hits,
+                when::span(std::time::Duration::from_secs(limit.window_seconds)),
+                limit.penalty
+            ),
             format!("{} {more}", limit.offenders).trim_end().to_owned(),
             format!("{} packets", limit.limited_packets),
             if limit.uncounted_packets > 0 { context.yellow(uncounted) } else { uncounted },

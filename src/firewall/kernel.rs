@@ -11,8 +11,8 @@ use super::elements::{self, Element, Wish};
 use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
 use super::{
-    Applied, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, ScopeName, Skeleton,
-    limits, listing, ruleset,
+    Applied, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, ScopeName,
+    Skeleton, limits, listing, ruleset,
 };
 use crate::engine::{Subject, Timestamp};
 
@@ -36,7 +36,14 @@ impl Nftables {
     /// When there is no netlink socket to be had.
     pub fn open() -> Result<Self, FirewallError> {
         let netlink = Netlink::open().map_err(FirewallError::Netlink)?;
-        Ok(Self { nft: Nft::default(), netlink, watch: None, scopes: HashSet::new(), sets: HashSet::new(), limits: vec![] })
+        Ok(Self {
+            nft: Nft::default(),
+            netlink,
+            watch: None,
+            scopes: HashSet::new(),
+            sets: HashSet::new(),
+            limits: vec![],
+        })
     }
 
     /// Runs this program instead of the `nft` in the path.
@@ -179,8 +186,7 @@ impl Firewall for Nftables {
             let sets = [Family::V4, Family::V6].into_iter().filter_map(|f| limits::penalty_set(limit, f));
             let mut offenders = 0;
             for set in sets {
-                offenders +=
-                    listing::count_elements(&set, MOST_OFFENDERS).map_err(FirewallError::Netlink)?;
+                offenders += listing::count_elements(&set, MOST_OFFENDERS).map_err(FirewallError::Netlink)?;
             }
             let over = counted(limits::over_counter(&limit.name));
             let uncounted = counted(limits::uncounted_counter(&limit.name));

@@ -224,7 +224,8 @@ impl<'a> Limits<'a> {
     fn rules_of(&self, limit: &Limit, batch: &mut Batch<'static>) {
         let entry = limit_chain(&limit.name);
         for family in FAMILIES {
-            let ignored: Vec<_> = limit.ignore.iter().copied().filter(|net| Family::of(*net) == family).collect();
+            let ignored: Vec<_> =
+                limit.ignore.iter().copied().filter(|net| Family::of(*net) == family).collect();
             if !ignored.is_empty() {
                 let ignored = phrase::source_among(family, &ipnet::IpNet::aggregate(&ignored));
                 batch.add(rule(&entry, vec![ignored, phrase::back()]));

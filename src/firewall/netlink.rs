@@ -213,10 +213,8 @@ impl Netlink {
                         None | Some(Errno::NOENT | Errno::INTR) => {}
                         Some(errno) => return Err(errno.into()),
                     },
-                    kind if kind >> 8 == NFTABLES => {
-                        if !see(message.payload.get(4..).unwrap_or_default()) {
-                            return Ok(());
-                        }
+                    kind if kind >> 8 == NFTABLES && !see(message.payload.get(4..).unwrap_or_default()) => {
+                        return Ok(());
                     }
                     _ => {}
                 }

@@ -88,10 +88,13 @@ fn limits_into_elements(commands: &mut Value) {
     let objects = commands.get_mut("nftables").and_then(Value::as_array_mut);
     for object in objects.into_iter().flatten() {
         let Some(Value::Array(statements)) = object.pointer_mut("/add/rule/expr") else { continue };
-        let pair = |pair: &[Value]| matches!(pair, [a, b] if a.get("set").is_some() && b.get("limit").is_some());
+        let pair =
+            |pair: &[Value]| matches!(pair, [a, b] if a.get("set").is_some() && b.get("limit").is_some());
         let Some(at) = statements.windows(2).position(pair) else { continue };
         let limit = statements.remove(at + 1);
-        if let Some(set) = statements.get_mut(at).and_then(|s| s.get_mut("set")).and_then(Value::as_object_mut) {
+        if let Some(set) =
+            statements.get_mut(at).and_then(|s| s.get_mut("set")).and_then(Value::as_object_mut)
+        {
             set.insert("stmt".into(), Value::Array(vec![limit]));
         }
     }

@@ -185,7 +185,7 @@ pub(super) fn not_to_this_host() -> Statement<'static> {
 
 /// The packet opens a TCP connection: SYN and nothing that says otherwise.
 pub(super) fn opens_a_connection() -> Statement<'static> {
-    let flags = ["fin", "syn", "rst", "ack"].map(|flag| text(flag)).to_vec();
+    let flags = ["fin", "syn", "rst", "ack"].map(text).to_vec();
     let masked = BinaryOperation::AND(field("tcp", "flags"), Expression::List(flags));
     equal(Expression::BinaryOperation(Box::new(masked)), text("syn"))
 }

@@ -64,7 +64,11 @@ fn mission() -> Vec<Limit> {
         Knock::Ping => Counted::Echo,
     };
     let names = ["ping", "ssh", "smtp", "pop", "imap"];
-    MISSION.iter().zip(names).map(|((_, at, hits, window), name)| limit(name, counted(*at), *hits, *window)).collect()
+    MISSION
+        .iter()
+        .zip(names)
+        .map(|((_, at, hits, window), name)| limit(name, counted(*at), *hits, *window))
+        .collect()
 }
 
 /// The mission's own rules, where this kernel has them.
@@ -113,7 +117,10 @@ fn the_missions_rules_drop_first_where_iptables_recent_does() {
             let wanted = "p".repeat(passing) + &"d".repeat(9 - passing);
             for from in [V4, V6] {
                 let ours = knock(net, &forge, from, *at, 9);
-                eprintln!("{name:10} {from:16} ours {ours}  recent {}", theirs.get(n).map_or("-", String::as_str));
+                eprintln!(
+                    "{name:10} {from:16} ours {ours}  recent {}",
+                    theirs.get(n).map_or("-", String::as_str)
+                );
                 assert_eq!(ours, wanted, "{name} {from}");
                 assert!(theirs.get(n).is_none_or(|theirs| *theirs == ours), "{name} {from} {theirs:?}");
             }
@@ -207,7 +214,8 @@ fn an_open_connection_goes_on_and_other_ports_stay_open() {
 fn whoever_is_never_banned_or_ignored_is_not_limited() {
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let prefixes = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a prefix")).collect::<Vec<_>>();
+        let prefixes =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a prefix")).collect::<Vec<_>>();
         let mut smtp = limit("smtp", Counted::Tcp(vec![25]), 3, 600);
         smtp.ignore = prefixes(&["203.0.113.0/25", "203.0.113.0/24", "2001:db8:9::/48"]);
         let never = prefixes(&["198.51.100.0/28", "2001:db8:bad::/64"]);
@@ -252,7 +260,11 @@ fn limits_on_one_port_are_asked_in_the_order_of_their_names_and_the_first_refusa
             limit("a_narrow", Counted::Tcp(vec![25]), 3, 600),
         ]));
         assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 9), "ppddddddd");
-        assert_eq!(knock(net, &forge, V4, Knock::Tcp(143), 9), "pppdddddd", "two of five were spent at port 25");
+        assert_eq!(
+            knock(net, &forge, V4, Knock::Tcp(143), 9),
+            "pppdddddd",
+            "two of five were spent at port 25"
+        );
         assert_eq!(counts(&mut firewall, "a_narrow").over.packets, 7);
         assert_eq!(counts(&mut firewall, "b_wide").over.packets, 6);
     });
@@ -311,7 +323,9 @@ fn a_spray_of_sources_fills_what_is_allotted_and_innocents_pass() {
         ]));
         for n in 0..5000_u32 {
             let v4 = IpAddr::from((0x0b00_0000 + n * 3001).to_be_bytes());
-            let v6 = IpAddr::from((0x2001_0db8_0bad_0000_0000_0000_0000_0001_u128 + (u128::from(n) << 64)).to_be_bytes());
+            let v6 = IpAddr::from(
+                (0x2001_0db8_0bad_0000_0000_0000_0000_0001_u128 + (u128::from(n) << 64)).to_be_bytes(),
+            );
             for from in [v4, v6] {
                 for at in [Knock::Tcp(25), Knock::Tcp(143)] {
                     forge.send(from, net.host_address(from), at, 1);

@@ -14,7 +14,7 @@
 //! is forbidden too it fails and says so.
 
 // Every test binary uses another part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod conversation;
 mod forge;

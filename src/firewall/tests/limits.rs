@@ -5,9 +5,9 @@ use nftables::schema::{FlushObject, NfCmd, NfListObject, NfObject};
 use proptest::prelude::*;
 
 use super::*;
+use crate::firewall::Action;
 use crate::firewall::inventory::Hook;
 use crate::firewall::ruleset::transition;
-use crate::firewall::Action;
 
 fn limit(name: &str, counts: Counted, hits: u32) -> Limit {
     Limit {
@@ -84,13 +84,15 @@ fn a_few_hits_are_slots_and_many_are_a_bucket() {
 
 #[test]
 fn the_same_limits_again_touch_no_set() {
-    let wanted = skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 4), limit("imap", Counted::Tcp(vec![143]), 99)]);
+    let wanted =
+        skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 4), limit("imap", Counted::Tcp(vec![143]), 99)]);
     assert_eq!(touched(transition(Some(&standing(&wanted)), &wanted)), (vec![], vec![]));
 }
 
 #[test]
 fn a_limit_that_goes_takes_its_sets_and_counters_with_it() {
-    let before = skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 2), limit("imap", Counted::Tcp(vec![143]), 99)]);
+    let before =
+        skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 2), limit("imap", Counted::Tcp(vec![143]), 99)]);
     let after = skeleton(vec![limit("imap", Counted::Tcp(vec![143]), 99)]);
     let (deleted, added) = touched(transition(Some(&standing(&before)), &after));
     let mut wanted = vec!["limited_smtp".to_owned(), "uncounted_smtp".into()];
@@ -107,7 +109,8 @@ fn a_limit_that_goes_takes_its_sets_and_counters_with_it() {
 fn another_window_or_action_keeps_the_counts_and_another_prefix_does_not() {
     let smtp = limit("smtp", Counted::Tcp(vec![25]), 4);
     let before = standing(&skeleton(vec![smtp.clone()]));
-    let other = Limit { window: Duration::from_secs(90), action: Action::Reject, observe: true, ..smtp.clone() };
+    let other =
+        Limit { window: Duration::from_secs(90), action: Action::Reject, observe: true, ..smtp.clone() };
     assert_eq!(touched(transition(Some(&before), &skeleton(vec![other]))), (vec![], vec![]));
     let wider = Limit { prefix_v4: 24, ..smtp };
     let (deleted, added) = touched(transition(Some(&before), &skeleton(vec![wider])));

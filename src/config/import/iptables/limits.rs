@@ -50,10 +50,36 @@ pub(super) fn is_judge_of(judge: &Rule, set: &Rule) -> bool {
 
 /// The options this module understands; a rule with any other means more than a rate limit does.
 const KNOWN: [&str; 30] = [
-    "protocol", "dport", "dports", "jump", "state", "ctstate", "syn", "tcp-flags", "icmp-type", "icmpv6-type", "comment",
-    "in-interface", "reject-with", "table", "name", "set", "update", "rcheck", "seconds", "hitcount", "rsource", "mask",
-    "hashlimit-above", "hashlimit-burst", "hashlimit-mode", "hashlimit-name", "hashlimit-srcmask",
-    "hashlimit-htable-expire", "hashlimit-htable-size", "hashlimit-htable-max",
+    "protocol",
+    "dport",
+    "dports",
+    "jump",
+    "state",
+    "ctstate",
+    "syn",
+    "tcp-flags",
+    "icmp-type",
+    "icmpv6-type",
+    "comment",
+    "in-interface",
+    "reject-with",
+    "table",
+    "name",
+    "set",
+    "update",
+    "rcheck",
+    "seconds",
+    "hitcount",
+    "rsource",
+    "mask",
+    "hashlimit-above",
+    "hashlimit-burst",
+    "hashlimit-mode",
+    "hashlimit-name",
+    "hashlimit-srcmask",
+    "hashlimit-htable-expire",
+    "hashlimit-htable-size",
+    "hashlimit-htable-max",
 ];
 
 /// What both kinds of rules have in common.
@@ -74,7 +100,10 @@ fn common(rule: &Rule) -> Result<(RateLimitSpec, Vec<String>), Unlimited> {
         None => return Err(Unlimited::new("it has no target: it drops nothing")),
     };
     if !matches!(rule.chain.as_str(), "INPUT" | "PREROUTING") {
-        notes.push(format!("it stood in chain {}; a RateLimit holds for everything sent to this host", rule.chain));
+        notes.push(format!(
+            "it stood in chain {}; a RateLimit holds for everything sent to this host",
+            rule.chain
+        ));
     }
     if let Some(interface) = rule.get("in-interface") {
         notes.push(format!("it held for interface {interface} only; a RateLimit holds for all"));
@@ -90,11 +119,13 @@ fn common(rule: &Rule) -> Result<(RateLimitSpec, Vec<String>), Unlimited> {
         match rule.get("icmp-type").or(rule.get("icmpv6-type")) {
             Some("8" | "8/0" | "128" | "echo-request") => {}
             None => notes.push("it counted every kind of ICMP; a RateLimit counts echo requests".into()),
-            Some(other) => return Err(Unlimited(format!("only echo requests are limited, not ICMP type `{other}`"))),
+            Some(other) => {
+                return Err(Unlimited(format!("only echo requests are limited, not ICMP type `{other}`")));
+            }
         }
     }
-    let opens = rule.has("syn")
-        || rule.get("state").or(rule.get("ctstate")).is_some_and(|states| states == "NEW");
+    let opens =
+        rule.has("syn") || rule.get("state").or(rule.get("ctstate")).is_some_and(|states| states == "NEW");
     if protocol == Protocol::TCP && !opens {
         notes.push("it counted every packet of a connection; a RateLimit counts new connections".into());
     }
@@ -135,8 +166,19 @@ fn ports(rule: &Rule) -> Result<Vec<u16>, Unlimited> {
 /// The names of a mail server's ports, as /etc/services has them.
 fn port(text: &str) -> Option<u16> {
     let named = [
-        ("ssh", 22), ("smtp", 25), ("domain", 53), ("http", 80), ("pop3", 110), ("imap2", 143), ("imap", 143),
-        ("https", 443), ("submissions", 465), ("submission", 587), ("imaps", 993), ("pop3s", 995), ("sieve", 4190),
+        ("ssh", 22),
+        ("smtp", 25),
+        ("domain", 53),
+        ("http", 80),
+        ("pop3", 110),
+        ("imap2", 143),
+        ("imap", 143),
+        ("https", 443),
+        ("submissions", 465),
+        ("submission", 587),
+        ("imaps", 993),
+        ("pop3s", 995),
+        ("sieve", 4190),
     ];
     let known = named.iter().find(|(name, _)| *name == text).map(|(_, port)| *port);
     text.parse().ok().filter(|port| *port > 0).or(known)
@@ -152,7 +194,8 @@ pub(super) fn of_recent(judge: &Rule, rules: &[Rule]) -> Result<Limit, Unlimited
     if judge.has("remove") || judge.has("rdest") || judge.has("rttl") {
         return Err(Unlimited::new("`--remove`, `--rdest` and `--rttl` have no counterpart in a RateLimit"));
     }
-    let Some(set) = rules.iter().find(|rule| matches!(recent(rule), Some(Recent::Set)) && list(rule) == list(judge))
+    let Some(set) =
+        rules.iter().find(|rule| matches!(recent(rule), Some(Recent::Set)) && list(rule) == list(judge))
     else {
         return Err(Unlimited(format!("no rule remembers sources in the list `{}` (`--set`)", list(judge))));
     };
@@ -162,10 +205,14 @@ pub(super) fn of_recent(judge: &Rule, rules: &[Rule]) -> Result<Limit, Unlimited
         return Err(Unlimited::new("without `--seconds` it shuts out for ever; a RateLimit has a window"));
     }
     if hits < 2 {
-        return Err(Unlimited::new("with a hit count of 1 every packet but the first falls; a RateLimit begins at 2 hits"));
+        return Err(Unlimited::new(
+            "with a hit count of 1 every packet but the first falls; a RateLimit begins at 2 hits",
+        ));
     }
     if hits > 20 {
-        notes.push(format!("xt_recent remembers 20 packets by default: --hitcount {hits} may never have matched"));
+        notes.push(format!(
+            "xt_recent remembers 20 packets by default: --hitcount {hits} may never have matched"
+        ));
     }
     spec.hits = hits;
     spec.window = GoDuration::from_secs(seconds.into());
@@ -173,7 +220,9 @@ pub(super) fn of_recent(judge: &Rule, rules: &[Rule]) -> Result<Limit, Unlimited
     let refused_count = set.line < judge.line || judge.has("update");
     spec.penalty = if refused_count { Penalty::Silence } else { Penalty::Excess };
     if refused_count {
-        notes.push("a source is refused until it was silent for a whole window (stricter than the rules)".into());
+        notes.push(
+            "a source is refused until it was silent for a whole window (stricter than the rules)".into(),
+        );
     }
     let mask = judge.get("mask").unwrap_or("255.255.255.255");
     let mask: std::net::Ipv4Addr =
@@ -182,7 +231,12 @@ pub(super) fn of_recent(judge: &Rule, rules: &[Rule]) -> Result<Limit, Unlimited
     Ok(Limit { name: list(judge).into(), lines: vec![set.line, judge.line], notes, spec })
 }
 
-fn set_prefix(spec: &mut RateLimitSpec, bits: u32, ones: u32, notes: &mut Vec<String>) -> Result<(), Unlimited> {
+fn set_prefix(
+    spec: &mut RateLimitSpec,
+    bits: u32,
+    ones: u32,
+    notes: &mut Vec<String>,
+) -> Result<(), Unlimited> {
     if bits != ones || bits < 8 {
         return Err(Unlimited::new("its mask is no prefix of /8 to /32"));
     }
@@ -226,7 +280,9 @@ pub(super) fn of_hashlimit(rule: &Rule) -> Result<Limit, Unlimited> {
     spec.window = GoDuration(Duration::from_secs(window));
     spec.penalty = Penalty::Excess;
     if spec.hits <= 16 {
-        notes.push("up to 16 hits the window is exact: after a burst nothing passes until the window is over".into());
+        notes.push(
+            "up to 16 hits the window is exact: after a burst nothing passes until the window is over".into(),
+        );
     }
     let bits = number(rule, "hashlimit-srcmask", 32)?;
     set_prefix(&mut spec, bits, bits, &mut notes)?;

@@ -25,7 +25,9 @@ fn the_missions_ten_rules_are_five_rate_limits_and_nothing_is_left() {
     assert_eq!(imported.left, []);
     let found: Vec<_> = limits(MISSION)
         .into_iter()
-        .map(|(name, spec)| (name, spec.protocol, spec.ports, spec.hits, spec.window.to_string(), spec.penalty))
+        .map(|(name, spec)| {
+            (name, spec.protocol, spec.ports, spec.hits, spec.window.to_string(), spec.penalty)
+        })
         .collect();
     let of = |name: &str, protocol, port: Option<u16>, hits, window: &str| {
         (name.to_owned(), protocol, port.map(|port| vec![port]), hits, window.to_owned(), Penalty::Silence)
@@ -46,7 +48,11 @@ fn the_missions_ten_rules_are_five_rate_limits_and_nothing_is_left() {
 fn what_is_printed_is_accepted_as_it_stands() {
     let yaml: Vec<String> = import(MISSION).manifests.iter().map(|m| m.to_yaml().unwrap()).collect();
     let mut objects = files::Manifests::default();
-    files::text_into(&std::path::Path::new("import.yaml").into(), yaml.join("---\n").into_bytes(), &mut objects);
+    files::text_into(
+        &std::path::Path::new("import.yaml").into(),
+        yaml.join("---\n").into_bytes(),
+        &mut objects,
+    );
     let loaded = assemble(objects, None, &crate::config::Surroundings::default());
     let problems: Vec<String> = loaded.all_problems().map(ToString::to_string).collect();
     assert_eq!(problems, Vec::<String>::new());
@@ -93,7 +99,10 @@ fn what_cannot_be_said_is_left_with_a_reason() {
         ("-A INPUT -p icmp -m limit --limit 1/s -j DROP", "all sources together"),
         ("-A INPUT -p tcp --dport 25 -m connlimit --connlimit-above 3 -j DROP", "open connections"),
         ("-A INPUT -i lo -j ACCEPT", "no limit by packets"),
-        ("-A INPUT -p tcp --dport 25 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP", "no rule remembers"),
+        (
+            "-A INPUT -p tcp --dport 25 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP",
+            "no rule remembers",
+        ),
         ("-A INPUT -p tcp --dport 25 -m recent --set --name A", "no rule drops"),
         ("-A INPUT -p tcp --dport 25 -m comment --comment \"open", "quote"),
         (
