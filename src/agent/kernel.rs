@@ -27,7 +27,8 @@ impl Detector {
     /// Orders the skeleton when it is another than before.
     pub(super) fn plan(&mut self) {
         let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
-        let wanted = skeleton(enforcing.map(|seat| &*seat.config), &self.config.rate_limits, self.house.kernel());
+        let wanted =
+            skeleton(enforcing.map(|seat| &*seat.config), &self.config.rate_limits, self.house.kernel());
         if self.configured && self.skeleton.as_ref() != Some(&wanted) {
             self.order(Order::Skeleton(wanted.clone()));
             self.skeleton = Some(wanted);
