@@ -76,7 +76,7 @@ pub(crate) struct Found<'t> {
     pub(crate) id: Option<&'t str>,
     /// `mlfid`.
     pub(crate) session: Option<&'t str>,
-    /// `nofail`: a helper line, no failure.
+    /// `nofail` or `mlfgained`: a helper line, no failure.
     pub(crate) no_failure: bool,
     /// `content` of a prefix regex.
     pub(crate) content: Option<&'t str>,
@@ -328,7 +328,8 @@ impl<'t> Found<'t> {
             dns: group("dns"),
             id: group("fid"),
             session: group("mlfid"),
-            no_failure: group("nofail").is_some_and(|text| !text.is_empty()),
+            // A login that succeeded is no failure either.
+            no_failure: ["nofail", "mlfgained"].iter().any(|name| group(name).is_some_and(|text| !text.is_empty())),
             content: group("content"),
         }
     }
