@@ -329,7 +329,9 @@ impl<'t> Found<'t> {
             id: group("fid"),
             session: group("mlfid"),
             // A login that succeeded is no failure either.
-            no_failure: ["nofail", "mlfgained"].iter().any(|name| group(name).is_some_and(|text| !text.is_empty())),
+            no_failure: ["nofail", "mlfgained"]
+                .iter()
+                .any(|name| group(name).is_some_and(|text| !text.is_empty())),
             content: group("content"),
         }
     }
