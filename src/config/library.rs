@@ -42,32 +42,54 @@ pub struct BuiltIn {
     pub manifest: &'static str,
 }
 
-/// All built-in filters by name.
-#[derive(Debug, Default)]
-pub struct Library(BTreeMap<FilterName, BuiltIn>);
+/// All built-in filters by name. Each is read when it is first asked for: a daemon that needs two of them does not
+/// hold the examples of all.
+#[derive(Debug)]
+pub struct Library(BTreeMap<FilterName, Shelf>);
 
-/// The built-in filters, read once.
+/// The place of one filter.
+#[derive(Debug)]
+struct Shelf {
+    file: &'static str,
+    text: &'static str,
+    filter: OnceLock<Option<BuiltIn>>,
+}
+
+impl Shelf {
+    fn filter(&self) -> Option<&BuiltIn> {
+        self.filter.get_or_init(|| read(self.file, self.text)).as_ref()
+    }
+}
+
+/// The built-in filters.
 pub fn built_in() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let schema = Kind::Filter.spec_schema().to_value();
-        Library(FILES.iter().filter_map(|(file, text)| read(file, text, &schema)).collect())
+        // A test holds that the filter in a file has the file's name.
+        let shelf = |(file, text): &(&'static str, &'static str)| {
+            let name = FilterName::new(file.trim_end_matches(".yaml"));
+            (name, Shelf { file, text, filter: OnceLock::new() })
+        };
+        Library(FILES.iter().map(shelf).collect())
     })
 }
 
-fn read(file: &str, text: &'static str, schema: &serde_json::Value) -> Option<(FilterName, BuiltIn)> {
+fn read(file: &str, text: &'static str) -> Option<BuiltIn> {
     let origin = Origin { file: Path::new(file).into(), text: text.into() };
     let node = yaml::documents(text).into_iter().next()?.ok()?;
     let Identified::Ours { kind: Kind::Filter, name, .. } = identify(&node, &origin, false) else {
         return None;
     };
+    let schema = Kind::Filter.spec_schema().to_value();
     let mut notes = Notes::new(&origin, &node, name.clone());
-    let Some(Declared::Filter(declared)) = decode(Kind::Filter, schema, &node, &mut notes) else {
+    let Some(Declared::Filter(declared)) = decode(Kind::Filter, &schema, &node, &mut notes) else {
         return None;
     };
     let filter_name = FilterName::new(&name.name);
-    let (spec, _) = filters::lower(filter_name.clone(), &declared, &mut notes)?;
-    (!notes.has_errors()).then(|| (filter_name, BuiltIn { declared, spec: Arc::new(spec), manifest: text }))
+    let (spec, _) = filters::lower(filter_name, &declared, &mut notes)?;
+    let named_like_its_file = file.strip_suffix(".yaml") == Some(name.name.as_str());
+    let good = named_like_its_file && !notes.has_errors();
+    good.then(|| BuiltIn { declared, spec: Arc::new(spec), manifest: text })
 }
 
 /// No built-in filters at all.
@@ -86,19 +108,19 @@ impl FilterLibrary for Empty {
 impl Library {
     /// Names and filters, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&FilterName, &BuiltIn)> {
-        self.0.iter()
+        self.0.iter().filter_map(|(name, shelf)| Some((name, shelf.filter()?)))
     }
 
     /// The whole of a filter, with its text.
     #[must_use]
     pub fn built_in(&self, name: &FilterName) -> Option<&BuiltIn> {
-        self.0.get(name)
+        self.0.get(name)?.filter()
     }
 }
 
 impl FilterLibrary for Library {
     fn get(&self, name: &FilterName) -> Option<Arc<FilterSpec>> {
-        self.0.get(name).map(|filter| Arc::clone(&filter.spec))
+        self.built_in(name).map(|filter| Arc::clone(&filter.spec))
     }
 
     fn names(&self) -> Vec<FilterName> {
@@ -124,7 +146,7 @@ mod tests {
             .collect();
         present.sort();
         assert_eq!(FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), present);
-        let names: Vec<String> = built_in().names().iter().map(|name| format!("{name}.yaml")).collect();
+        let names: Vec<String> = built_in().iter().map(|(name, _)| name).map(|name| format!("{name}.yaml")).collect();
         assert_eq!(names, present, "a file is refused, or its filter has another name");
     }
 
