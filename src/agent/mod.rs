@@ -52,7 +52,7 @@ use state_file::{Found, StateFile};
 use wake::Waker;
 
 /// Events a slow listener may be behind before it loses the oldest: more than 5,000 bans at once.
-const EVENTS: usize = 16_384;
+const EVENTS: usize = 8192;
 
 /// How the agent works.
 #[derive(Debug, Default)]
