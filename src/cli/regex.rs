@@ -65,7 +65,6 @@ pub struct Args {
     print_no_missed: bool,
 }
 
-
 /// Tries and prints.
 ///
 /// # Errors
@@ -232,8 +231,14 @@ mod tests {
     #[test]
     fn the_missions_log_and_filter_match_in_all_lines() {
         let text = answer(&[SEED, CONF], 0);
-        assert!(text.contains("\nFailregex: 8 total\n|-  #) [# of hits] regular expression\n|   1) [4] ^.-.org"), "{text}");
-        assert!(text.contains("\nDate template hits:\n|- [# of hits] date format\n|  [8] {^LN-BEG}"), "{text}");
+        assert!(
+            text.contains("\nFailregex: 8 total\n|-  #) [# of hits] regular expression\n|   1) [4] ^.-.org"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nDate template hits:\n|- [# of hits] date format\n|  [8] {^LN-BEG}"),
+            "{text}"
+        );
         assert!(text.contains("\nLines: 8 lines, 0 ignored, 8 matched, 0 missed\n"), "{text}");
         assert!(!text.contains("Missed"), "{text}");
     }
@@ -256,9 +261,15 @@ mod tests {
 
     #[test]
     fn host_names_are_missed_with_a_note() {
-        let text = answer(&["2026-11-22 16:45:34 login failed from mx.example.org", "^ login failed from <HOST>$"], 0);
+        let text = answer(
+            &["2026-11-22 16:45:34 login failed from mx.example.org", "^ login failed from <HOST>$"],
+            0,
+        );
         assert!(text.contains("0 matched, 1 missed"), "{text}");
-        assert!(text.contains("Note: in 1 lines a regex found a host name; only addresses are banned"), "{text}");
+        assert!(
+            text.contains("Note: in 1 lines a regex found a host name; only addresses are banned"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -272,8 +283,14 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (words, message) in [
-            (["x", "<HOST> (abc"], "failRegex[0]: unbalanced parenthesis at character 8 of the regex\n  fix: close it, or escape it with a backslash"),
-            (["x", "no address"], "failRegex[0]: no <HOST> or <ADDR>: the regex names nobody\n  fix: mark the address with <HOST> or <ADDR>"),
+            (
+                ["x", "<HOST> (abc"],
+                "failRegex[0]: unbalanced parenthesis at character 8 of the regex\n  fix: close it, or escape it with a backslash",
+            ),
+            (
+                ["x", "no address"],
+                "failRegex[0]: no <HOST> or <ADDR>: the regex names nobody\n  fix: mark the address with <HOST> or <ADDR>",
+            ),
             (["/nowhere.log", "^<HOST>$"], "/nowhere.log does not exist"),
             (["x", "nowhere.conf"], "nowhere.conf does not exist"),
         ] {
