@@ -47,7 +47,7 @@ fn the_missions_jails_are_those_of_its_fail2ban_configuration() {
 
 #[test]
 fn the_missions_rate_limits_are_those_of_its_firewall() {
-    let sample = loaded("mission-ratelimits.yaml").config.rate_limits;
+    let sample = loaded("examples/mission-ratelimits.yaml").config.rate_limits;
     let imported = iptables::import(include_str!("data/iptables-mission.txt"));
     assert_eq!(imported.left, []);
     let text: Vec<String> = imported.manifests.iter().map(|m| m.to_yaml().unwrap()).collect();
@@ -59,7 +59,7 @@ fn the_missions_rate_limits_are_those_of_its_firewall() {
 
 #[test]
 fn the_mail_servers_rate_limits_leave_room_for_clients_and_other_servers() {
-    let limits = loaded("ratelimits.yaml").config.rate_limits;
+    let limits = loaded("standalone/ratelimits.yaml").config.rate_limits;
     // Connections a minute (pings: in 5 s) that one address may open without losing any.
     let enough = |hit: &Hit| match hit {
         Hit::Tcp(ports) if ports.contains(&143) => 200,

@@ -1,6 +1,5 @@
 //! Filters that come with Gaoler. A declared Filter of the same name takes the place of a built-in one.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -42,20 +41,42 @@ pub struct BuiltIn {
     pub manifest: &'static str,
 }
 
-/// All built-in filters by name.
-#[derive(Debug, Default)]
-pub struct Library(BTreeMap<FilterName, BuiltIn>);
+/// All built-in filters by name. Each is read when it is first asked for: a host that uses two of them neither
+/// waits for the others nor keeps them in memory.
+#[derive(Debug)]
+pub struct Library(Vec<Entry>);
 
-/// The built-in filters, read once.
+/// A file, and the filter in it once somebody asked.
+#[derive(Debug)]
+struct Entry {
+    name: FilterName,
+    file: &'static str,
+    text: &'static str,
+    read: OnceLock<Option<BuiltIn>>,
+}
+
+impl Entry {
+    fn filter(&self) -> Option<&BuiltIn> {
+        self.read.get_or_init(|| read(self.file, self.text, &self.name)).as_ref()
+    }
+}
+
+/// The built-in filters.
 pub fn built_in() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let schema = Kind::Filter.spec_schema().to_value();
-        Library(FILES.iter().filter_map(|(file, text)| read(file, text, &schema)).collect())
+        let entries = FILES.iter().map(|&(file, text)| {
+            let name = FilterName::new(file.strip_suffix(".yaml").unwrap_or(file));
+            Entry { name, file, text, read: OnceLock::new() }
+        });
+        Library(entries.collect())
     })
 }
 
-fn read(file: &str, text: &'static str, schema: &serde_json::Value) -> Option<(FilterName, BuiltIn)> {
+/// `None` when the file is refused, or its filter has another name than the file; a test sees to it that neither is so.
+fn read(file: &str, text: &'static str, expected: &FilterName) -> Option<BuiltIn> {
+    static SCHEMA: OnceLock<serde_json::Value> = OnceLock::new();
+    let schema = SCHEMA.get_or_init(|| Kind::Filter.spec_schema().to_value());
     let origin = Origin { file: Path::new(file).into(), text: text.into() };
     let node = yaml::documents(text).into_iter().next()?.ok()?;
     let Identified::Ours { kind: Kind::Filter, name, .. } = identify(&node, &origin, false) else {
@@ -67,7 +88,11 @@ fn read(file: &str, text: &'static str, schema: &serde_json::Value) -> Option<(F
     };
     let filter_name = FilterName::new(&name.name);
     let (spec, _) = filters::lower(filter_name.clone(), &declared, &mut notes)?;
-    (!notes.has_errors()).then(|| (filter_name, BuiltIn { declared, spec: Arc::new(spec), manifest: text }))
+    (!notes.has_errors() && filter_name == *expected).then(|| BuiltIn {
+        declared,
+        spec: Arc::new(spec),
+        manifest: text,
+    })
 }
 
 /// No built-in filters at all.
@@ -86,23 +111,23 @@ impl FilterLibrary for Empty {
 impl Library {
     /// Names and filters, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&FilterName, &BuiltIn)> {
-        self.0.iter()
+        self.0.iter().filter_map(|entry| Some((&entry.name, entry.filter()?)))
     }
 
     /// The whole of a filter, with its text.
     #[must_use]
     pub fn built_in(&self, name: &FilterName) -> Option<&BuiltIn> {
-        self.0.get(name)
+        self.0.iter().find(|entry| entry.name == *name)?.filter()
     }
 }
 
 impl FilterLibrary for Library {
     fn get(&self, name: &FilterName) -> Option<Arc<FilterSpec>> {
-        self.0.get(name).map(|filter| Arc::clone(&filter.spec))
+        self.built_in(name).map(|filter| Arc::clone(&filter.spec))
     }
 
     fn names(&self) -> Vec<FilterName> {
-        self.0.keys().cloned().collect()
+        self.0.iter().map(|entry| entry.name.clone()).collect()
     }
 }
 
@@ -124,7 +149,7 @@ mod tests {
             .collect();
         present.sort();
         assert_eq!(FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), present);
-        let names: Vec<String> = built_in().names().iter().map(|name| format!("{name}.yaml")).collect();
+        let names: Vec<String> = built_in().iter().map(|(name, _)| format!("{name}.yaml")).collect();
         assert_eq!(names, present, "a file is refused, or its filter has another name");
     }
 

@@ -1,7 +1,7 @@
 //! Rate limits as nft's commands. Pure, like [`ruleset`](super::ruleset), whose transaction they are part of.
 //!
 //! ```text
-//! chain limits         raw + 1: after bans, before connection tracking
+//! chain knocks         raw + 1: after bans, before connection tracking
 //!     tcp flags & (fin|syn|rst|ack) == syn  tcp dport vmap { 25 : jump limits_tcp_25 }
 //!     udp dport vmap { … };  icmp type echo-request jump limits_echo;  icmpv6 type echo-request jump limits_echo
 //! chain limits_tcp_25  fib daddr type != local return; jump limit_a; jump limit_b
@@ -33,7 +33,7 @@ use super::ruleset::{has_never, never_returns, refusals, rule, set_with_timeout}
 use super::{ScopeName, Skeleton, phrase};
 
 /// The base chain.
-pub(super) const LIMITS: &str = "limits";
+pub(super) const LIMITS: &str = "knocks"; // `limits` is a word of nft's own language
 /// With up to so many hits every single one has its slot.
 const MOST_SLOTS: u32 = 16;
 /// No set of sources under a penalty holds more than this: it is listed when somebody asks for the status.
