@@ -10,6 +10,8 @@ use super::error::RegexError;
 
 /// Bytes of a compiled regex.
 const SIZE_LIMIT: usize = 4 * 1024 * 1024;
+/// Bytes of remembered states per direction of one regex: beyond them the engine begins anew, or goes slower.
+const CACHE: usize = 128 * 1024;
 /// Depth of groups.
 const NEST_LIMIT: u32 = 64;
 /// Steps of the backtracking engine on one line; some milliseconds.
@@ -60,7 +62,7 @@ pub(super) fn linear(hir: &Hir, unicode: bool) -> Option<meta::Regex> {
         .utf8_empty(unicode)
         .nfa_size_limit(Some(SIZE_LIMIT))
         .onepass_size_limit(Some(64 * 1024))
-        .hybrid_cache_capacity(512 * 1024);
+        .hybrid_cache_capacity(CACHE);
     meta::Builder::new()
         .syntax(syntax::Config::new().unicode(unicode).utf8(unicode))
         .configure(config)
@@ -75,7 +77,7 @@ pub(super) fn set(hirs: &[Hir], kind: MatchKind) -> Option<meta::Regex> {
         .match_kind(kind)
         .which_captures(thompson::WhichCaptures::Implicit)
         .nfa_size_limit(Some(4 * SIZE_LIMIT))
-        .hybrid_cache_capacity(4 * 1024 * 1024);
+        .hybrid_cache_capacity(16 * CACHE);
     meta::Builder::new()
         .syntax(syntax::Config::new().unicode(false).utf8(false))
         .configure(config)
