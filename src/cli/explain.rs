@@ -251,7 +251,7 @@ fn verdict(filter: &FilterAccount, context: &Context) -> String {
     if context.verbose > 0 {
         return filter.rules.iter().map(line).collect::<Vec<_>>().join("\n");
     }
-    let furthest = filter.rules.iter().max_by_key(|rule| distance(&rule.reason));
+    let furthest = filter.rules.iter().rev().max_by_key(|rule| distance(&rule.reason));
     furthest.map_or_else(|| format!("{}: not asked", context.bold(&filter.filter)), line)
 }
 
@@ -277,4 +277,74 @@ fn shown(text: &str) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Format;
+
+    const LINE: &str =
+        "16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - AUTH method PLAIN failed from Username{x}@192.0.2.1";
+
+    fn account(line: &str, never: &[&str]) -> Account {
+        let library = built_in();
+        let filter = Filter::compile(&library.get(&FilterName::new("james-smtp-auth")).unwrap()).unwrap();
+        let policy = AddressPolicy::default();
+        let scanner = Scanner::new(&[Arc::new(filter)], &LayoutSpec::Auto, Envelope::None, &policy).unwrap();
+        static ZONE: TimeZone = TimeZone::UTC;
+        let now = crate::engine::Timestamp::from_secs(1_795_366_800);
+        let clock = ReadClock { now, live: false, zone: &ZONE };
+        let never =
+            NeverBan::new(never.iter().map(|net| (net.parse().unwrap(), Why::AllowList("office".into()))));
+        Account::new(
+            line.as_bytes(),
+            scanner.explain(&mut ScanState::default(), line.as_bytes(), clock),
+            &never,
+        )
+    }
+
+    fn text(account: &Account, verbose: u8) -> String {
+        account.text(&Context { format: Format::Text, color: false, socket: "/nowhere".into(), verbose })
+    }
+
+    #[test]
+    fn a_line_that_counts_shows_its_layout_fields_rule_and_address() {
+        let account = account(LINE, &[]);
+        assert!(account.counted);
+        let text = text(&account, 0);
+        for part in [
+            "layout   JamesDefault\n",
+            "logger   o.a.j.p.s.AUTHENTICATION\n",
+            ": failure of 192.0.2.1 from the text at 2026-11-22T16:45:34.154Z, weight 1\ncounted",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_on_an_allow_list_is_not_counted_and_the_list_is_named() {
+        let account = account(LINE, &["192.0.2.0/24"]);
+        assert!(!account.counted);
+        assert!(
+            text(&account, 0).ends_with("192.0.2.1 is never banned: on the allow list office\nnot counted"),
+            "{}",
+            text(&account, 0)
+        );
+    }
+
+    #[test]
+    fn a_line_that_does_not_count_names_the_nearest_rule_and_with_v_all_of_them() {
+        let account = account(&LINE.replace("@192.0.2.1", "@mx.example.org"), &[]);
+        let short = text(&account, 0);
+        assert!(short.contains("james-smtp-auth rules["), "{short}");
+        assert!(short.ends_with("\nnot counted"), "{short}");
+        assert!(text(&account, 1).lines().count() > short.lines().count());
+    }
+
+    #[test]
+    fn control_characters_of_a_log_do_not_reach_the_terminal() {
+        let text = text(&account("16:45:34.154 [INFO ] a.B - x\x1b]0;evil\x07", &[]), 1);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    }
 }

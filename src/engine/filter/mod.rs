@@ -5,6 +5,7 @@
 
 mod class;
 mod dialect;
+mod engines;
 mod error;
 mod inspect;
 mod lines;

@@ -8,12 +8,12 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use regex_automata::meta;
-use regex_automata::nfa::thompson;
-use regex_automata::util::{captures::Captures, syntax};
+use regex_automata::util::captures::Captures;
 use regex_automata::{Input, MatchKind};
 use regex_syntax::hir::{Hir, Look};
 
-use super::dialect::{self, Translated};
+use super::dialect;
+use super::engines;
 use super::error::RegexError;
 use super::lines;
 use super::needle::{self, Origin, Required};
@@ -22,12 +22,6 @@ use crate::engine::address::parse_address;
 
 /// Bytes of a regex as written.
 const LONGEST_SOURCE: usize = 8 * 1024;
-/// Bytes of a compiled regex.
-const SIZE_LIMIT: usize = 4 * 1024 * 1024;
-/// Depth of groups.
-const NEST_LIMIT: u32 = 64;
-/// Steps of the backtracking engine on one line; some milliseconds.
-const STEP_LIMIT: usize = 100_000;
 
 /// A compiled regex.
 #[derive(Debug)]
@@ -94,15 +88,12 @@ impl Pattern {
             ));
         }
         let translated = dialect::translate(source, multiline)?;
-        let hir = parse(source, &translated.relaxed)?;
-        thompson::Compiler::new()
-            .configure(thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT)))
-            .build_from_hir(&hir)
-            .map_err(|_| too_large())?;
-        let ascii_hir = reparse(&translated.relaxed.text, false);
-        let ascii = ascii_hir.as_ref().and_then(|hir| build(hir, false).ok());
+        let hir = engines::parse(source, &translated.relaxed)?;
+        engines::measure(&hir)?;
+        let ascii_hir = engines::reparse(&translated.relaxed.text, false);
+        let ascii = ascii_hir.as_ref().and_then(|hir| engines::linear(hir, false));
         let backtracking =
-            if translated.bounded { Some(Box::new(backtracking(source, &translated)?)) } else { None };
+            translated.bounded.then(|| engines::backtracking(source, &translated)).transpose()?;
         let required = needle::of_regex(ascii_hir.as_ref().unwrap_or(&hir), origin);
         let groups = Groups::of(&hir, backtracking.as_deref());
         let plain = groups.address && !groups.id && !groups.session && !groups.other;
@@ -138,6 +129,12 @@ impl Pattern {
         self.anchored
     }
 
+    /// One engine for all of `patterns`, for ASCII lines.
+    pub(super) fn set(patterns: &[Self], kind: MatchKind) -> Option<meta::Regex> {
+        let parsed = patterns.iter().map(|p| engines::reparse(&p.relaxed, false));
+        engines::set(&parsed.collect::<Option<Vec<_>>>()?, kind)
+    }
+
     pub(crate) fn groups(&self) -> Groups {
         self.groups
     }
@@ -150,7 +147,7 @@ impl Pattern {
         if ascii && let Some(regex) = &self.ascii {
             return Some(regex);
         }
-        let full = || build(&reparse(&self.relaxed, true)?, true).ok();
+        let full = || engines::linear(&engines::reparse(&self.relaxed, true)?, true);
         self.unicode.get_or_init(full).as_ref()
     }
 
@@ -255,26 +252,7 @@ impl Groups {
     }
 
     fn any(self) -> bool {
-        self.address || self.id || self.session || self.other
-    }
-}
-
-impl Pattern {
-    /// One engine that tells which of several patterns can match an ASCII line.
-    pub(crate) fn set(patterns: &[Self], kind: MatchKind) -> Option<meta::Regex> {
-        let hirs: Vec<Hir> = patterns.iter().map(|p| reparse(&p.relaxed, false)).collect::<Option<_>>()?;
-        let built = meta::Builder::new()
-            .syntax(syntax::Config::new().unicode(false).utf8(false))
-            .configure(
-                meta::Config::new()
-                    .utf8_empty(false)
-                    .match_kind(kind)
-                    .which_captures(thompson::WhichCaptures::Implicit)
-                    .nfa_size_limit(Some(4 * SIZE_LIMIT))
-                    .hybrid_cache_capacity(4 * 1024 * 1024),
-            )
-            .build_many_from_hir(&hirs);
-        built.ok()
+        self != Self::default()
     }
 }
 
@@ -335,67 +313,6 @@ impl<'t> Found<'t> {
             content: group("content"),
         }
     }
-}
-
-fn parser(unicode: bool) -> regex_syntax::Parser {
-    regex_syntax::ParserBuilder::new().unicode(unicode).utf8(unicode).nest_limit(NEST_LIMIT).build()
-}
-
-/// A regex that was parsed before.
-fn reparse(text: &str, unicode: bool) -> Option<Hir> {
-    parser(unicode).parse(text).ok()
-}
-
-fn parse(source: &str, from: &dialect::Mapped) -> Result<Hir, RegexError> {
-    parser(true).parse(&from.text).map_err(|error| {
-        let (what, at) = match &error {
-            regex_syntax::Error::Parse(e) => (e.kind().to_string(), e.span().start.offset),
-            regex_syntax::Error::Translate(e) => (e.kind().to_string(), e.span().start.offset),
-            _ => (error.to_string(), 0),
-        };
-        if what.starts_with("duplicate capture group name") {
-            return RegexError::new(
-                "two groups of one name (<HOST> and <ADDR> name the groups ip4, ip6, dns)",
-                "write the tag once, or use (?:…) and two regexes",
-            );
-        }
-        RegexError::at(source, from.origin(at), &what, "see https://docs.rs/regex/latest/regex/#syntax")
-    })
-}
-
-fn too_large() -> RegexError {
-    RegexError::new(
-        "regex too large when compiled",
-        "use fewer or smaller counted repetitions such as {1,1000}",
-    )
-}
-
-fn build(hir: &Hir, unicode: bool) -> Result<meta::Regex, Box<meta::BuildError>> {
-    meta::Builder::new()
-        .syntax(syntax::Config::new().unicode(unicode).utf8(unicode))
-        .configure(
-            meta::Config::new()
-                .utf8_empty(unicode)
-                .nfa_size_limit(Some(SIZE_LIMIT))
-                .onepass_size_limit(Some(64 * 1024))
-                .hybrid_cache_capacity(512 * 1024),
-        )
-        .build_from_hir(hir)
-        .map_err(Box::new)
-}
-
-fn backtracking(source: &str, translated: &Translated) -> Result<fancy_regex::Regex, RegexError> {
-    let built = fancy_regex::RegexBuilder::new(&translated.exact.text)
-        .backtrack_limit(STEP_LIMIT)
-        .delegate_size_limit(SIZE_LIMIT)
-        .build();
-    built.map_err(|error| match error {
-        fancy_regex::Error::ParseError(at, kind) => {
-            let what = kind.to_string();
-            RegexError::at(source, translated.exact.origin(at), &what, "write it without look-around")
-        }
-        other => RegexError::new(other.to_string(), "write it without look-around"),
-    })
 }
 
 #[cfg(test)]

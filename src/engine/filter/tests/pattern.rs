@@ -1,5 +1,7 @@
 //! Regexes of the dialect, compiled and searched.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn pattern(source: &str) -> Pattern {
@@ -203,4 +205,80 @@ fn custom_tags_are_groups() {
         subnet.search("[192.0.2.0/24]", true),
         Search::Hit(Found { ip: Some("192.0.2.0"), .. })
     ));
+}
+
+/// Regexes whose address is found by its span alone.
+const SPANNED: [&str; 8] = [
+    r"^from <HOST>$",
+    r"^from <HOST>:25",
+    r".*@<HOST>$",
+    r"failed from .*@<ADDR>$",
+    r"^.* with remote address (?:\S*/)?<HOST>$",
+    r"^Connection from <HOST> restricted",
+    r"\[ip=<HOST>\] - .*",
+    r"^(?:a|bc)?\[<ADDR>\]?$",
+];
+
+/// Text that comes close to what they look for.
+fn near() -> impl Strategy<Value = String> {
+    let pieces = vec![
+        "from ",
+        "failed from ",
+        "@",
+        " with remote address ",
+        "Connection from ",
+        " restricted",
+        "[ip=",
+        "] - ",
+        "[",
+        "]",
+        "/",
+        ":",
+        ":25",
+        "192.0.2.1",
+        "8.8.8.8",
+        "999.1.1.1",
+        "1.2.3.4.5",
+        "2001:db8::1",
+        "::ffff:",
+        "::ffffff:1.2.3.4",
+        "mx.example.org",
+        "-",
+        "_",
+        ".",
+        "^",
+        " ",
+        "x",
+        "a",
+        "bc",
+        "\t",
+    ];
+    prop::collection::vec(prop::sample::select(pieces), 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn the_span_of_an_address_is_what_captures_say(text in near()) {
+        for source in SPANNED {
+            let [fast, slow] = both_ways(source, &text);
+            let canonical = |s: Option<String>| s.map(|s| s.parse::<IpAddr>().map_or(s, |a| a.to_canonical().to_string()));
+            prop_assert_eq!(canonical(fast), canonical(slow), "{} on {:?}", source, text);
+        }
+    }
+
+    #[test]
+    fn the_linear_test_before_a_bounded_regex_lets_everything_through_that_matches(text in near()) {
+        for source in [r"^(?!x)from <HOST>(?:$| )", r"(?P<a>[.:])\d(?P=a).*<ADDR>", r"(?<=@)<HOST>(?=$)", r"(\[)?<ADDR>(?(1)\])$"] {
+            let p = pattern(source);
+            let engine = p.backtracking.as_ref().unwrap();
+            if engine.is_match(&text).unwrap_or(false) {
+                prop_assert!(p.linear(true).unwrap().is_match(text.as_str()), "{} on {:?}", source, text);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_regex_makes_compiling_panic(source in "[<HOSTADR>/F-ID()\\[\\]{}?*+|.,:=!PQ0-9a-z\\\\^$é-]{0,40}") {
+        let _ = Pattern::compile(&source, Origin::CutLine, false);
+    }
 }

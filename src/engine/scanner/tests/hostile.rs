@@ -148,3 +148,16 @@ fn a_regex_with_look_around_gives_up_and_says_so() {
     assert!(found.is_empty());
     assert!(stats.undecided <= 1);
 }
+
+#[test]
+fn a_line_full_of_literals_is_looked_at_once() {
+    let scanner = scanner(&[logins(), seed()], &LayoutSpec::JamesDefault, Envelope::None);
+    let line = |literals: usize| {
+        let text = "AUTH method LOGIN failed from Username ".repeat(literals);
+        format!("16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - {text}\x1b[m@8.8.8.8 \n")
+    };
+    for literals in [1, 10, 100, 1000] {
+        let (found, stats) = scan(&scanner, line(literals).repeat(3));
+        assert_eq!((found.len(), stats.candidates, stats.lines), (0, 3, 3), "{literals}");
+    }
+}

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::workload::{Dress, lines};
 use super::*;
+use crate::engine::layout::strip_ansi;
 
 fn filters() -> Vec<FilterSpec> {
     let folded =
@@ -95,6 +96,13 @@ proptest! {
         let found = whole(scanner, &block);
         prop_assert_eq!(&found, &explained(scanner, &block));
         prop_assert_eq!(&found, &cut_at(scanner, &block, &cuts));
+    }
+
+    #[test]
+    fn colours_are_taken_out_as_layouts_take_them_out(text in "(\\x1b\\[?[0-9;]{0,3}m?|[a-z\\x1b]|é){0,20}") {
+        let mut buffer = String::new();
+        let plain = strip_ansi(&text);
+        prop_assert_eq!(super::super::without_colours(&text, &mut buffer), plain.as_ref());
     }
 
     #[test]
