@@ -20,8 +20,12 @@ build: ## Debug build, all features
 	$(CARGO) build --locked
 release: ## Release build in target/release/gaoler
 	$(CARGO) build --release --locked
-install: release ## Binary, systemd unit and manifests' directory (DESTDIR, PREFIX)
+install: release ## Binary, manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
 	install -Dm755 $(TARGET)/release/gaoler $(DESTDIR)$(PREFIX)/bin/gaoler
+	$(TARGET)/release/gaoler man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -dm755 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	$(TARGET)/release/gaoler completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gaoler
+	$(TARGET)/release/gaoler completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_gaoler
 	install -Dm644 deploy/systemd/gaoler.service $(DESTDIR)/etc/systemd/system/gaoler.service
 	install -Dm644 deploy/systemd/gaoler.sysusers $(DESTDIR)/etc/sysusers.d/gaoler.conf
 	sed -i 's|/usr/local/bin/gaoler|$(PREFIX)/bin/gaoler|' $(DESTDIR)/etc/systemd/system/gaoler.service

@@ -39,7 +39,7 @@ fn empty() -> Nftables {
     let guard = Guard { destination: Destination::Local, port: 25 };
     let scope =
         Scope { name: ScopeName::new("smtp"), reach: Reach::Ports(vec![guard]), action: Action::Drop };
-    firewall.ensure(&Skeleton { scopes: vec![scope], never: vec![] }).expect("a skeleton");
+    firewall.ensure(&Skeleton { scopes: vec![scope], ..Skeleton::default() }).expect("a skeleton");
     firewall
 }
 

@@ -22,6 +22,11 @@ struct JailLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabel {
+    ratelimit: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FileLabel {
     path: String,
 }
@@ -52,6 +57,9 @@ pub struct Metrics {
     matched: Family<FileLabel, Counter>,
     lag: Family<FileLabel, Gauge>,
     lost: Family<FileLabel, Counter>,
+    limited: Family<LimitLabel, Counter>,
+    uncounted: Family<LimitLabel, Counter>,
+    offenders: Family<LimitLabel, Gauge>,
     bans_active: Gauge,
     firewall_up: Gauge,
     firewall_applied: Counter,
@@ -69,6 +77,12 @@ impl Metrics {
         let metrics = Self::default();
         for jail in &status.jails {
             metrics.fill_jail(jail);
+        }
+        for limit in &status.rate_limits {
+            let label = LimitLabel { ratelimit: limit.name.clone() };
+            metrics.limited.get_or_create(&label).inc_by(limit.limited_packets);
+            metrics.uncounted.get_or_create(&label).inc_by(limit.uncounted_packets);
+            metrics.offenders.get_or_create(&label).set(signed(limit.offenders as u64));
         }
         metrics.bans_active.set(signed(status.bans as u64));
         metrics.firewall_up.set(i64::from(status.firewall.state == FirewallState::Enforcing));
@@ -156,6 +170,13 @@ impl Metrics {
         r.register("log_matched_lines", "Lines that accused or cleared somebody", self.matched);
         r.register_with_unit("log_lag", "Bytes not read yet", Unit::Bytes, self.lag);
         r.register_with_unit("log_lost", "Bytes gone before they could be read", Unit::Bytes, self.lost);
+        r.register("ratelimit_packets", "Packets over the rate limit", self.limited);
+        r.register(
+            "ratelimit_uncounted_packets",
+            "Packets that passed because the rate limit could remember no further source",
+            self.uncounted,
+        );
+        r.register("ratelimit_offenders", "Sources under the rate limit's penalty, bounded", self.offenders);
         r.register("active_bans", "Bans in force", self.bans_active);
         r.register("firewall_enforcing", "1 where bans bite", self.firewall_up);
         r.register("firewall_changes", "Elements the kernel took", self.firewall_applied);

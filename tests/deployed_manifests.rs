@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use gaoler::config::{Enforce, Loaded, Source, load};
+use gaoler::config::import::iptables;
+use gaoler::config::{Enforce, Hit, LimitPenalty, Loaded, Source, load};
 use gaoler::engine::LayoutSpec;
 
 fn loaded(path: &str) -> Loaded {
@@ -42,4 +43,40 @@ fn the_missions_jails_are_those_of_its_fail2ban_configuration() {
     assert_eq!(sshd.source, Source::Journal(vec!["ssh.service".into()]));
     assert_eq!(sshd.enforce.ports, [22]);
     assert_eq!(sshd.layout, LayoutSpec::Text);
+}
+
+#[test]
+fn the_missions_rate_limits_are_those_of_its_firewall() {
+    let sample = loaded("examples/mission-ratelimits.yaml").config.rate_limits;
+    let imported = iptables::import(include_str!("data/iptables-mission.txt"));
+    assert_eq!(imported.left, []);
+    let text: Vec<String> = imported.manifests.iter().map(|m| m.to_yaml().unwrap()).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("imported.yaml");
+    std::fs::write(&path, text.join("---\n")).unwrap();
+    assert_eq!(load(&[path], None).config.rate_limits, sample);
+}
+
+#[test]
+fn the_mail_servers_rate_limits_leave_room_for_clients_and_other_servers() {
+    let limits = loaded("standalone/ratelimits.yaml").config.rate_limits;
+    // Connections a minute (pings: in 5 s) that one address may open without losing any.
+    let enough = |hit: &Hit| match hit {
+        Hit::Tcp(ports) if ports.contains(&143) => 200,
+        Hit::Tcp(ports) if ports.contains(&4190) => 20,
+        Hit::Tcp(_) => 50,
+        Hit::Udp(_) => panic!("no mail over UDP"),
+        Hit::Ping => 10,
+    };
+    let mut ports: Vec<u16> = Vec::new();
+    for limit in &limits {
+        assert!(limit.hits > enough(&limit.hit), "{limit:?}");
+        assert_eq!(limit.penalty, LimitPenalty::Excess, "a stranger must not be shut out by forged packets");
+        if let Hit::Tcp(of) = &limit.hit {
+            ports.extend(of);
+        }
+    }
+    ports.sort_unstable();
+    assert_eq!(ports, [25, 110, 143, 465, 587, 993, 995, 4190]);
+    assert!(limits.iter().any(|limit| limit.hit == Hit::Ping));
 }

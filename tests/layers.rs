@@ -33,7 +33,8 @@ const TABLE: &[(&str, &[(&str, May)])] = &[
     ("engine", &[]),
     ("api", &[]),
     ("config", &[("engine", All), ("api", All), ("firewall", Only(&["Action"]))]),
-    ("logs", &[("engine", Types)]),
+    // `layout` tells a line's time of day: where the last day of a log without dates begins.
+    ("logs", &[("engine", TypesAnd(&["layout"]))]),
     // `words` is how counting windows and bans are written into one snapshot.
     ("bans", &[("engine", TypesAnd(&["words"]))]),
     ("firewall", &[("bans", Types), ("engine", Types)]),

@@ -2,24 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::detector::Detector;
 use super::intake::FilesReport;
 use super::pipeline::SeatId;
-use super::plan::reach_of;
+use super::plan::{limit_name, reach_of};
 use super::report::{
-    Condition, ConditionType, FileReport, FirewallState, JailReport, Moment, Status, Tallies,
+    Condition, ConditionType, FileReport, FirewallState, JailReport, Moment, RateLimitReport, Status, Tallies,
 };
 use super::seat::Seat;
-use crate::config::Mode;
+use crate::config::{Mode, RateLimitConfig};
 use crate::engine::Timestamp;
-use crate::firewall::{Action, Dropped, Reach, ScopeName};
+use crate::firewall::{Action, Dropped, LimitCounts, Reach, ScopeName};
 
 /// What the kernel counted, as of the last time it was asked.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) dropped: BTreeMap<ScopeName, Dropped>,
+    pub(super) limits: BTreeMap<ScopeName, LimitCounts>,
 }
 
 impl Detector {
@@ -52,12 +53,22 @@ impl Detector {
             started: Moment(self.started),
             observe: self.court.observe,
             jails,
+            rate_limits: self.rate_limits(),
             bans,
             firewall: self.firewall.clone(),
             state: self.saver.report().clone(),
             house: self.house.report(),
             conditions,
         }
+    }
+
+    fn rate_limits(&self) -> Vec<RateLimitReport> {
+        let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = |limit: &Arc<RateLimitConfig>| {
+            let counts = totals.limits.get(&limit_name(limit)).copied().unwrap_or_default();
+            RateLimitReport::new(limit, counts)
+        };
+        self.config.rate_limits.iter().map(report).collect()
     }
 
     fn jail(

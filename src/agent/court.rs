@@ -86,7 +86,7 @@ impl Court {
     }
 
     /// Replaces what BanLists order. Entries that would hit the house are left out.
-    fn list(&mut self, entries: &[BanEntry], now: Timestamp) {
+    pub(super) fn list(&mut self, entries: &[BanEntry], now: Timestamp) {
         let mut bans = Vec::new();
         for entry in entries {
             if let Some(why) = self.house.overlap(entry.subject) {

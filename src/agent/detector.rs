@@ -61,7 +61,7 @@ pub(super) struct Detector {
     pub(super) started: Timestamp,
     pub(super) totals: Arc<Mutex<Totals>>,
     pub(super) skeleton: Option<Skeleton>,
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     pub(super) configured: bool,
     sweep_at: Instant,
     pub(super) clock: (Instant, Timestamp),
@@ -120,7 +120,7 @@ impl Detector {
             self.listen_to_kernel(now);
             self.look_at_clock(now);
             if self.house.refresh(now) {
-                self.furnish();
+                self.furnish(now);
             }
             let more = self.configured && self.read(now);
             self.court.expire(now);

@@ -253,7 +253,8 @@ impl Desk {
             let name = chunk.path.to_string_lossy().into_owned();
             FileScan { scans: Scans::unpark(&name, &mut self.parked), name, ..FileScan::default() }
         });
-        let envelope = *source.envelope.get_or_insert_with(|| envelope_of(chunk.bytes));
+        let envelope = envelope_of(chunk.bytes).or(source.envelope).unwrap_or_default();
+        source.envelope = Some(envelope);
         let key = (chunk.groups.to_vec(), envelope == Envelope::Cri);
         let pipelines = match self.pipelines.get(&key) {
             Some(pipelines) => Arc::clone(pipelines),
@@ -297,10 +298,17 @@ impl Desk {
     }
 }
 
-/// A file whose first line is a container runtime's is one of a container.
-pub(super) fn envelope_of(bytes: &[u8]) -> Envelope {
+/// A container runtime wraps every line it writes. So the first and the last line of a block tell, when they agree:
+/// one line alone may be a forged or a torn one.
+pub(super) fn envelope_of(bytes: &[u8]) -> Option<Envelope> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if cri::parse(first).is_some() { Envelope::Cri } else { Envelope::None }
+    let last = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    match (cri::parse(first).is_some(), cri::parse(last).is_some()) {
+        (true, true) => Some(Envelope::Cri),
+        (false, false) => Some(Envelope::None),
+        _ => None,
+    }
 }
 
 /// The name of a layout, as manifests write it.
@@ -313,5 +321,27 @@ fn layout_name(layout: &LayoutSpec) -> String {
         LayoutSpec::Logstash => "Logstash".into(),
         LayoutSpec::Text => "Text".into(),
         LayoutSpec::Pattern(pattern) => format!("Pattern {pattern}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CRI: &str = "2026-11-22T16:45:43.701000000Z stdout F hello\n";
+
+    #[test]
+    fn first_and_last_line_tell_the_envelope_only_together() {
+        let text = "16:45:43.701 [INFO ] o.a.j.X - hello\n";
+        for (bytes, expected) in [
+            (format!("{CRI}{CRI}"), Some(Envelope::Cri)),
+            (CRI.to_owned(), Some(Envelope::Cri)),
+            (text.to_owned(), Some(Envelope::None)),
+            (format!("{text}{CRI}{text}"), Some(Envelope::None)),
+            (format!("{CRI}{text}"), None),
+            (format!("{text}{CRI}"), None),
+        ] {
+            assert_eq!(envelope_of(bytes.as_bytes()), expected, "{bytes}");
+        }
     }
 }

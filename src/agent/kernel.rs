@@ -16,8 +16,10 @@ const STEP: Duration = Duration::from_secs(2);
 
 impl Detector {
     /// The house is another.
-    pub(super) fn furnish(&mut self) {
+    pub(super) fn furnish(&mut self, now: Timestamp) {
         self.court.furnish(self.house.never().clone());
+        // What a BanList orders against the house waits for the house to change.
+        self.court.list(&self.config.ban_entries, now);
         self.plan();
         self.saver.changed();
     }
@@ -25,7 +27,8 @@ impl Detector {
     /// Orders the skeleton when it is another than before.
     pub(super) fn plan(&mut self) {
         let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
-        let wanted = skeleton(enforcing.map(|seat| &*seat.config), self.house.kernel());
+        let wanted =
+            skeleton(enforcing.map(|seat| &*seat.config), &self.config.rate_limits, self.house.kernel());
         if self.configured && self.skeleton.as_ref() != Some(&wanted) {
             self.order(Order::Skeleton(wanted.clone()));
             self.skeleton = Some(wanted);
@@ -108,6 +111,12 @@ impl Detector {
         self.order(Order::Counters(Box::new(move |counters| {
             if let Ok(counters) = counters {
                 totals.lock().unwrap_or_else(PoisonError::into_inner).dropped = counters;
+            }
+        })));
+        let totals = Arc::clone(&self.totals);
+        self.order(Order::Limits(Box::new(move |limits| {
+            if let Ok(limits) = limits {
+                totals.lock().unwrap_or_else(PoisonError::into_inner).limits = limits;
             }
             answer(reply, ());
         })));

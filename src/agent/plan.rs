@@ -1,10 +1,14 @@
 //! The firewall's skeleton of a configuration.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
-use crate::config::{Enforce, JailConfig};
+use crate::config::{Enforce, Hit, JailConfig, LimitPenalty, Mode, RateLimitConfig};
 use crate::engine::JailName;
-use crate::firewall::{Action, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
+use crate::firewall::{
+    Action, Counted, Destination, Guard, Limit, Penalty, Reach, Scope, ScopeName, Skeleton,
+};
 
 /// The scope of a jail's bans; of bans that belong to no jail, the one that closes everything.
 #[must_use]
@@ -29,16 +33,57 @@ pub(super) fn reach_of(enforce: &Enforce) -> Reach {
     Reach::Ports(guards)
 }
 
-/// The skeleton for these jails (only those that enforce), with one scope for bans that close everything.
+/// The limit of this name as the kernel knows it.
 #[must_use]
-pub(super) fn skeleton<'a>(jails: impl IntoIterator<Item = &'a JailConfig>, never: &[IpNet]) -> Skeleton {
+pub(super) fn limit_name(limit: &RateLimitConfig) -> ScopeName {
+    ScopeName::new(&format!("l_{}", limit.name))
+}
+
+/// What a rate limit asks of the kernel.
+#[must_use]
+fn limit_of(limit: &RateLimitConfig) -> Limit {
+    Limit {
+        name: limit_name(limit),
+        counts: match &limit.hit {
+            Hit::Tcp(ports) => Counted::Tcp(ports.clone()),
+            Hit::Udp(ports) => Counted::Udp(ports.clone()),
+            Hit::Ping => Counted::Echo,
+        },
+        hits: limit.hits,
+        window: limit.window,
+        penalty: match limit.penalty {
+            LimitPenalty::Silence => Penalty::Silence,
+            LimitPenalty::Excess => Penalty::Excess,
+            LimitPenalty::For(span) => Penalty::Lasting(span),
+        },
+        prefix_v4: limit.prefix.ipv4,
+        prefix_v6: limit.prefix.ipv6,
+        ignore: limit.ignore.clone(),
+        action: limit.action,
+        observe: limit.mode == Mode::Observe,
+        max_sources: limit.max_sources,
+    }
+}
+
+/// The skeleton for these jails (only those that enforce) and rate limits, with one scope for bans that close
+/// everything.
+#[must_use]
+pub(super) fn skeleton<'a>(
+    jails: impl IntoIterator<Item = &'a JailConfig>,
+    limits: &[Arc<RateLimitConfig>],
+    never: &[IpNet],
+) -> Skeleton {
     let everything = Scope { name: ScopeName::all(), reach: Reach::Everything, action: Action::Drop };
     let jails = jails.into_iter().map(|jail| Scope {
         name: scope_of(Some(jail.name())),
         reach: reach_of(&jail.enforce),
         action: jail.enforce.action,
     });
-    Skeleton { scopes: std::iter::once(everything).chain(jails).collect(), never: never.to_vec() }
+    Skeleton {
+        scopes: std::iter::once(everything).chain(jails).collect(),
+        limits: limits.iter().map(|limit| limit_of(limit)).collect(),
+        never: never.to_vec(),
+    }
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl Replay {
     pub fn read(&mut self, lines: &[u8], written: Timestamp) -> Result<(), ReplayError> {
         if self.pipelines.is_empty() {
             let jails = [(0, Arc::clone(&self.jail))];
-            for built in Pipeline::build(&jails, envelope_of(lines), &mut self.filters) {
+            for built in Pipeline::build(&jails, envelope_of(lines).unwrap_or_default(), &mut self.filters) {
                 let pipeline = built.map_err(|(_, error)| error)?;
                 self.pipelines.push((pipeline, ScanState::default()));
             }

@@ -18,7 +18,7 @@ Examples:
   gaoler ban 2001:db8:1:2::/64 --for 168h --reason 'asked by abuse@'")]
 pub struct Args {
     /// Who
-    #[arg(value_name = "ADDR|CIDR", value_parser = who::subject)]
+    #[arg(value_name = "ADDR|CIDR", value_parser = who::bannable)]
     subject: Subject,
     /// Close this jail's ports only; without it everything is closed
     #[arg(short, long, value_name = "JAIL")]

@@ -18,6 +18,7 @@ pub mod doctor;
 mod exit;
 pub mod explain;
 pub mod filters;
+pub mod import;
 pub mod man;
 mod plural;
 pub mod regex;
@@ -154,6 +155,7 @@ verbs! {
     Doctor = doctor,
     Explain = explain,
     Filters = filters,
+    Import = import,
     Man = man,
     Regex = regex,
     #[cfg(feature = "standalone")]

@@ -1,22 +1,23 @@
 //! `gaoler regex`
 
+mod tally;
+
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
-use serde_json::json;
 
+use self::tally::Tally;
 use super::{Context, ExitStatus};
 use crate::config::library::built_in;
 use crate::config::{FilterLibrary, fail2ban, load};
 use crate::engine::filter::Filter;
-use crate::engine::scanner::{Envelope, Trial, Tried};
+use crate::engine::scanner::{Envelope, Trial};
 use crate::engine::{FilterName, FilterSpec, LayoutSpec, ReadClock, TextSpec, cri};
 
 /// Try a filter or a regex on a log, as fail2ban-regex does
@@ -64,18 +65,24 @@ pub struct Args {
     print_no_missed: bool,
 }
 
-/// Fewer lines of a kind than this are printed without being asked for.
-const FEW: usize = 20;
-/// Lines kept to be printed.
-const MOST_KEPT: usize = 100_000;
-/// A longer line counts as several; no filter looks that far.
-const LONGEST: u64 = 16 << 20;
-
 /// Tries and prints.
 ///
 /// # Errors
 /// When the filter is broken, the log cannot be read, or stdout cannot be written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    let begun = Instant::now();
+    let (filter, tally, origin) = tried(args, context)?;
+    if context.json() {
+        context.print_json(&tally.json(&filter))?;
+    } else {
+        context.say(format!("\nRunning tests\n=============\n\n{origin}\n"))?;
+        context.say(tally.text(&filter, begun.elapsed(), context))?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The filter, what it did with the log, and how both were read.
+fn tried<'a>(args: &'a Args, context: &Context) -> anyhow::Result<(Arc<Filter>, Tally<'a>, String)> {
     let (mut spec, mut origin) = filter(&args.filter)?;
     if let Some(regex) = &args.ignore {
         let _ = write!(origin, "\nUse ignoreregex line : {}", shown(regex.as_bytes()));
@@ -91,19 +98,11 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         Some(name) => TimeZone::get(name).with_context(|| format!("there is no time zone `{name}`"))?,
     };
     let clock = ReadClock { now: jiff::Timestamp::now().into(), live: false, zone: &zone };
-    let begun = Instant::now();
     let first = log.fill_buf()?.split(|b| *b == b'\n').next().unwrap_or_default();
     let envelope = if cri::parse(first).is_some() { Envelope::Cri } else { Envelope::None };
-    let trial = Trial::new(Arc::clone(&filter), &LayoutSpec::Auto, envelope)?;
-    let mut tally = Tally { args, trial, lines: Default::default(), found: Vec::new() };
+    let mut tally = Tally::new(args, Trial::new(Arc::clone(&filter), &LayoutSpec::Auto, envelope)?);
     tally.read(log.as_mut(), size, clock, context)?;
-    if context.json() {
-        context.print_json(&tally.json(&filter))?;
-    } else {
-        context.say(format!("\nRunning tests\n=============\n\n{origin}\n{log_origin}\n"))?;
-        context.say(tally.text(&filter, begun.elapsed().as_secs_f64(), context))?;
-    }
-    Ok(ExitStatus::Success)
+    Ok((filter, tally, format!("{origin}\n{log_origin}")))
 }
 
 /// The filter meant, and how it was read.
@@ -197,190 +196,105 @@ fn shown(line: &[u8]) -> String {
     })
 }
 
-/// What was tried so far.
-struct Tally<'a> {
-    args: &'a Args,
-    trial: Trial,
-    /// Lines to be printed: matched, ignored, missed.
-    lines: [Vec<String>; 3],
-    /// Addresses to be printed, each with its rule.
-    found: Vec<(u16, String)>,
-}
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
 
-impl Tally<'_> {
-    fn read(
-        &mut self,
-        mut log: &mut dyn BufRead,
-        size: Option<u64>,
-        clock: ReadClock<'_>,
-        context: &Context,
-    ) -> anyhow::Result<()> {
-        let target =
-            if context.progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(size, target);
-        if let Ok(style) = ProgressStyle::with_template("{bytes} of {total_bytes} [{wide_bar}] {eta} to go") {
-            bar.set_style(style);
-        }
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if (&mut log).take(LONGEST).read_until(b'\n', &mut line)? == 0 {
-                break;
-            }
-            bar.inc(line.len() as u64);
-            let text = line.strip_suffix(b"\n").unwrap_or(&line);
-            let found = &mut self.found;
-            let tried = self.trial.line(text, clock, &mut |hit| {
-                if context.verbose > 0 && found.len() < MOST_KEPT {
-                    let several = if hit.several { " (multiple regex matched)" } else { "" };
-                    found.push((hit.rule.rule, format!("    {}  {}{several}", hit.address, hit.time)));
-                }
-            });
-            self.keep(tried, text);
-        }
-        bar.finish_and_clear();
-        Ok(())
+    use super::*;
+    use crate::cli::Format;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
     }
 
-    fn keep(&mut self, tried: Tried, line: &[u8]) {
-        let args = self.args;
-        let (kind, wanted, all) = match tried {
-            Tried::Skipped => return,
-            Tried::Matched => (0, args.print_all_matched, args.print_all_matched),
-            Tried::Ignored => (1, true, args.print_all_ignored),
-            Tried::Missed => (2, !args.print_no_missed, args.print_all_missed),
-        };
-        let most = if all { MOST_KEPT } else { FEW };
-        if let Some(kept) = self.lines.get_mut(kind).filter(|kept| wanted && kept.len() < most) {
-            kept.push(shown(line));
-        }
+    fn context(verbose: u8) -> Context {
+        Context { format: Format::Text, color: false, socket: "/nowhere".into(), verbose }
     }
 
-    fn json(&self, filter: &Filter) -> serde_json::Value {
-        let counts = &self.trial.counts;
-        let rules = (0..).zip(&counts.rules).map(
-            |(rule, hits)| json!({"field": filter.field(rule), "hits": hits, "regex": filter.describe(rule)}),
+    fn answer(words: &[&str], verbose: u8) -> String {
+        let line = Line::try_parse_from([&["regex"], words].concat()).unwrap();
+        let context = context(verbose);
+        let (filter, tally, _) = tried(&line.args, &context).unwrap();
+        tally.text(&filter, std::time::Duration::ZERO, &context)
+    }
+
+    fn refusal(words: &[&str]) -> String {
+        let line = Line::try_parse_from([&["regex"], words].concat()).unwrap();
+        format!("{:#}", tried(&line.args, &context(0)).map(|_| ()).unwrap_err())
+    }
+
+    const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seed/james.log");
+    const CONF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seed/filter.d/james.conf");
+
+    #[test]
+    fn the_missions_log_and_filter_match_in_all_lines() {
+        let text = answer(&[SEED, CONF], 0);
+        assert!(
+            text.contains("\nFailregex: 8 total\n|-  #) [# of hits] regular expression\n|   1) [4] ^.-.org"),
+            "{text}"
         );
-        let dates = counts.dates.iter().map(|(form, hits)| json!({"form": form, "hits": hits}));
-        let [matched, ignored, missed] = &self.lines;
-        json!({
-            "lines": counts.tested(), "ignored": counts.ignored, "matched": counts.matched, "missed": counts.missed,
-            "prefix": counts.prefix, "rules": rules.collect::<Vec<_>>(), "vetoes": counts.ignore,
-            "dates": dates.collect::<Vec<_>>(), "hostNames": counts.names, "gaveUp": counts.gave_up,
-            "bounded": filter.bounded(), "incomplete": filter.incomplete(),
-            "matchedLines": matched, "ignoredLines": ignored, "missedLines": missed,
-        })
+        assert!(
+            text.contains("\nDate template hits:\n|- [# of hits] date format\n|  [8] {^LN-BEG}"),
+            "{text}"
+        );
+        assert!(text.contains("\nLines: 8 lines, 0 ignored, 8 matched, 0 missed\n"), "{text}");
+        assert!(!text.contains("Missed"), "{text}");
     }
 
-    fn text(&self, filter: &Filter, seconds: f64, context: &Context) -> String {
-        let counts = &self.trial.counts;
-        let mut out = "\nResults\n=======\n".to_owned();
-        if let Some(pref) = filter.pref_regex() {
-            let _ = writeln!(out, "\nPrefregex: {} total", counts.prefix);
-            list(&mut out, "", &[pref.to_owned()]);
-        }
-        let structured = filter.structured_rules();
-        let (rules, regexes) = counts.rules.split_at(structured.min(counts.rules.len()));
-        if !rules.is_empty() {
-            self.section(&mut out, "Rules", rules, 0, filter, context);
-        }
-        self.section(&mut out, "Failregex", regexes, structured, filter, context);
-        let vetoes: Vec<String> = (1..)
-            .zip(counts.ignore.iter().zip(filter.ignore_regexes()))
-            .filter(|(_, (hits, _))| **hits > 0 || context.verbose > 0)
-            .map(|(number, (hits, regex))| format!("{number:2}) [{hits}] {regex}"))
-            .collect();
-        let _ = writeln!(out, "\nIgnoreregex: {} total", counts.ignore.iter().sum::<u64>());
-        list(&mut out, " #) [# of hits] regular expression", &vetoes);
-        let dates: Vec<String> = counts.dates.iter().map(|(form, hits)| format!("[{hits}] {form}")).collect();
-        let _ = writeln!(out, "\nDate template hits:");
-        list(&mut out, "[# of hits] date format", &dates);
-        let _ = writeln!(
-            out,
-            "\nLines: {} lines, {} ignored, {} matched, {} missed\n[processed in {seconds:.2} sec]",
-            counts.tested(),
-            counts.ignored,
-            counts.matched,
-            counts.missed,
+    #[test]
+    fn lines_that_nothing_matches_are_shown_and_vetoed_ones_are_ignored() {
+        let text = answer(&[SEED, "^.*LOGIN failed from .*@<HOST>$", r"@45\.129\.14\.41$"], 1);
+        assert!(text.contains("\nLines: 8 lines, 2 ignored, 2 matched, 4 missed\n"), "{text}");
+        assert!(text.contains("\nIgnoreregex: 2 total\n"), "{text}");
+        assert!(text.contains("    45.129.14.40  2023-06-17T09:11:50.206Z"), "{text}");
+        assert!(text.contains("|- Missed line(s):\n|  2023-06-17 11:11:50.206 +0200 - org"), "{text}");
+    }
+
+    #[test]
+    fn a_line_may_stand_in_place_of_a_log_and_control_characters_do_not_reach_the_terminal() {
+        let text = answer(&["2026-11-22 16:45:34 no \x1b]0;evil\x07", "^ login failed from <HOST>$"], 0);
+        assert!(text.contains("Lines: 1 lines, 0 ignored, 0 matched, 1 missed"), "{text}");
+        assert!(text.contains(r"no \u{1b}]0;evil\u{7}"), "{text}");
+    }
+
+    #[test]
+    fn host_names_are_missed_with_a_note() {
+        let text = answer(
+            &["2026-11-22 16:45:34 login failed from mx.example.org", "^ login failed from <HOST>$"],
+            0,
         );
-        self.remarks(&mut out, filter);
-        let [matched, ignored, missed] = &self.lines;
-        for (name, lines, total, all) in [
-            ("Matched", matched, counts.matched, self.args.print_all_matched),
-            ("Ignored", ignored, counts.ignored, self.args.print_all_ignored),
-            ("Missed", missed, counts.missed, self.args.print_all_missed),
+        assert!(text.contains("0 matched, 1 missed"), "{text}");
+        assert!(
+            text.contains("Note: in 1 lines a regex found a host name; only addresses are banned"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_built_in_filter_is_tried_by_name() {
+        let line = "16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - AUTH method PLAIN failed from Username{x}@192.0.2.1";
+        let text = answer(&[line, "james-smtp-auth"], 0);
+        assert!(text.contains("\nRules: 1 total\n"), "{text}");
+        assert!(text.contains("1 lines, 0 ignored, 1 matched, 0 missed"), "{text}");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (words, message) in [
+            (
+                ["x", "<HOST> (abc"],
+                "failRegex[0]: unbalanced parenthesis at character 8 of the regex\n  fix: close it, or escape it with a backslash",
+            ),
+            (
+                ["x", "no address"],
+                "failRegex[0]: no <HOST> or <ADDR>: the regex names nobody\n  fix: mark the address with <HOST> or <ADDR>",
+            ),
+            (["/nowhere.log", "^<HOST>$"], "/nowhere.log does not exist"),
+            (["x", "nowhere.conf"], "nowhere.conf does not exist"),
         ] {
-            if total == 0 || lines.is_empty() {
-                continue;
-            }
-            if all || total < FEW as u64 {
-                out.push('\n');
-                list(&mut out, &format!("{name} line(s):"), lines);
-            } else {
-                let option = name.to_lowercase();
-                let _ = write!(
-                    out,
-                    "\n{name} line(s): too many to print.  Use --print-all-{option} to print all {total} lines"
-                );
-            }
-        }
-        out.truncate(out.trim_end().len());
-        out
-    }
-
-    fn section(
-        &self,
-        out: &mut String,
-        name: &str,
-        hits: &[u64],
-        first: usize,
-        filter: &Filter,
-        context: &Context,
-    ) {
-        let _ = writeln!(out, "\n{name}: {} total", hits.iter().sum::<u64>());
-        let mut lines = Vec::new();
-        for (index, hits) in hits.iter().enumerate().filter(|(_, hits)| **hits > 0 || context.verbose > 0) {
-            let rule = u16::try_from(first + index).unwrap_or(u16::MAX);
-            lines.push(format!("{:2}) [{hits}] {}", index + 1, filter.describe(rule)));
-            lines.extend(self.found.iter().filter(|(of, _)| *of == rule).map(|(_, text)| text.clone()));
-        }
-        list(out, " #) [# of hits] regular expression", &lines);
-    }
-
-    /// What fail2ban would do otherwise.
-    fn remarks(&self, out: &mut String, filter: &Filter) {
-        let counts = &self.trial.counts;
-        let mut remark = |text: String| {
-            let _ = writeln!(out, "Note: {text}");
-        };
-        if counts.names > 0 {
-            remark(format!("in {} lines a regex found a host name; only addresses are banned", counts.names));
-        }
-        if counts.gave_up > 0 {
-            remark(format!("on {} lines a regex with look-around reached its step limit", counts.gave_up));
-        }
-        if !filter.bounded().is_empty() {
-            remark(format!("not linear, run with a step limit: {}", filter.bounded().join(", ")));
-        }
-        if !filter.incomplete().is_empty() {
-            remark(format!(
-                "names only a session (<F-MLFID>), which is not put together: {}",
-                filter.incomplete().join(", ")
-            ));
+            assert_eq!(refusal(&words), message);
         }
     }
-}
-
-/// A list as fail2ban-regex draws it; nothing when it is empty.
-fn list(out: &mut String, header: &str, items: &[String]) {
-    if items.is_empty() {
-        return;
-    }
-    if !header.is_empty() {
-        let _ = writeln!(out, "|- {header}");
-    }
-    for item in items {
-        let _ = writeln!(out, "|  {item}");
-    }
-    let _ = writeln!(out, "`-");
 }

@@ -2,7 +2,7 @@
 
 use super::plural::counted;
 use super::{Context, ExitStatus, Table, when};
-use crate::agent::report::{Condition, FirewallState, JailReport};
+use crate::agent::report::{Condition, FirewallState, JailReport, RateLimitReport};
 use crate::standalone::client::Client;
 use crate::standalone::daemon::DaemonStatus;
 use crate::standalone::protocol::Verb;
@@ -118,6 +118,9 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         ]);
     }
     out += &jails.to_string();
+    if !agent.rate_limits.is_empty() {
+        out += &format!("\n\n{}", limits_table(&agent.rate_limits, context));
+    }
     let about = |who: String, c: &Condition| format!("\n{} {who}: {}", context.red("!"), sentence(c));
     for jail in &agent.jails {
         out.extend(troubles(&jail.conditions).map(|c| about(jail.name.to_string(), c)));
@@ -128,6 +131,31 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         out += problem.text.trim_end();
     }
     out
+}
+
+fn limits_table(limits: &[RateLimitReport], context: &Context) -> Table {
+    let mut table = Table::new(&["RATE LIMIT", "MODE", "AT", "LIMIT", "OFFENDERS", "OVER", "UNCOUNTED"]);
+    for limit in limits {
+        let ports: Vec<String> = limit.ports.iter().map(ToString::to_string).collect();
+        let at = format!("{} {}", limit.protocol, ports.join(","));
+        let more = if limit.more_offenders { "or more" } else { "" };
+        let uncounted = format!("{} packets", limit.uncounted_packets);
+        table.row([
+            context.bold(&limit.name),
+            limit.mode.clone(),
+            at.trim_end().to_owned(),
+            format!(
+                "{} in {}, {}",
+                limit.hits,
+                when::span(std::time::Duration::from_secs(limit.window_seconds)),
+                limit.penalty
+            ),
+            format!("{} {more}", limit.offenders).trim_end().to_owned(),
+            format!("{} packets", limit.limited_packets),
+            if limit.uncounted_packets > 0 { context.yellow(uncounted) } else { uncounted },
+        ]);
+    }
+    table
 }
 
 fn troubles(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {

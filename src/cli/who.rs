@@ -14,6 +14,22 @@ pub(super) fn subject(text: &str) -> Result<Subject, String> {
     text.parse().map_err(|_| format!("`/{bits}` is no prefix length; write a number from 0 to {most}"))
 }
 
+/// Reads who shall be banned: what a BanList refuses as too wide, a person's typing mistake may not do either.
+///
+/// # Errors
+/// What is wrong with the text, and what to write.
+pub(super) fn bannable(text: &str) -> Result<Subject, String> {
+    let subject = subject(text)?;
+    let (length, least) = (subject.net().prefix_len(), if subject.addr().is_ipv4() { 8 } else { 16 });
+    match length {
+        0 => Err(format!("`{text}` is everybody; write the prefix that is meant")),
+        _ if length < least => {
+            Err(format!("`{text}` is a large part of the Internet; write prefixes of at least /{least}"))
+        }
+        _ => Ok(subject),
+    }
+}
+
 /// Reads one address.
 ///
 /// # Errors
@@ -39,6 +55,17 @@ mod tests {
         assert_eq!(subject("203.0.113.0/24").unwrap().to_string(), "203.0.113.0/24");
         assert_eq!(subject("2001:db8::/48").unwrap().to_string(), "2001:db8::/48");
         assert!(address("2001:db8::7").is_ok());
+    }
+
+    #[test]
+    fn nobody_bans_a_large_part_of_the_internet_by_a_slip() {
+        assert!(bannable("0.0.0.0/0").unwrap_err().contains("is everybody"));
+        assert!(bannable("::/0").unwrap_err().contains("is everybody"));
+        assert!(bannable("64.0.0.0/7").unwrap_err().contains("at least /8"));
+        assert!(bannable("2000::/15").unwrap_err().contains("at least /16"));
+        assert!(bannable("64.0.0.0/8").is_ok() && bannable("2001::/16").is_ok());
+        // Lifting a ban may be as wide as one likes.
+        assert!(subject("0.0.0.0/0").is_ok());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::api::v1alpha1::{FilterSpec as DeclaredFilter, JailMode, Name};
+use crate::api::v1alpha1::{FilterSpec as DeclaredFilter, JailMode, LimitMode, Name};
 use crate::engine::FilterSpec;
 
-use super::{AllowEntry, BanEntry, JailConfig};
+use super::{AllowEntry, BanEntry, JailConfig, RateLimitConfig};
 
 /// An accepted object.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub(super) enum GoodObject {
         config: Arc<JailConfig>,
         mode: JailMode,
         filters: Vec<Name>,
+    },
+    RateLimit {
+        config: Arc<RateLimitConfig>,
+        mode: LimitMode,
     },
     BanList(Arc<[BanEntry]>),
     AllowList(Arc<[AllowEntry]>),

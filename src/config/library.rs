@@ -1,6 +1,5 @@
 //! Filters that come with Gaoler. A declared Filter of the same name takes the place of a built-in one.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -42,22 +41,23 @@ pub struct BuiltIn {
     pub manifest: &'static str,
 }
 
-/// All built-in filters by name. Each is read when it is first asked for: a daemon that needs two of them does not
-/// hold the examples of all.
+/// All built-in filters by name. Each is read when it is first asked for: a host that uses two of them neither
+/// waits for the others nor keeps them in memory.
 #[derive(Debug)]
-pub struct Library(BTreeMap<FilterName, Shelf>);
+pub struct Library(Vec<Entry>);
 
-/// The place of one filter.
+/// A file, and the filter in it once somebody asked.
 #[derive(Debug)]
-struct Shelf {
+struct Entry {
+    name: FilterName,
     file: &'static str,
     text: &'static str,
-    filter: OnceLock<Option<BuiltIn>>,
+    read: OnceLock<Option<BuiltIn>>,
 }
 
-impl Shelf {
+impl Entry {
     fn filter(&self) -> Option<&BuiltIn> {
-        self.filter.get_or_init(|| read(self.file, self.text)).as_ref()
+        self.read.get_or_init(|| read(self.file, self.text, &self.name)).as_ref()
     }
 }
 
@@ -65,31 +65,34 @@ impl Shelf {
 pub fn built_in() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        // A test holds that the filter in a file has the file's name.
-        let shelf = |(file, text): &(&'static str, &'static str)| {
-            let name = FilterName::new(file.trim_end_matches(".yaml"));
-            (name, Shelf { file, text, filter: OnceLock::new() })
-        };
-        Library(FILES.iter().map(shelf).collect())
+        let entries = FILES.iter().map(|&(file, text)| {
+            let name = FilterName::new(file.strip_suffix(".yaml").unwrap_or(file));
+            Entry { name, file, text, read: OnceLock::new() }
+        });
+        Library(entries.collect())
     })
 }
 
-fn read(file: &str, text: &'static str) -> Option<BuiltIn> {
+/// `None` when the file is refused, or its filter has another name than the file; a test sees to it that neither is so.
+fn read(file: &str, text: &'static str, expected: &FilterName) -> Option<BuiltIn> {
+    static SCHEMA: OnceLock<serde_json::Value> = OnceLock::new();
+    let schema = SCHEMA.get_or_init(|| Kind::Filter.spec_schema().to_value());
     let origin = Origin { file: Path::new(file).into(), text: text.into() };
     let node = yaml::documents(text).into_iter().next()?.ok()?;
     let Identified::Ours { kind: Kind::Filter, name, .. } = identify(&node, &origin, false) else {
         return None;
     };
-    let schema = Kind::Filter.spec_schema().to_value();
     let mut notes = Notes::new(&origin, &node, name.clone());
-    let Some(Declared::Filter(declared)) = decode(Kind::Filter, &schema, &node, &mut notes) else {
+    let Some(Declared::Filter(declared)) = decode(Kind::Filter, schema, &node, &mut notes) else {
         return None;
     };
     let filter_name = FilterName::new(&name.name);
-    let (spec, _) = filters::lower(filter_name, &declared, &mut notes)?;
-    let named_like_its_file = file.strip_suffix(".yaml") == Some(name.name.as_str());
-    let good = named_like_its_file && !notes.has_errors();
-    good.then(|| BuiltIn { declared, spec: Arc::new(spec), manifest: text })
+    let (spec, _) = filters::lower(filter_name.clone(), &declared, &mut notes)?;
+    (!notes.has_errors() && filter_name == *expected).then(|| BuiltIn {
+        declared,
+        spec: Arc::new(spec),
+        manifest: text,
+    })
 }
 
 /// No built-in filters at all.
@@ -108,13 +111,13 @@ impl FilterLibrary for Empty {
 impl Library {
     /// Names and filters, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&FilterName, &BuiltIn)> {
-        self.0.iter().filter_map(|(name, shelf)| Some((name, shelf.filter()?)))
+        self.0.iter().filter_map(|entry| Some((&entry.name, entry.filter()?)))
     }
 
     /// The whole of a filter, with its text.
     #[must_use]
     pub fn built_in(&self, name: &FilterName) -> Option<&BuiltIn> {
-        self.0.get(name)?.filter()
+        self.0.iter().find(|entry| entry.name == *name)?.filter()
     }
 }
 
@@ -124,7 +127,7 @@ impl FilterLibrary for Library {
     }
 
     fn names(&self) -> Vec<FilterName> {
-        self.0.keys().cloned().collect()
+        self.0.iter().map(|entry| entry.name.clone()).collect()
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
             .collect();
         present.sort();
         assert_eq!(FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), present);
-        let names: Vec<String> = built_in().iter().map(|(name, _)| name).map(|name| format!("{name}.yaml")).collect();
+        let names: Vec<String> = built_in().iter().map(|(name, _)| format!("{name}.yaml")).collect();
         assert_eq!(names, present, "a file is refused, or its filter has another name");
     }
 

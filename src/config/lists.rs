@@ -1,6 +1,4 @@
-//! Declared BanLists, AllowLists, rate limits and pardons.
-
-use std::time::Duration;
+//! Declared BanLists, AllowLists and pardons.
 
 use ipnet::IpNet;
 
@@ -112,22 +110,6 @@ pub(super) fn allowed(name: &str, list: &api::AllowListSpec, notes: &mut Notes<'
             Some(AllowEntry { list: name.to_owned(), who, until: time(entry.until.as_ref()) })
         })
         .collect()
-}
-
-/// A rate limit is checked; what enforces it does not exist yet, and that is said.
-pub(super) fn rate_limit(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) {
-    let icmp = limit.protocol == api::Protocol::ICMP;
-    if icmp && limit.ports.is_some() {
-        notes.error("spec.ports", "ICMP has no ports", "remove `ports`, or write `protocol: TCP`");
-    }
-    if !icmp && limit.ports.is_none() {
-        notes.error("spec", "`ports` is missing", "add `ports`, e.g. `ports: [25]`");
-    }
-    let window = limit.window.0;
-    if window < Duration::from_secs(1) || window > Duration::from_secs(24 * 3600) {
-        notes.error("spec.window", format!("`window` cannot be `{}`", limit.window), "write `1s` to `24h`");
-    }
-    notes.warning("spec", "this version checks rate limits but does not enforce them", "");
 }
 
 /// Pardons have their moment from the API server; on a plain host they are an order, not a file.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::api::v1alpha1::JailMode;
+use crate::api::v1alpha1::{JailMode, LimitMode};
 use crate::engine::{FilterName, FilterSpec};
 
 use super::FilterLibrary as _;
@@ -85,9 +85,15 @@ impl Loaded {
                         name.name.split_once('/').map(|(namespace, _)| namespace).filter(|_| around.cluster);
                     self.config.jails.push(with_current_filters(config, filters, namespace, book));
                 }
+                GoodObject::RateLimit { config, mode } if *mode != LimitMode::Disabled => {
+                    self.config.rate_limits.push(Arc::clone(config));
+                }
                 GoodObject::BanList(entries) => self.config.ban_entries.extend(entries.iter().cloned()),
                 GoodObject::AllowList(entries) => self.config.allowed.extend(entries.iter().cloned()),
-                GoodObject::Jail { .. } | GoodObject::Filter { .. } | GoodObject::Checked => {}
+                GoodObject::Jail { .. }
+                | GoodObject::RateLimit { .. }
+                | GoodObject::Filter { .. }
+                | GoodObject::Checked => {}
             }
         }
         self.good = good;

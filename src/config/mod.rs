@@ -5,6 +5,7 @@ mod examples;
 pub mod fail2ban;
 pub mod files;
 mod filters;
+pub mod import;
 mod jails;
 mod last_good;
 pub mod library;
@@ -17,6 +18,7 @@ pub mod node;
 mod origin;
 mod prefix;
 mod problem;
+mod rate_limit;
 mod resolve;
 pub mod resources;
 mod shape;
@@ -37,6 +39,7 @@ pub use load::{assemble, load, load_in};
 pub use loaded::{Loaded, ObjectStatus};
 pub use origin::Origin;
 pub use problem::{Problem, Severity};
+pub use rate_limit::{Hit, LimitPenalty, RateLimitConfig};
 
 /// What must be known around a configuration to judge it.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +59,8 @@ pub struct Surroundings {
 pub struct Config {
     /// Jails that are not `Disabled`, sorted by name.
     pub jails: Vec<Arc<JailConfig>>,
+    /// Rate limits that are not `Disabled`, sorted by name.
+    pub rate_limits: Vec<Arc<RateLimitConfig>>,
     /// Manual bans of all BanLists.
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.

@@ -15,7 +15,7 @@ use super::manifest::{Declared, Identified, decode, identify};
 use super::node::{Node, Position};
 use super::origin::{Notes, Origin};
 use super::resolve::{Book, Found};
-use super::{ObjectName, Problem, Severity, Surroundings, examples, filters, jails, lint, lists};
+use super::{ObjectName, Problem, Severity, Surroundings, examples, filters, jails, lint, lists, rate_limit};
 
 /// One document and where it comes from.
 #[derive(Clone, Debug)]
@@ -245,8 +245,8 @@ fn lower(
             Some(GoodObject::Jail { config: Arc::new(config), mode: jail.mode, filters: jail.filters })
         }
         Declared::RateLimit(limit) => {
-            lists::rate_limit(&limit, notes);
-            Some(GoodObject::Checked)
+            let config = rate_limit::lower(name, &limit, notes);
+            Some(GoodObject::RateLimit { config: Arc::new(config), mode: limit.mode })
         }
         Declared::BanList(list) => {
             Some(GoodObject::BanList(lists::bans(name, &list, book, around, notes).into()))

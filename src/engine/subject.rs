@@ -1,7 +1,7 @@
 //! What is counted and banned: an address or its prefix.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 pub struct Subject(IpNet);
 
 impl Subject {
-    /// The subject that covers `net`: host bits cleared, IPv4-mapped prefixes (`::ffff:0:0/96` and longer)
-    /// turned into IPv4.
+    /// The subject that covers `net`: host bits cleared, prefixes that hold IPv4 (mapped, `::ffff:0:0/96`, and
+    /// translated, `64:ff9b::/96`, and longer) turned into IPv4.
     #[must_use]
     pub fn new(net: IpNet) -> Self {
         if let IpNet::V6(v6) = net
             && v6.prefix_len() >= 96
-            && let Some(v4) = v6.addr().to_ipv4_mapped()
+            && let Some(v4) = inside(v6.addr())
             && let Ok(net) = Ipv4Net::new(v4, v6.prefix_len() - 96)
         {
             return Self(IpNet::V4(net.trunc()));
@@ -68,6 +68,16 @@ impl Subject {
     pub fn is_within(self, net: IpNet) -> bool {
         net.contains(&self.0)
     }
+}
+
+/// The IPv4 address that an IPv6 one means, if it is IPv4-mapped or of the well-known NAT64 prefix.
+fn inside(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, high, low] = address.segments();
+    let translated = || {
+        let bits = u32::from(high) << 16 | u32::from(low);
+        ([a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0]).then(|| Ipv4Addr::from_bits(bits))
+    };
+    address.to_ipv4_mapped().or_else(translated)
 }
 
 /// An address alone where the prefix is the whole address, else CIDR.
@@ -219,6 +229,19 @@ mod tests {
     fn a_mapped_prefix_is_the_ipv4_prefix() {
         let s: Subject = "::ffff:198.51.100.0/120".parse().unwrap();
         assert_eq!(s.to_string(), "198.51.100.0/24");
+    }
+
+    #[test]
+    fn a_translated_prefix_is_the_ipv4_prefix_also_where_a_person_writes_it() {
+        for (text, expected) in [
+            ("64:ff9b::203.0.113.7", "203.0.113.7"),
+            ("64:ff9b::198.51.100.0/120", "198.51.100.0/24"),
+            ("64:ff9b::/96", "0.0.0.0/0"),
+            ("64:ff9b::/95", "64:ff9b::/95"),
+            ("64:ff9b:1::1", "64:ff9b:1::1"),
+        ] {
+            assert_eq!(text.parse::<Subject>().unwrap().to_string(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::ScopeName;
 use crate::engine::Subject;
 
@@ -13,6 +15,14 @@ pub(super) enum Family {
 }
 
 impl Family {
+    /// The family of a prefix.
+    pub(super) fn of(net: IpNet) -> Self {
+        match net {
+            IpNet::V4(_) => Self::V4,
+            IpNet::V6(_) => Self::V6,
+        }
+    }
+
     /// Bits of an address.
     pub(super) fn bits(self) -> u8 {
         match self {

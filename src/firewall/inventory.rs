@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ban_set::BanSet;
+use super::ban_set::{BanSet, Family};
 
 /// Chains, sets and counters of our table as the kernel has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,16 @@ impl SetShape {
     const MAP: u32 = 0x8;
     /// `NFT_SET_TIMEOUT`: its elements may end.
     pub(super) const TIMEOUT: u32 = 0x10;
+    /// `NFT_SET_EVAL`: rules add to it.
+    pub(super) const DYNAMIC: u32 = 0x20;
+
+    /// Whether rules can put sources of this family into it.
+    pub(super) fn takes_sources(self, family: Family) -> bool {
+        self.key_bytes == family.bytes()
+            && self.flags & Self::TIMEOUT != 0
+            && self.flags & Self::DYNAMIC != 0
+            && self.flags & (Self::ANONYMOUS | Self::INTERVAL | Self::MAP) == 0
+    }
 
     /// Whether it can serve as `set`. One that cannot is made anew.
     pub(super) fn suits(self, set: &BanSet) -> bool {

@@ -5,12 +5,15 @@ use std::path::Path;
 
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 
-use super::ban_set::BanSet;
+use super::ban_set::{BanSet, Family};
 use super::drift::Watch;
 use super::elements::{self, Element, Wish};
 use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
-use super::{Applied, Change, Dropped, Firewall, FirewallError, ScopeName, Skeleton, listing, ruleset};
+use super::{
+    Applied, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, ScopeName,
+    Skeleton, limits, listing, ruleset,
+};
 use crate::engine::{Subject, Timestamp};
 
 /// No ban is longer in the kernel: a hundred years, in milliseconds. It fits what nft can print.
@@ -23,6 +26,7 @@ pub struct Nftables {
     watch: Option<Watch>,
     scopes: HashSet<ScopeName>,
     sets: HashSet<BanSet>,
+    limits: Vec<Limit>,
 }
 
 impl Nftables {
@@ -32,7 +36,14 @@ impl Nftables {
     /// When there is no netlink socket to be had.
     pub fn open() -> Result<Self, FirewallError> {
         let netlink = Netlink::open().map_err(FirewallError::Netlink)?;
-        Ok(Self { nft: Nft::default(), netlink, watch: None, scopes: HashSet::new(), sets: HashSet::new() })
+        Ok(Self {
+            nft: Nft::default(),
+            netlink,
+            watch: None,
+            scopes: HashSet::new(),
+            sets: HashSet::new(),
+            limits: vec![],
+        })
     }
 
     /// Runs this program instead of the `nft` in the path.
@@ -106,6 +117,7 @@ impl Firewall for Nftables {
         let inventory = existing.as_ref().map(|listing| &listing.inventory);
         self.nft.apply(ruleset::transition(inventory, skeleton))?;
         self.scopes = skeleton.scopes.iter().map(|scope| scope.name.clone()).collect();
+        self.limits = skeleton.limits.clone();
         self.left()
     }
 
@@ -162,6 +174,27 @@ impl Firewall for Nftables {
             .collect())
     }
 
+    fn limits(&mut self) -> Result<BTreeMap<ScopeName, LimitCounts>, FirewallError> {
+        if self.limits.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let counters = listing::counters(&mut self.netlink).map_err(FirewallError::Netlink)?;
+        let counters: BTreeMap<String, Dropped> = counters.into_iter().collect();
+        let counted = |name: String| counters.get(&name).copied().unwrap_or_default();
+        let mut counts = BTreeMap::new();
+        for limit in &self.limits {
+            let sets = [Family::V4, Family::V6].into_iter().filter_map(|f| limits::penalty_set(limit, f));
+            let mut offenders = 0;
+            for set in sets {
+                offenders += listing::count_elements(&set, MOST_OFFENDERS).map_err(FirewallError::Netlink)?;
+            }
+            let over = counted(limits::over_counter(&limit.name));
+            let uncounted = counted(limits::uncounted_counter(&limit.name));
+            counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders });
+        }
+        Ok(counts)
+    }
+
     fn teardown(&mut self) -> Result<(), FirewallError> {
         // First made, so that deleting it never fails.
         let both = [
@@ -176,6 +209,7 @@ impl Firewall for Nftables {
         self.watch = None;
         self.scopes.clear();
         self.sets.clear();
+        self.limits.clear();
         Ok(())
     }
 }

@@ -192,6 +192,17 @@ pub(super) fn has_set(netlink: &mut Netlink, set: &str) -> io::Result<bool> {
     Ok(!answer.is_empty())
 }
 
+/// How many elements a set has; of more than `most` only so many are counted.
+pub(super) fn count_elements(set: &str, most: usize) -> io::Result<usize> {
+    let mut count = 0;
+    Netlink::open()?.ask_until(elements_of(set), |body| {
+        let list = Attributes::new(body).nested(LIST_ELEMENTS);
+        count += list.map_or(0, |list| list.iter().filter(|(kind, _)| *kind == LIST_ELEMENT).count());
+        count < most
+    })?;
+    Ok(count.min(most))
+}
+
 /// The values of all counters of our table, by name.
 pub(super) fn counters(netlink: &mut Netlink) -> io::Result<Vec<(String, Dropped)>> {
     let objects = counter_objects(netlink)?;

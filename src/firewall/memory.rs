@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Applied, Change, Dropped, Firewall, FirewallError, ScopeName, Skeleton};
+use super::{Applied, Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
 use crate::engine::{Subject, Timestamp};
 
 /// Remembers; drops nothing. Clones share their memory, so one can be asked while another is driven.
@@ -96,6 +96,13 @@ impl Firewall for Memory {
         }))
     }
 
+    fn limits(&mut self) -> Result<BTreeMap<ScopeName, LimitCounts>, FirewallError> {
+        Ok(self.with(|memory| {
+            let limits = memory.skeleton.iter().flat_map(|skeleton| &skeleton.limits);
+            limits.map(|limit| (limit.name.clone(), LimitCounts::default())).collect()
+        }))
+    }
+
     fn teardown(&mut self) -> Result<(), FirewallError> {
         self.with(|memory| *memory = Remembered::default());
         Ok(())
@@ -119,7 +126,7 @@ mod tests {
         let ban = |name: &str| Change::Ban { scope: ScopeName::new(name), subject, until };
 
         assert!(firewall.apply(&[ban("smtp")], now).is_err(), "nothing holds before the first skeleton");
-        firewall.ensure(&Skeleton { scopes: vec![scope.clone()], never: vec![] }).unwrap();
+        firewall.ensure(&Skeleton { scopes: vec![scope.clone()], ..Skeleton::default() }).unwrap();
         let applied = firewall.apply(&[ban("smtp"), ban("imap")], now).unwrap();
         assert_eq!((applied.done, applied.refused.len()), (1, 1));
         assert!(memory.holds(&scope.name, subject, now));

@@ -10,6 +10,8 @@ mod elements;
 pub mod enforcer;
 mod inventory;
 mod kernel;
+mod limit;
+mod limits;
 mod listing;
 mod memory;
 mod netlink;
@@ -20,6 +22,7 @@ pub mod probe;
 mod ruleset;
 
 pub use kernel::Nftables;
+pub use limit::{Counted, Limit, LimitCounts, MOST_OFFENDERS, Penalty};
 pub use memory::Memory;
 pub use plan::{Action, Applied, Change, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
 
@@ -83,6 +86,12 @@ pub trait Firewall: Send {
     /// # Errors
     /// When the kernel cannot be asked.
     fn counters(&mut self) -> Result<BTreeMap<ScopeName, Dropped>, FirewallError>;
+
+    /// What each rate limit did. Lists the sets of sources under a penalty, which are small, and nothing else.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn limits(&mut self) -> Result<BTreeMap<ScopeName, LimitCounts>, FirewallError>;
 
     /// Removes our table and nothing else. Succeeds when it is not there.
     ///

@@ -196,6 +196,33 @@ impl Netlink {
         Ok(whole.then_some(objects))
     }
 
+    /// Hands every object of a listing to `see`, until that says `false`. The rest of the listing stays unread, so
+    /// this takes the whole connection.
+    pub(super) fn ask_until(
+        mut self,
+        question: NfTablesMessage,
+        mut see: impl FnMut(&[u8]) -> bool,
+    ) -> io::Result<()> {
+        self.push(inet(), question, NLM_F_DUMP);
+        self.send()?;
+        while self.receive()? {
+            for message in Messages(&self.incoming) {
+                let message = message?;
+                match message.header.message_type {
+                    NLMSG_ERROR | NLMSG_DONE => match error_code(&message) {
+                        None | Some(Errno::NOENT | Errno::INTR) => {}
+                        Some(errno) => return Err(errno.into()),
+                    },
+                    kind if kind >> 8 == NFTABLES && !see(message.payload.get(4..).unwrap_or_default()) => {
+                        return Ok(());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn push(&mut self, header: NetfilterHeader, inner: impl Into<NetfilterMessageInner>, flags: u16) {
         self.sequence = self.sequence.wrapping_add(1);
         let mut outer = NetlinkHeader::default();

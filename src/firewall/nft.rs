@@ -10,6 +10,7 @@ use nftables::batch::Batch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::Value;
 
 use super::FirewallError;
 
@@ -47,8 +48,10 @@ impl Nft {
     }
 
     fn feed(&self, batch: Batch<'_>, args: &[&str]) -> Result<(), FirewallError> {
-        let commands = serde_json::to_vec(&batch.to_nftables())
-            .map_err(|error| FirewallError::Refused(format!("cannot write its commands: {error}")))?;
+        let unwritable = |error| FirewallError::Refused(format!("cannot write its commands: {error}"));
+        let mut commands = serde_json::to_value(batch.to_nftables()).map_err(unwritable)?;
+        limits_into_elements(&mut commands);
+        let commands = serde_json::to_vec(&commands).map_err(unwritable)?;
         self.run(Command::new(&self.program).args(args), &commands).map(drop)
     }
 
@@ -76,6 +79,24 @@ impl Nft {
         let complaint: String = contents(&mut stderr).map_err(spawn)?.chars().take(COMPLAINT).collect();
         let complaint = complaint.trim();
         Err(FirewallError::Refused(if complaint.is_empty() { status.to_string() } else { complaint.into() }))
+    }
+}
+
+/// Makes a `limit` behind a statement that adds to a set part of that statement: each element is limited by itself.
+/// The types of the `nftables` crate have no room for it. No rule of ours means the two side by side.
+fn limits_into_elements(commands: &mut Value) {
+    let objects = commands.get_mut("nftables").and_then(Value::as_array_mut);
+    for object in objects.into_iter().flatten() {
+        let Some(Value::Array(statements)) = object.pointer_mut("/add/rule/expr") else { continue };
+        let pair =
+            |pair: &[Value]| matches!(pair, [a, b] if a.get("set").is_some() && b.get("limit").is_some());
+        let Some(at) = statements.windows(2).position(pair) else { continue };
+        let limit = statements.remove(at + 1);
+        if let Some(set) =
+            statements.get_mut(at).and_then(|s| s.get_mut("set")).and_then(Value::as_object_mut)
+        {
+            set.insert("stmt".into(), Value::Array(vec![limit]));
+        }
     }
 }
 

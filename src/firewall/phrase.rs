@@ -4,13 +4,16 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use nftables::expr::{
-    BinaryOperation, CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload,
+    BinaryOperation, CT, Elem, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload,
     PayloadField, Prefix, SetItem,
 };
-use nftables::stmt::{Counter, JumpTarget, Match, Operator, Reject, RejectType, Statement, VerdictMap};
+use nftables::stmt::{
+    Counter, JumpTarget, Limit, Match, Operator, Reject, RejectType, Set, SetOp, Statement, VerdictMap,
+};
 use nftables::types::RejectCode;
 
 use super::ban_set::Family;
@@ -36,13 +39,84 @@ fn text(value: &(impl ToString + ?Sized)) -> Expression<'static> {
 
 /// The source address cut to `bits` is in the set.
 pub(super) fn source_in(family: Family, bits: u8, set: &str) -> Statement<'static> {
+    equal(source(family, bits), text(&format!("@{set}")))
+}
+
+/// The source address cut to `bits` is not in the set.
+pub(super) fn source_not_in(family: Family, bits: u8, set: &str) -> Statement<'static> {
+    let (left, right) = (source(family, bits), text(&format!("@{set}")));
+    Statement::Match(Match { left, right, op: Operator::NEQ })
+}
+
+/// The source address is in one of these prefixes, which do not overlap.
+pub(super) fn source_among(family: Family, nets: &[IpNet]) -> Statement<'static> {
+    let nets = nets.iter().copied().map(|net| SetItem::Element(prefix(net))).collect();
+    equal(address_field(family, "saddr"), Expression::Named(NamedExpression::Set(nets)))
+}
+
+fn source(family: Family, bits: u8) -> Expression<'static> {
     let source = address_field(family, "saddr");
-    let key = if bits == family.bits() {
-        source
-    } else {
-        Expression::BinaryOperation(Box::new(BinaryOperation::AND(source, text(&mask(family, bits)))))
+    if bits == family.bits() {
+        return source;
+    }
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(source, text(&mask(family, bits)))))
+}
+
+/// Puts the source address cut to so many bits into the set, for so many seconds; what is there stays as it is.
+/// When the set is full the rule ends here.
+pub(super) fn add_source(source: (Family, u8), span: Duration, set: &str) -> Statement<'static> {
+    put_source(SetOp::Add, source, span, set)
+}
+
+/// Like [`add_source`]; what is there begins its time anew.
+pub(super) fn update_source(source: (Family, u8), span: Duration, set: &str) -> Statement<'static> {
+    put_source(SetOp::Update, source, span, set)
+}
+
+fn put_source(op: SetOp, (family, bits): (Family, u8), span: Duration, set: &str) -> Statement<'static> {
+    let timeout = Some(u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
+    let elem = Elem { val: Box::new(source(family, bits)), timeout, ..Elem::default() };
+    let elem = Expression::Named(NamedExpression::Elem(elem));
+    Statement::Set(Set { op, elem, set: format!("@{set}").into() })
+}
+
+/// A token bucket: it holds `tokens` and is filled within `window`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    pub(super) tokens: u32,
+    pub(super) window: Duration,
+}
+
+impl Rate {
+    /// Whole tokens in the longest unit that fits, rounded down.
+    fn per_unit(self) -> (u32, &'static str) {
+        let seconds = self.window.as_secs().max(1);
+        let units = [("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)];
+        let of = |unit: u64| u64::from(self.tokens).saturating_mul(unit) / seconds;
+        let fits = units.into_iter().find_map(|(name, unit)| Some((u32::try_from(of(unit)).ok()?, name)));
+        let (rate, unit) = fits.unwrap_or((u32::MAX, "second"));
+        (rate.max(1), unit)
+    }
+}
+
+/// Takes a token out of the bucket of this source; goes on when there is none. Two statements that belong together:
+/// the second becomes part of the set's elements when [`nft`](super::nft) writes them.
+pub(super) fn over_rate(
+    source: (Family, u8),
+    idle: Duration,
+    set: &str,
+    rate: Rate,
+) -> [Statement<'static>; 2] {
+    let (per_unit, unit) = rate.per_unit();
+    let limit = Limit {
+        rate: per_unit,
+        rate_unit: None,
+        per: Some(unit.into()),
+        burst: Some(rate.tokens),
+        burst_unit: None,
+        inv: Some(true),
     };
-    equal(key, Expression::String(format!("@{set}").into()))
+    [update_source(source, idle, set), Statement::Limit(limit)]
 }
 
 fn mask(family: Family, bits: u8) -> IpAddr {
@@ -102,6 +176,39 @@ pub(super) fn to_this_host() -> Statement<'static> {
     equal(Expression::Named(NamedExpression::Fib(fib)), text("local"))
 }
 
+/// The packet is for somebody else.
+pub(super) fn not_to_this_host() -> Statement<'static> {
+    let fib = Fib { result: FibResult::Type, flags: HashSet::from([FibFlag::Daddr]) };
+    let (left, right) = (Expression::Named(NamedExpression::Fib(fib)), text("local"));
+    Statement::Match(Match { left, right, op: Operator::NEQ })
+}
+
+/// The packet opens a TCP connection: SYN and nothing that says otherwise.
+pub(super) fn opens_a_connection() -> Statement<'static> {
+    let flags = ["fin", "syn", "rst", "ack"].map(text).to_vec();
+    let masked = BinaryOperation::AND(field("tcp", "flags"), Expression::List(flags));
+    equal(Expression::BinaryOperation(Box::new(masked)), text("syn"))
+}
+
+/// The UDP destination port.
+pub(super) fn udp_port() -> Expression<'static> {
+    field("udp", "dport")
+}
+
+/// The packet is an echo request of this family.
+pub(super) fn echo_request(family: Family) -> Statement<'static> {
+    let protocol = if family == Family::V4 { "icmp" } else { "icmpv6" };
+    equal(field(protocol, "type"), text("echo-request"))
+}
+
+/// Goes on in the chain of the packet's family and does not come back here.
+pub(super) fn by_family(chains: [(Family, String); 2]) -> Statement<'static> {
+    let name = |family| text(if family == Family::V4 { "ipv4" } else { "ipv6" });
+    let items = chains.map(|(family, chain)| SetItem::MappingStatement(name(family), goto(chain)));
+    let key = Expression::Named(NamedExpression::Meta(Meta { key: MetaKey::Nfproto }));
+    Statement::VerdictMap(VerdictMap { key, data: Expression::Named(NamedExpression::Set(items.to_vec())) })
+}
+
 /// The packet goes the way of its connection's first packet; an answer to a connection of ours does not.
 /// Neither does what connection tracking leaves alone, such as neighbour discovery.
 pub(super) fn original_direction() -> Statement<'static> {
@@ -122,6 +229,11 @@ pub(super) fn count(counter: String) -> Statement<'static> {
 /// Goes through another chain and comes back when nothing there decided.
 pub(super) fn jump(chain: String) -> Statement<'static> {
     Statement::Jump(JumpTarget { target: chain.into() })
+}
+
+/// Goes on in another chain and does not come back here.
+pub(super) fn goto(chain: String) -> Statement<'static> {
+    Statement::Goto(JumpTarget { target: chain.into() })
 }
 
 /// Leaves the chain.

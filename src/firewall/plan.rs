@@ -62,6 +62,8 @@ impl fmt::Display for ScopeName {
 pub struct Skeleton {
     /// Scopes, one per jail and one for everything.
     pub scopes: Vec<Scope>,
+    /// Rate limits.
+    pub limits: Vec<super::Limit>,
     /// Prefixes whose packets are never dropped.
     pub never: Vec<IpNet>,
 }

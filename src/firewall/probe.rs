@@ -191,6 +191,22 @@ fn trials() -> Vec<Trial> {
             vec![phrase::source_in(Family::V4, 32, "s"), phrase::back()],
         ),
         trial(
+            "sets that rules add to (rate limits)",
+            "rate limits are not enforced",
+            vec![set("s", SetType::Ipv4Addr, SetFlag::Timeout)],
+            vec![
+                phrase::source_not_in(Family::V4, 24, "s"),
+                phrase::add_source((Family::V4, 24), std::time::Duration::from_secs(60), "s"),
+                phrase::back(),
+            ],
+        ),
+        trial(
+            "a token bucket for each source",
+            "rate limits with more than 16 hits are not enforced",
+            vec![set("s", SetType::Ipv6Addr, SetFlag::Timeout)],
+            token_bucket(),
+        ),
+        trial(
             "reject with a TCP reset",
             "jails with action Reject are not enforced",
             vec![],
@@ -203,6 +219,13 @@ fn trials() -> Vec<Trial> {
             vec![phrase::unreachable()],
         ),
     ]
+}
+
+fn token_bucket() -> Vec<Statement<'static>> {
+    let minute = std::time::Duration::from_secs(60);
+    let rate = phrase::Rate { tokens: 60, window: minute };
+    let [draw, beyond] = phrase::over_rate((Family::V6, 64), minute, "s", rate);
+    vec![draw, beyond, phrase::drop()]
 }
 
 fn try_all(nft: &Nft, isolated: bool) -> Vec<Feature> {
@@ -230,7 +253,7 @@ fn whole() -> Result<(), FirewallError> {
     let name = ScopeName::all();
     let scope = Scope { name: name.clone(), reach: Reach::Everything, action: super::Action::Drop };
     let mut firewall = Nftables::open()?;
-    firewall.ensure(&Skeleton { scopes: vec![scope], never: vec![] })?;
+    firewall.ensure(&Skeleton { scopes: vec![scope], ..Skeleton::default() })?;
     let now = jiff::Timestamp::now().into();
     let subject = crate::engine::Subject::host(std::net::Ipv4Addr::new(192, 0, 2, 1).into());
     let ban = |until| Change::Ban { scope: name.clone(), subject, until };

@@ -26,6 +26,7 @@ use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
 
 use super::ban_set::{BanSet, Family};
 use super::inventory::{Hook, Inventory};
+use super::limits::{LIMITS, Limits};
 use super::phrase;
 use super::{Action, Destination, Reach, Scope, ScopeName, Skeleton};
 
@@ -33,6 +34,8 @@ use super::{Action, Destination, Reach, Scope, ScopeName, Skeleton};
 pub(super) const TABLE: &str = "gaoler";
 /// Before connection tracking.
 const RAW: i32 = -300;
+/// Just after that: what is banned is counted by no rate limit.
+const LIMITED: i32 = -299;
 /// Just after connection tracking (-200): the direction of a packet's connection is known.
 const TRACKED: i32 = -190;
 const PREROUTING: &str = "prerouting";
@@ -68,7 +71,7 @@ pub(super) fn transition(existing: Option<&Inventory>, skeleton: &Skeleton) -> B
         batch.add_cmd(NfCmd::Flush(FlushObject::Table(table())));
         target.clear(existing, &mut batch);
     }
-    target.fill(&mut batch);
+    target.fill(existing, &mut batch);
     batch
 }
 
@@ -86,6 +89,7 @@ pub(super) fn further_sets<'a>(sets: impl IntoIterator<Item = &'a BanSet>) -> Ba
 struct Target<'a> {
     skeleton: &'a Skeleton,
     guards: Guards<'a>,
+    limits: Limits<'a>,
     sets: BTreeSet<BanSet>,
     never: [Vec<IpNet>; 2],
 }
@@ -98,10 +102,11 @@ impl<'a> Target<'a> {
         });
         let usual = scopes.iter().flat_map(|name| BanSet::usual(name));
         let (v4, v6) =
-            IpNet::aggregate(&skeleton.never).into_iter().partition(|net| matches!(net, IpNet::V4(_)));
+            IpNet::aggregate(&skeleton.never).into_iter().partition(|net| Family::of(*net) == Family::V4);
         Self {
             skeleton,
             guards: Guards::new(&skeleton.scopes),
+            limits: Limits::new(skeleton),
             sets: usual.chain(kept).collect(),
             never: [v4, v6],
         }
@@ -114,7 +119,8 @@ impl<'a> Target<'a> {
     fn base_chains(&self) -> BTreeMap<&'static str, i32> {
         let guarded = (!self.guards.chains.is_empty()).then_some((PREROUTING, RAW));
         let every = self.everything().next().map(|_| (EVERY, TRACKED));
-        guarded.into_iter().chain(every).collect()
+        let limited = (!self.limits.is_empty()).then_some((LIMITS, LIMITED));
+        guarded.into_iter().chain(limited).chain(every).collect()
     }
 
     fn chains(&self) -> BTreeSet<String> {
@@ -122,14 +128,21 @@ impl<'a> Target<'a> {
         scopes
             .flat_map(|scope| [scope_chain(&scope.name), drop_chain(&scope.name)])
             .chain(self.guards.chains.values().cloned())
+            .chain(self.limits.chains())
             .collect()
+    }
+
+    fn counters(&self) -> BTreeSet<String> {
+        let scopes = self.skeleton.scopes.iter().map(|scope| counter_name(&scope.name));
+        scopes.chain(self.limits.counters()).collect()
     }
 
     /// Deletes what no longer belongs, users before used. The rules are gone already.
     fn clear(&self, existing: &Inventory, batch: &mut Batch<'static>) {
         let (base, chains) = (self.base_chains(), self.chains());
         for (name, shape) in &existing.sets {
-            let stays = BanSet::parse(name).is_some_and(|set| self.sets.contains(&set) && shape.suits(&set));
+            let stays = BanSet::parse(name).is_some_and(|set| self.sets.contains(&set) && shape.suits(&set))
+                || self.limits.keeps(name, *shape);
             if !stays {
                 // Never-ban sets too: nft 1.0.6 tests new intervals against those a flush in the same
                 // transaction removes, but not against those of a deleted set.
@@ -146,18 +159,17 @@ impl<'a> Target<'a> {
                 batch.delete(NfListObject::Chain(chain(name.clone())));
             }
         }
-        let counters: BTreeSet<_> =
-            self.skeleton.scopes.iter().map(|scope| counter_name(&scope.name)).collect();
-        for name in existing.counters.difference(&counters) {
+        for name in existing.counters.difference(&self.counters()) {
             batch.delete(NfListObject::Counter(counter(name.clone())));
         }
     }
 
     /// Adds everything; `add` of what is there changes nothing.
-    fn fill(&self, batch: &mut Batch<'static>) {
-        for scope in &self.skeleton.scopes {
-            batch.add(NfListObject::Counter(counter(counter_name(&scope.name))));
+    fn fill(&self, existing: Option<&Inventory>, batch: &mut Batch<'static>) {
+        for name in self.counters() {
+            batch.add(NfListObject::Counter(counter(name)));
         }
+        self.limits.add_sets(existing, batch);
         for set in &self.sets {
             batch.add(NfListObject::Set(ban_set(set).into()));
         }
@@ -179,6 +191,7 @@ impl<'a> Target<'a> {
             batch.add(look_up(set));
         }
         self.guards.rules(batch);
+        self.limits.rules(batch);
         for scope in self.everything() {
             batch
                 .add(rule(EVERY, vec![phrase::original_direction(), phrase::jump(scope_chain(&scope.name))]));
@@ -188,21 +201,32 @@ impl<'a> Target<'a> {
     fn drop_rules(&self, scope: &Scope, batch: &mut Batch<'static>) {
         let name = drop_chain(&scope.name);
         // A second guard beside the one in user space, and after the look-up: it costs innocents nothing.
-        for (nets, family) in self.never.iter().zip([Family::V4, Family::V6]) {
-            if !nets.is_empty() {
-                batch.add(rule(
-                    &name,
-                    vec![phrase::source_in(family, family.bits(), &never_name(family)), phrase::back()],
-                ));
-            }
+        for family in [Family::V4, Family::V6].into_iter().filter(|of| has_never(self.skeleton, *of)) {
+            batch.add(rule(&name, never_returns(family)));
         }
-        let count = || phrase::count(counter_name(&scope.name));
-        match scope.action {
-            Action::Drop => batch.add(rule(&name, vec![count(), phrase::drop()])),
-            Action::Reject => {
-                batch.add(rule(&name, vec![phrase::is_tcp(), count(), phrase::reset()]));
-                batch.add(rule(&name, vec![count(), phrase::unreachable()]));
-            }
+        for refusal in refusals(scope.action, &counter_name(&scope.name)) {
+            batch.add(rule(&name, refusal));
+        }
+    }
+}
+
+/// Whether there is a set of prefixes of this family that are never dropped.
+pub(super) fn has_never(skeleton: &Skeleton, family: Family) -> bool {
+    skeleton.never.iter().any(|net| Family::of(*net) == family)
+}
+
+/// What is never dropped goes back.
+pub(super) fn never_returns(family: Family) -> Vec<Statement<'static>> {
+    vec![phrase::source_in(family, family.bits(), &never_name(family)), phrase::back()]
+}
+
+/// The rules that count a packet and refuse it.
+pub(super) fn refusals(action: Action, counter: &str) -> Vec<Vec<Statement<'static>>> {
+    let count = || phrase::count(counter.to_owned());
+    match action {
+        Action::Drop => vec![vec![count(), phrase::drop()]],
+        Action::Reject => {
+            vec![vec![phrase::is_tcp(), count(), phrase::reset()], vec![count(), phrase::unreachable()]]
         }
     }
 }
@@ -306,7 +330,12 @@ fn named_set(name: String, family: Family) -> Set<'static> {
 
 /// No `interval` (adding would cost more with every element) and no `size` (a full set would let attackers in).
 fn ban_set(set: &BanSet) -> Set<'static> {
-    Set { flags: Some([SetFlag::Timeout].into()), ..named_set(set.name(), set.family) }
+    set_with_timeout(set.name(), set.family, None)
+}
+
+/// A hash set whose elements end by themselves.
+pub(super) fn set_with_timeout(name: String, family: Family, size: Option<u32>) -> Set<'static> {
+    Set { flags: Some([SetFlag::Timeout].into()), size, ..named_set(name, family) }
 }
 
 fn never_name(family: Family) -> String {
@@ -322,7 +351,7 @@ fn never_set(nets: &[IpNet], family: Family) -> Set<'static> {
     }
 }
 
-fn rule(chain: &str, statements: Vec<Statement<'static>>) -> NfListObject<'static> {
+pub(super) fn rule(chain: &str, statements: Vec<Statement<'static>>) -> NfListObject<'static> {
     NfListObject::Rule(Rule {
         family: NfFamily::INet,
         table: TABLE.into(),

@@ -15,6 +15,7 @@
 
 mod body;
 mod checkpoint;
+mod days;
 mod expand;
 mod files;
 mod follow;

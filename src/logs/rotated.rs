@@ -100,20 +100,44 @@ pub(super) struct Age<'a> {
     pub(super) modified: Timestamp,
 }
 
-/// A total order from the oldest to the youngest for these files: by the count of logrotate (the highest is the
-/// oldest) when all have one, by date when all have one, otherwise by the time of the last write.
+/// How the numbers of a name tell its age.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Not at all.
+    Silent,
+    /// logrotate's count: the highest is the oldest.
+    Counted,
+    /// A date, or more than one number: the highest is the youngest.
+    Dated,
+}
+
+impl Age<'_> {
+    fn kind(&self) -> Kind {
+        match self.numbers {
+            [] => Kind::Silent,
+            [n] if *n < 100_000 => Kind::Counted,
+            _ => Kind::Dated,
+        }
+    }
+
+    fn by_name(&self, other: &Age<'_>) -> Ordering {
+        self.kind().cmp(&other.kind()).then_with(|| match self.kind() {
+            Kind::Silent => self.modified.cmp(&other.modified),
+            Kind::Counted => other.numbers.cmp(self.numbers),
+            Kind::Dated => self.numbers.cmp(other.numbers),
+        })
+    }
+}
+
+/// Sorts from the oldest to the youngest: by name where the names agree on how to tell it (those that do not tell are
+/// files of former names, and come first), otherwise by the time of the last write.
 pub(super) fn oldest_first<T>(files: &mut [T], age: impl Fn(&T) -> Age<'_>) {
-    let counted = |numbers: &[u64]| matches!(numbers, [n] if *n < 100_000);
-    let dated = |numbers: &[u64]| !numbers.is_empty() && !counted(numbers);
-    if files.iter().all(|f| counted(age(f).numbers)) {
-        files.sort_by(|a, b| age(b).numbers.cmp(age(a).numbers));
-    } else if files.iter().all(|f| dated(age(f).numbers)) {
-        files.sort_by(|a, b| age(a).numbers.cmp(age(b).numbers));
+    let mut kinds = files.iter().map(|file| age(file).kind()).filter(|kind| *kind != Kind::Silent);
+    let first = kinds.next();
+    if kinds.all(|kind| Some(kind) == first) {
+        files.sort_by(|a, b| age(a).by_name(&age(b)));
     } else {
-        files.sort_by(|a, b| match age(a).modified.cmp(&age(b).modified) {
-            Ordering::Equal => age(b).numbers.cmp(age(a).numbers),
-            unequal => unequal,
-        });
+        files.sort_by(|a, b| age(a).modified.cmp(&age(b).modified).then_with(|| age(a).by_name(&age(b))));
     }
 }
 

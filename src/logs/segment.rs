@@ -7,6 +7,7 @@ use memchr::{memchr, memrchr};
 
 use super::body::{Body, Identity, Stat};
 use super::checkpoint::{Checkpoint, HEAD, Inside, Mark, TAIL};
+use super::days::last_day;
 use super::watcher::FileWatch;
 use crate::engine::Timestamp;
 
@@ -115,6 +116,23 @@ impl Segment {
             None => (start + n as u64, Inside::LongLine),
         };
         self.size = size;
+        self.remember(buffer)
+    }
+
+    /// Passes over lines that show no date and are of another day than the last one.
+    pub(super) fn skip_other_days(&mut self, now: Timestamp) -> io::Result<()> {
+        let stat = self.body.stat()?;
+        if self.body.grows()
+            && let Some(day) = last_day(&mut self.body, self.offset, stat.size, now.since(stat.modified))?
+        {
+            (self.offset, self.inside, self.size) = (day, Inside::Lines, stat.size);
+            self.remember(&mut [0; if HEAD > TAIL { HEAD } else { TAIL }])?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the first bytes and those before the offset.
+    fn remember(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let head = HEAD.min(usize::try_from(self.offset).unwrap_or(HEAD));
         self.head = self.mark(0, head, buffer)?;
         let tail = TAIL.min(usize::try_from(self.offset).unwrap_or(TAIL));

@@ -132,7 +132,7 @@ impl Stream {
             self.segments.push(segment);
         } else {
             let first = !self.known && self.past.is_empty();
-            let segment = match self.resume(&stat, &at, elsewhere)? {
+            let mut segment = match self.resume(&stat, &at, elsewhere)? {
                 Some(segment) => segment,
                 None => {
                     let mut segment = Segment::fresh(body, &stat, &at, now);
@@ -143,6 +143,7 @@ impl Stream {
                     segment
                 }
             };
+            segment.skip_other_days(now)?;
             self.segments.push(segment);
         }
         self.follows = true;

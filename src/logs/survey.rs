@@ -72,6 +72,9 @@ impl Stream {
         for (sibling, stat) in candidates {
             match self.consider(&sibling, &stat, &present, look, &mut unsettled) {
                 Ok(Some(mut segment)) => {
+                    if let Err(e) = segment.skip_other_days(look.now) {
+                        problem = Some(format!("{}: {e}", sibling.path.display()));
+                    }
                     segment.closing = Some(look.now);
                     opened.push(segment);
                 }
@@ -209,8 +212,11 @@ impl Stream {
         for open in self.segments.iter_mut().filter(|s| s.body.grows()) {
             let m = open.body.read_at(0, &mut other)?;
             let common = n.min(m);
+            // No copy is longer than what it is made of.
+            let longer = body.grows() && body.stat()?.size > open.body.stat()?.size;
+            let alike = common > 0 && bytes.get(..common) == other.get(..common);
             // The marks too: that it was truncated may not have been noticed yet.
-            if (common > 0 && bytes.get(..common) == other.get(..common)) || open.begins_like(&bytes) {
+            if (alike && !longer) || open.begins_like(&bytes) {
                 return Ok(Likeness::Copy);
             }
         }

@@ -2,7 +2,7 @@
 
 use gaoler::agent::report::Refusal;
 
-use crate::world::{JAMES, World, block_on, failure, subject};
+use crate::world::{JAMES, World, block_on, failure, subject, until};
 
 const OFFICE: &str = "
 apiVersion: gaoler.dev/v1alpha1
@@ -19,7 +19,7 @@ fn an_allow_list_spares_and_reaches_the_kernel() {
     world.log(&[failure("198.51.100.7"), failure("198.51.100.7")]);
     let report = world.heard("james", 2);
     assert_eq!((report.counters.never_banned, report.counters.failures), (2, 0));
-    assert!(world.skeleton().never.contains(&"198.51.100.0/24".parse().unwrap()));
+    until(|| world.skeleton().never.contains(&"198.51.100.0/24".parse().unwrap()).then_some(()));
     let why = block_on(world.agent().why("198.51.100.7".parse().unwrap())).unwrap();
     assert!(!why.dropped && why.allowed[0].why.contains("office"), "{why:?}");
 }
@@ -31,9 +31,7 @@ fn an_allow_list_that_comes_later_opens_what_was_banned() {
     world.keeps_out(&["j_james 198.51.100.7"]);
     world.declare("office.yaml", OFFICE);
     world.reload();
-    crate::world::until(|| {
-        world.skeleton().never.contains(&"198.51.100.0/24".parse().unwrap()).then_some(())
-    });
+    until(|| world.skeleton().never.contains(&"198.51.100.0/24".parse().unwrap()).then_some(()));
     let why = block_on(world.agent().why("198.51.100.7".parse().unwrap())).unwrap();
     assert!(!why.dropped && why.bans.len() == 1, "{why:?}");
 }

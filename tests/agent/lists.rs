@@ -60,3 +60,32 @@ fn a_list_that_went_while_the_agent_was_away_bans_no_longer() {
     world.start();
     assert!(world.bans().is_empty());
 }
+
+#[test]
+fn what_a_list_orders_against_an_allow_list_begins_when_that_ends() {
+    let mut world = World::guarded(JAMES);
+    world.declare("feed.yaml", BLOCK);
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+    world.declare(
+        "allow.yaml",
+        &format!(
+            "apiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {{name: guests}}\nspec:\n  entries:\n  - \
+             {{prefix: 198.51.100.9/32, comment: for a moment, until: \"{until}\"}}\n"
+        ),
+    );
+    world.reload();
+    world.keeps_out(&["all 198.51.100.0/24", "all 203.0.113.7"]);
+}
+
+#[test]
+fn what_a_list_orders_against_an_allow_list_is_left_out() {
+    let mut world = World::guarded(JAMES);
+    world.declare("feed.yaml", BLOCK);
+    world.declare(
+        "allow.yaml",
+        "apiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {name: guests}\nspec:\n  entries:\n  - {prefix: 198.51.100.9/32, comment: a guest}\n",
+    );
+    world.reload();
+    world.keeps_out(&["all 203.0.113.7"]);
+    assert_eq!(world.banned(), ["203.0.113.7"]);
+}

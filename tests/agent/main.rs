@@ -4,6 +4,7 @@
 
 mod banning;
 mod house;
+mod limits;
 mod lists;
 mod orders;
 mod recovery;

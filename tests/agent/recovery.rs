@@ -188,3 +188,13 @@ fn windows_and_bans_outlive_a_reload() {
     world.log(&[failure("203.0.113.7")]);
     world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8"]);
 }
+
+#[test]
+fn a_first_line_that_looks_like_a_containers_does_not_blind_the_jail() {
+    let mut world = World::new(JAMES);
+    world.append("2026-11-22T16:45:43.701000000Z stdout F hello\n");
+    world.start();
+    until(|| world.jail("james").files.first().filter(|file| file.lines == 1).map(|_| ()));
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}

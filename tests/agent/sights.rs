@@ -20,7 +20,7 @@ spec:
 fn imap(context: &str) -> String {
     let now = jiff::Timestamp::now();
     format!(
-        "{{\"timestamp\":\"{now:.3}\",\"mdc\":{{\"protocol\":\"IMAP\"{context}}},\"logger\":\"org.apache.james.util.AuditTrail\",\"message\":\"IMAP Authentication failed because of bad credentials.\"}}"
+        "{{\"timestamp\":\"{now:.3}\",\"level\":\"INFO\",\"mdc\":{{\"protocol\":\"IMAP\"{context}}},\"logger\":\"org.apache.james.util.AuditTrail\",\"message\":\"IMAP Authentication failed because of bad credentials.\"}}"
     )
 }
 

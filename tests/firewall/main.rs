@@ -6,6 +6,7 @@ mod netns;
 mod doctor;
 mod drops;
 mod endurance;
+mod limits;
 mod wishes;
 
 #[test]

@@ -32,7 +32,7 @@ pub(crate) fn rejecting(scope: Scope) -> Scope {
 }
 
 pub(crate) fn skeleton(scopes: &[Scope]) -> Skeleton {
-    Skeleton { scopes: scopes.to_vec(), never: vec![] }
+    Skeleton { scopes: scopes.to_vec(), ..Skeleton::default() }
 }
 
 /// A ban for ten minutes.

@@ -73,6 +73,15 @@ def failure(address, milliseconds, layout="seed", user="bob"):
     return _event(milliseconds, layout, "org.apache.james.protocols.smtp.AUTHENTICATION", text, mdc)
 
 
+def success(address, milliseconds, user="alice"):
+    """One successful login of `address`, as JSON."""
+    mdc = {
+        "protocol": "SMTP", "remoteIP": address, "ip": address, "host": address, "ehlo": "client.example.com",
+        "action": "AUTH", "sessionId": f"{milliseconds:08x}", "authType": "PLAIN", "username": f"{user}@example.test",
+    }  # fmt: skip
+    return _event(milliseconds, "json", "org.apache.james.util.AuditTrail", "SMTP Authentication succeeded.", mdc)
+
+
 # What else James says, as often as in a captured session: (logger, text, weight).
 _NOISE = (
     ("org.apache.james.protocols.netty.BasicChannelInboundHandler", "Connection established from {ip}", 4),

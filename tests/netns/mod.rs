@@ -14,9 +14,10 @@
 //! is forbidden too it fails and says so.
 
 // Every test binary uses another part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod conversation;
+mod forge;
 mod namespace;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use conversation::{Conversation, Listener, Probe};
+pub use forge::{Forge, Knock, Witness};
 pub use namespace::Namespace;
 
 /// The host's addresses on the cable.

@@ -1,6 +1,7 @@
 //! One network namespace.
 
 use std::fs::File;
+use std::io::{Seek, Write};
 use std::os::fd::AsFd;
 use std::process::{Command, Output};
 
@@ -42,6 +43,17 @@ impl Namespace {
     pub fn run(&self, argv: &[&str]) -> String {
         let (program, args) = argv.split_first().expect("a command");
         check(self.command(program).args(args))
+    }
+
+    /// Runs a command inside with this on its standard input.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn feed(&self, argv: &[&str], input: &str) {
+        let (program, args) = argv.split_first().expect("a command");
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(input.as_bytes()).and_then(|()| file.rewind()).expect("written");
+        check(self.command(program).args(args).stdin(file));
     }
 
     /// Runs `ip` on this namespace.

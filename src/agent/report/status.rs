@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
+use super::{Moment, RateLimitReport};
 use crate::engine::JailName;
 
 /// The whole status of one agent.
@@ -19,6 +19,9 @@ pub struct Status {
     pub observe: bool,
     /// The jails, by name.
     pub jails: Vec<JailReport>,
+    /// The rate limits, by name.
+    #[serde(default)]
+    pub rate_limits: Vec<RateLimitReport>,
     /// Bans in force.
     pub bans: usize,
     /// The firewall.

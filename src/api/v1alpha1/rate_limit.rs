@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{GoDuration, PrefixLengths};
+use super::{EnforceAction, GoDuration, Penalty, Prefix, PrefixLengths};
 
 /// How often a source may knock. Works in the kernel on packets, without any log, and never leads to a ban
 /// elsewhere: the sender of a packet can be forged.
@@ -36,8 +36,12 @@ use super::{GoDuration, PrefixLengths};
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self.protocol == 'ICMP' ? !has(self.ports) : has(self.ports)",
      "message": "`ports` are needed with TCP and UDP, and do not exist with ICMP"},
-    {"rule": "duration(self.window) >= duration('1s') && duration(self.window) <= duration('24h')",
-     "message": "`window` is from 1s to 24h"},
+    {"rule": "duration(self.window) >= duration('1s') && duration(self.window) <= duration('24h') \
+              && duration(self.window).getMilliseconds() % 1000 == 0",
+     "message": "`window` is from 1s to 24h, in whole seconds"},
+    {"rule": "!has(self.penalty) || self.penalty in ['Silence', 'Excess'] || (duration(self.penalty) >= duration('1s') \
+              && duration(self.penalty) <= duration('168h') && duration(self.penalty).getMilliseconds() % 1000 == 0)",
+     "message": "`penalty` is `Silence`, `Excess`, or from 1s to 168h in whole seconds"},
 ]))]
 pub struct RateLimitSpec {
     /// Whether packets are dropped. Default `Enforce`.
@@ -49,17 +53,37 @@ pub struct RateLimitSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 65535)))]
     pub ports: Option<Vec<u16>>,
-    /// The hit within `window` that is one too many: with 4, the fourth is dropped.
+    /// The hit within `window` that is one too many: with 4, the fourth is dropped. Up to 16 hits the window is exact;
+    /// beyond, `hits` - 1 may come at once and as many are refilled in each `window`.
     #[schemars(range(min = 2, max = 100_000))]
     pub hits: u32,
-    /// Width of the window.
+    /// Width of the window, in whole seconds.
     pub window: GoDuration,
-    /// What happens to a source over its limit. Default `Silence`.
+    /// What happens to a source over its limit: `Silence`, `Excess`, or a duration for which it is refused whatever it
+    /// does. Default `Silence`.
     #[serde(default)]
     pub penalty: Penalty,
     /// What is counted: single addresses or prefixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<PrefixLengths>,
+    /// Prefixes this limit neither counts nor drops. This host's own addresses and those of AllowLists are never
+    /// dropped anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub ignore: Option<Vec<Prefix>>,
+    /// How a packet over the limit is refused. Default `Drop`. Beware of `Reject`: whoever forges a sender makes
+    /// this host answer a stranger.
+    #[serde(default)]
+    pub action: EnforceAction,
+    /// Sources of one family that are remembered at most; of more, newcomers pass uncounted. Each takes some 100
+    /// bytes of kernel memory for each hit up to 16.
+    #[serde(default = "usual_sources")]
+    #[schemars(range(min = 1024, max = 4_194_304))]
+    pub max_sources: u32,
+}
+
+fn usual_sources() -> u32 {
+    65_536
 }
 
 /// Whether a limit bites.
@@ -83,15 +107,4 @@ pub enum Protocol {
     UDP,
     /// ICMP and ICMPv6 echo requests.
     ICMP,
-}
-
-/// What happens to a source over its limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Penalty {
-    /// Knocking while over the limit counts too: the source must be silent until its window is free again, as with
-    /// iptables' `recent --update`.
-    #[default]
-    Silence,
-    /// Only what is over the limit is dropped, as with iptables' `recent --rcheck`.
-    Excess,
 }

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::duration::{BanTime, GoDuration};
+use super::penalty::Penalty;
 
 /// What is wrong with a text, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub fn explain(pattern: &str, text: &str) -> Result<(), Fault> {
         Scope::PATTERN => scope(text),
         GoDuration::PATTERN => text.parse::<GoDuration>().map(drop).map_err(|e| Fault::new(e.message, e.fix)),
         BanTime::PATTERN => text.parse::<BanTime>().map(drop).map_err(|e| Fault::new(e.message, e.fix)),
+        Penalty::PATTERN => text.parse::<Penalty>().map(drop).map_err(|e| Fault::new(e.message, e.fix)),
         _ => Ok(()),
     }
 }

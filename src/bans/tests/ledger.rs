@@ -331,3 +331,11 @@ fn a_damaged_snapshot_is_refused() {
     let wild: LedgerSnapshot = serde_json::from_value(whole).unwrap();
     assert!(Ledger::restore(LedgerLimits::default(), &wild).is_err(), "a jail that is not there");
 }
+
+#[test]
+fn a_pardon_ends_a_ban_that_began_in_the_same_moment() {
+    let mut l = ledger();
+    l.record(&ban(EVE, 1, 10, 100), at(11));
+    assert_eq!(l.pardon(pardon("203.0.113.7/32", None, 10), at(11)).len(), 1);
+    assert_eq!(end_of(&l, EVE, 11), None);
+}

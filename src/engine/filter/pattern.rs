@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use regex_automata::meta;
+use regex_automata::nfa::thompson;
 use regex_automata::util::{captures::Captures, syntax};
 use regex_automata::{Input, MatchKind};
 use regex_syntax::hir::{Hir, Look};
@@ -32,7 +33,8 @@ const STEP_LIMIT: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Pattern {
     source: String,
-    translated: Translated,
+    /// In Rust's syntax: the regex itself, or a linear one that matches at least as much.
+    relaxed: String,
     /// For ASCII lines. `None`: the regex itself needs Unicode.
     ascii: Option<meta::Regex>,
     unicode: OnceLock<Option<meta::Regex>>,
@@ -74,7 +76,7 @@ pub(crate) struct Found<'t> {
     pub(crate) id: Option<&'t str>,
     /// `mlfid`.
     pub(crate) session: Option<&'t str>,
-    /// `nofail`: a helper line, no failure.
+    /// `nofail` or `mlfgained`: a helper line, no failure.
     pub(crate) no_failure: bool,
     /// `content` of a prefix regex.
     pub(crate) content: Option<&'t str>,
@@ -92,9 +94,12 @@ impl Pattern {
             ));
         }
         let translated = dialect::translate(source, multiline)?;
-        let hir = parse(source, &translated.relaxed, true)?;
-        build(&hir, true).map_err(|_| too_large())?;
-        let ascii_hir = parse(source, &translated.relaxed, false).ok();
+        let hir = parse(source, &translated.relaxed)?;
+        thompson::Compiler::new()
+            .configure(thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT)))
+            .build_from_hir(&hir)
+            .map_err(|_| too_large())?;
+        let ascii_hir = reparse(&translated.relaxed.text, false);
         let ascii = ascii_hir.as_ref().and_then(|hir| build(hir, false).ok());
         let backtracking =
             if translated.bounded { Some(Box::new(backtracking(source, &translated)?)) } else { None };
@@ -107,7 +112,7 @@ impl Pattern {
         };
         Ok(Self {
             source: source.to_owned(),
-            translated,
+            relaxed: translated.relaxed.text,
             ascii,
             unicode: OnceLock::new(),
             backtracking,
@@ -145,7 +150,7 @@ impl Pattern {
         if ascii && let Some(regex) = &self.ascii {
             return Some(regex);
         }
-        let full = || build(&parse(&self.source, &self.translated.relaxed, true).ok()?, true).ok();
+        let full = || build(&reparse(&self.relaxed, true)?, true).ok();
         self.unicode.get_or_init(full).as_ref()
     }
 
@@ -257,17 +262,14 @@ impl Groups {
 impl Pattern {
     /// One engine that tells which of several patterns can match an ASCII line.
     pub(crate) fn set(patterns: &[Self], kind: MatchKind) -> Option<meta::Regex> {
-        let hirs: Vec<Hir> = patterns
-            .iter()
-            .map(|p| parse(&p.source, &p.translated.relaxed, false).ok())
-            .collect::<Option<_>>()?;
+        let hirs: Vec<Hir> = patterns.iter().map(|p| reparse(&p.relaxed, false)).collect::<Option<_>>()?;
         let built = meta::Builder::new()
             .syntax(syntax::Config::new().unicode(false).utf8(false))
             .configure(
                 meta::Config::new()
                     .utf8_empty(false)
                     .match_kind(kind)
-                    .which_captures(regex_automata::nfa::thompson::WhichCaptures::None)
+                    .which_captures(thompson::WhichCaptures::Implicit)
                     .nfa_size_limit(Some(4 * SIZE_LIMIT))
                     .hybrid_cache_capacity(4 * 1024 * 1024),
             )
@@ -326,20 +328,26 @@ impl<'t> Found<'t> {
             dns: group("dns"),
             id: group("fid"),
             session: group("mlfid"),
-            no_failure: group("nofail").is_some_and(|text| !text.is_empty()),
+            // A login that succeeded is no failure either.
+            no_failure: ["nofail", "mlfgained"]
+                .iter()
+                .any(|name| group(name).is_some_and(|text| !text.is_empty())),
             content: group("content"),
         }
     }
 }
 
-fn parse(source: &str, from: &dialect::Mapped, unicode: bool) -> Result<Hir, RegexError> {
-    let parsed = regex_syntax::ParserBuilder::new()
-        .unicode(unicode)
-        .utf8(unicode)
-        .nest_limit(NEST_LIMIT)
-        .build()
-        .parse(&from.text);
-    parsed.map_err(|error| {
+fn parser(unicode: bool) -> regex_syntax::Parser {
+    regex_syntax::ParserBuilder::new().unicode(unicode).utf8(unicode).nest_limit(NEST_LIMIT).build()
+}
+
+/// A regex that was parsed before.
+fn reparse(text: &str, unicode: bool) -> Option<Hir> {
+    parser(unicode).parse(text).ok()
+}
+
+fn parse(source: &str, from: &dialect::Mapped) -> Result<Hir, RegexError> {
+    parser(true).parse(&from.text).map_err(|error| {
         let (what, at) = match &error {
             regex_syntax::Error::Parse(e) => (e.kind().to_string(), e.span().start.offset),
             regex_syntax::Error::Translate(e) => (e.kind().to_string(), e.span().start.offset),

@@ -23,6 +23,9 @@ const PATTERNS: [&str; 5] = [
     "%d{dd-MMM-yyyy HH:mm:ss.SSS} %level [%t] %C.%M:%L - %msg%n",
 ];
 
+/// How every JSON encoder writes levels.
+const LEVELS: [&str; 5] = ["\"INFO\"", "\"WARN\"", "\"ERROR\"", "\"DEBUG\"", "\"TRACE\""];
+
 /// All of them, compiled. One that did not compile would only not be recognised; a test sees to it that all do.
 static KNOWN: LazyLock<Vec<(LayoutSpec, Pattern)>> = LazyLock::new(|| {
     PATTERNS
@@ -52,7 +55,13 @@ pub fn detect(line: &str) -> Option<LayoutSpec> {
 }
 
 /// By the first key and how its value begins.
+///
+/// And by a level in capitals, in so many letters: a line break in a user's name makes the rest of the name a line of
+/// its own in a text log, but James prints names in small letters, and what it logs is always so.
 fn json(object: &str) -> Option<LayoutSpec> {
+    if !LEVELS.iter().any(|level| object.contains(level)) {
+        return None;
+    }
     let rest = object.trim_start().strip_prefix('"')?;
     let (key, rest) = rest.split_once('"')?;
     let value = rest.trim_start().strip_prefix(':')?.trim_start().bytes().next()?;

@@ -19,7 +19,7 @@ impl<'a> Line<'a> {
     /// Takes a line apart. Everything before the message is fixed in form and free of blanks, so that no message can
     /// move it.
     pub(crate) fn read(line: &'a str) -> Option<Self> {
-        let (time, rest) = time_of_day(line)?;
+        let (time, rest) = clock(line)?;
         let rest = after_colours(rest.strip_prefix(' ')?).strip_prefix('[')?;
         let (level, rest) = level(rest)?;
         let rest = after_colours(rest.strip_prefix(']')?).strip_prefix(' ')?;
@@ -43,7 +43,21 @@ impl<'a> Line<'a> {
     }
 }
 
-fn time_of_day(line: &str) -> Option<(Civil, &str)> {
+/// The time of day, in milliseconds, of a line that has this layout; its beginning is enough.
+#[must_use]
+pub fn time_of_day(line: &[u8]) -> Option<i64> {
+    if !line.first()?.is_ascii_digit() {
+        return None;
+    }
+    let whole = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let text = match std::str::from_utf8(whole) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(whole.get(..error.valid_up_to())?).ok()?,
+    };
+    Some(Line::read(text)?.time.as_utc_micros() / 1000)
+}
+
+fn clock(line: &str) -> Option<(Civil, &str)> {
     let ([h1, h2, b':', m1, m2, b':', s1, s2, b'.' | b',', f1, f2, f3], _) =
         line.as_bytes().split_first_chunk::<12>()?
     else {

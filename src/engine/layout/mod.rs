@@ -13,6 +13,7 @@ mod tests;
 pub(crate) use ansi::colour;
 pub use ansi::strip_ansi;
 pub use detect::detect;
+pub use james::time_of_day;
 pub use logger::logger_matches;
 pub use pattern::PatternError;
 

@@ -11,6 +11,7 @@ mod judge;
 mod memory;
 mod once;
 mod report;
+mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::cri;
 use super::dates::DateFinder;
 use super::filter::{Filter, TextRules};
-use super::layout::{Layout, LayoutError, colour, detect};
+use super::layout::{Layout, LayoutError, colour};
 use super::{AddressPolicy, LayoutSpec, Match, ReadClock, Timestamp};
 use gate::{Cursor, Gate, Mask, PIECE};
 use join::Joined;
@@ -39,9 +40,6 @@ pub use trial::{Trial, TrialCounts, Tried, TriedHit};
 
 /// Longer lines are skipped and counted, never cut: what a cut leaves could name anybody.
 const MOST_BYTES: usize = 64 * 1024;
-/// After so many lines without a known layout the source is taken to have none. Were it looked for without end, a
-/// line forged by an attacker could be the first that shows one.
-const MOST_UNDECIDED: u32 = 1000;
 
 /// What is around each line of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -207,6 +205,7 @@ impl Scanner {
         sink: &mut dyn FnMut(Match),
     ) -> ScanStats {
         let mut work = Work { clock, report: &mut Silent, sink, stats: ScanStats::default() };
+        self.reconsider(state, block);
         let mut cursor = Cursor::default();
         let mut at = 0;
         while at < block.len() {
@@ -263,15 +262,6 @@ impl Scanner {
     /// Whether the next line must be looked at, literal or not.
     fn line_by_line(&self, state: &ScanState) -> bool {
         self.gate.every_line() || state.templates || state.pieces.open() || self.undecided(state)
-    }
-
-    /// Whether lines are still looked at for what they show of the source.
-    fn undecided(&self, state: &ScanState) -> bool {
-        let open = match &self.layout {
-            None => true,
-            Some(layout) => *layout.spec() == LayoutSpec::JsonEncoder,
-        };
-        open && !state.settled && state.undecided < MOST_UNDECIDED
     }
 
     fn too_long<R: Report>(&self, state: &mut ScanState, line: &[u8], work: &mut Work<'_, R>) {
@@ -342,20 +332,6 @@ impl Scanner {
             hearing.hear();
         }
         state.scratch.plain = plain;
-    }
-
-    /// The first line that shows a layout decides for its source.
-    fn settle_layout(&self, state: &mut ScanState, text: &str) {
-        let Some(layout) = detect(text).and_then(|spec| Layout::new(&spec).ok()) else {
-            state.undecided += 1;
-            return;
-        };
-        state.settled = true;
-        // Without formatted messages, a line holds a template and arguments, but no text that a rule looks for.
-        state.templates = *layout.spec() == LayoutSpec::JsonEncoder && !text.contains("\"formattedMessage\"");
-        if self.layout.is_none() {
-            state.layout = Some(layout);
-        }
     }
 }
 

@@ -169,3 +169,30 @@ impl Once {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_line_of_an_event_that_began_late_in_a_series_is_still_its_second_line() {
+        let settings = OnePer { keys: vec![], within: Duration::from_secs(1) };
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let mut once = Once::default();
+        let mut counts = |rule, millis: i64| {
+            once.counts(
+                &settings,
+                (rule, Outcome::Failure),
+                address,
+                Timestamp::from_micros(millis * 1000),
+                |_| "",
+            )
+        };
+        // Two events: their first lines at 0 and 900, their second ones at 5 and 1050.
+        assert_eq!(
+            [(0, 0), (1, 5), (0, 900), (1, 1050)].map(|(rule, at)| counts(rule, at)),
+            [true, false, true, false]
+        );
+        assert!(counts(1, 1060), "a third event");
+    }
+}

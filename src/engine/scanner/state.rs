@@ -18,6 +18,8 @@ pub struct ScanState {
     pub(super) settled: bool,
     /// Lines looked at in vain for a layout.
     pub(super) undecided: u32,
+    /// Lines of another layout since the last one of this.
+    pub(super) strange: u32,
     /// The layout's encoder leaves the message unformatted: no literal of a message need be in the line.
     pub(super) templates: bool,
     pub(super) pieces: Pieces,
@@ -56,6 +58,7 @@ impl ScanState {
             layout: self.layout,
             settled: self.settled,
             undecided: self.undecided,
+            strange: self.strange,
             templates: self.templates,
             pieces: self.pieces,
             ..Self::default()

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{Change, Dropped, Firewall, FirewallError, ScopeName, Skeleton};
+use super::{Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
 use crate::engine::Timestamp;
 
 /// Takes the answer to an order, on the enforcer's thread; must not block.
@@ -29,6 +29,8 @@ pub enum Order {
     Restore(Vec<Change>),
     /// Say what each scope dropped.
     Counters(Reply<BTreeMap<ScopeName, Dropped>>),
+    /// Say what each rate limit did.
+    Limits(Reply<BTreeMap<ScopeName, LimitCounts>>),
     /// Remove the table, and with it every ban. A later skeleton makes it again.
     Teardown,
     /// Do what waits, once, and end. The table stays.

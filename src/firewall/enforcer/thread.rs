@@ -114,6 +114,7 @@ impl Thread {
             }
             Order::Restore(changes) => self.backlog.restore(changes),
             Order::Counters(reply) => reply(self.firewall.counters()),
+            Order::Limits(reply) => reply(self.firewall.limits()),
             Order::Teardown => self.tear_down(),
             Order::Stop => self.stopping = true,
         }

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn skeleton(scopes: &[&str]) -> Skeleton {
     let scope =
         |name: &&str| Scope { name: ScopeName::new(name), reach: Reach::Everything, action: Action::Drop };
-    Skeleton { scopes: scopes.iter().map(scope).collect(), never: vec![] }
+    Skeleton { scopes: scopes.iter().map(scope).collect(), ..Skeleton::default() }
 }
 
 fn ban(scope: &str, subject: &str) -> Change {
@@ -77,6 +77,11 @@ impl Firewall for Fragile {
     fn counters(&mut self) -> Result<BTreeMap<ScopeName, Dropped>, FirewallError> {
         self.check()?;
         self.inner.counters()
+    }
+
+    fn limits(&mut self) -> Result<BTreeMap<ScopeName, crate::firewall::LimitCounts>, FirewallError> {
+        self.check()?;
+        self.inner.limits()
     }
     fn teardown(&mut self) -> Result<(), FirewallError> {
         self.check()?;

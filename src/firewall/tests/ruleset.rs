@@ -21,7 +21,8 @@ fn everything() -> Scope {
 }
 
 fn skeleton(scopes: Vec<Scope>, never: &[&str]) -> Skeleton {
-    Skeleton { scopes, never: never.iter().map(|net| net.parse().unwrap()).collect() }
+    let never = never.iter().map(|net| net.parse().unwrap()).collect();
+    Skeleton { scopes, never, ..Skeleton::default() }
 }
 
 /// One command a line.

@@ -2,6 +2,7 @@
 
 mod finding;
 mod journal;
+mod once;
 mod random;
 mod rotation;
 mod siblings;

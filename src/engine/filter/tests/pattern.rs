@@ -195,6 +195,8 @@ fn custom_tags_are_groups() {
     let Search::Hit(found) = p.search("Accepted for bob from 192.0.2.1 77", true) else { panic!("no match") };
     assert!(found.no_failure);
     assert_eq!((found.ip, found.session), (Some("192.0.2.1"), Some("77")));
+    let p = pattern(r"^<F-MLFGAINED>Accepted</F-MLFGAINED> from <ADDR>$");
+    assert!(matches!(p.search("Accepted from 192.0.2.1", true), Search::Hit(Found { no_failure: true, .. })));
     assert!(pattern("^<F-ID/>$").groups().id);
     let subnet = pattern("^<SUBNET>$");
     assert!(matches!(

@@ -121,11 +121,14 @@ fn fields_without_escapes_are_not_copied() {
 #[test]
 fn the_kind_of_json_shows_in_its_first_key() {
     for (line, expected) in [
-        (r#"{"sequenceNumber":0,"timestamp":1"#, Some(LayoutSpec::JsonEncoder)),
-        (r#"{"timestamp":17953,"level":"#, Some(LayoutSpec::JsonEncoder)),
-        (r#"{"timestamp":"2026-11-22T16:45:43.701Z","#, Some(LayoutSpec::JsonLayout)),
-        (r#"{ "timestamp" : "1795365943701","#, Some(LayoutSpec::JsonLayout)),
-        (r#"{"@timestamp":"x""#, Some(LayoutSpec::Logstash)),
+        (r#"{"sequenceNumber":0,"timestamp":1,"level":"INFO""#, Some(LayoutSpec::JsonEncoder)),
+        (r#"{"timestamp":17953,"level":"WARN""#, Some(LayoutSpec::JsonEncoder)),
+        (r#"{"timestamp":"2026-11-22T16:45:43.701Z","level":"DEBUG""#, Some(LayoutSpec::JsonLayout)),
+        (r#"{ "timestamp" : "1795365943701","level":"ERROR""#, Some(LayoutSpec::JsonLayout)),
+        (r#"{"@timestamp":"x","level":"TRACE""#, Some(LayoutSpec::Logstash)),
+        // No encoder writes levels in small letters; a name of James is in small letters.
+        (r#"{"@timestamp":"x","level":"info"}"#, None),
+        (r#"{"timestamp":1}"#, None),
         (r#"{"message":"\"timestamp\":1""#, None),
         (r#"{"level":"INFO","timestamp":1}"#, None),
         (r#"{"timestamp":"#, None),

@@ -40,6 +40,70 @@ fn the_first_recognised_line_settles_the_layout_for_good() {
 }
 
 #[test]
+fn a_name_that_begins_the_block_as_json_neither_blinds_nor_accuses() {
+    // What is left of a forged name after a restart in the midst of its event. James prints names in small letters.
+    let forged = [
+        r#"{"timestamp":1795365943701,"level":"info"}"#,
+        r#"{"timestamp":"x","level":"info"}"#,
+        r#"{"@timestamp":"x","level":"info"}"#,
+    ];
+    let accusing = r#"{"timestamp":1795365943701,"level":"info","logger\u004eame":"o","message":"\u0053\u004d\u0054\u0050 \u0041uthentication failed.","mdc":{"remote\u0049\u0050":"8.8.8.8"}}"#;
+    for first in forged {
+        let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
+        let mut found = Vec::new();
+        let mut state = ScanState::default();
+        let block = format!("{first}\n{accusing}\n{}", lines(Dress::Default, 1, 1, 1));
+        scanner.scan(&mut state, block.as_bytes(), clock(), &mut |m| found.push(m.address.to_string()));
+        assert_eq!((found, state.layout()), (vec!["10.0.0.0".to_owned()], Some(&LayoutSpec::JamesDefault)));
+    }
+}
+
+#[test]
+fn a_line_of_text_shows_that_the_json_before_it_was_forged() {
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
+    let block = format!("{{\"timestamp\":\"x\",\"level\":\"INFO\"}}\n{}", lines(Dress::Default, 2, 1, 2));
+    assert_eq!(scan(&scanner, block).0.len(), 2);
+}
+
+#[test]
+fn a_program_that_is_configured_anew_is_understood_again() {
+    for (before, after) in [
+        (Dress::Default, Dress::Json),
+        (Dress::Json, Dress::Default),
+        (Dress::Json, Dress::Seed),
+        (Dress::Default, Dress::Seed),
+    ] {
+        let mut spec = logins();
+        spec.rules.iter_mut().for_each(|r| r.logger = None);
+        let scanner = scanner(&[spec], &LayoutSpec::Auto, Envelope::None);
+        let mut state = ScanState::default();
+        let count = |state: &mut ScanState, text: String| {
+            let mut found = 0;
+            for line in text.split_inclusive('\n') {
+                scanner.scan(state, line.as_bytes(), clock(), &mut |_| found += 1);
+            }
+            found
+        };
+        assert_eq!(count(&mut state, lines(before, 30, 1, 30)), 30, "{before:?}");
+        count(&mut state, lines(after, 20, 1, 20));
+        assert_eq!(count(&mut state, lines(after, 30, 1, 30)), 30, "{before:?} to {after:?}");
+    }
+}
+
+#[test]
+fn lines_of_another_layout_in_the_midst_of_events_change_nothing() {
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
+    let mut state = ScanState::default();
+    let event = "16:45:34.154 [INFO ] o.a.j.p.n.BasicChannelInboundHandler - Connection established\n";
+    scanner.scan(&mut state, event.as_bytes(), clock(), &mut |m| panic!("{m:?}"));
+    for _ in 0..10 {
+        let block = format!("{}{event}", lines(Dress::Json, 19, 1, 19));
+        scanner.scan(&mut state, block.as_bytes(), clock(), &mut |m| panic!("{m:?}"));
+    }
+    assert_eq!(state.layout(), Some(&LayoutSpec::JamesDefault));
+}
+
+#[test]
 fn a_source_without_a_layout_for_long_never_gets_one_from_a_forged_line() {
     let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
     let mut state = ScanState::default();

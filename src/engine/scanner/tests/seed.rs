@@ -118,3 +118,26 @@ fn a_failure_spread_over_lines_is_one_and_skipped_lines_stay() {
     // The regex takes the leftmost connection and skips the other, which stays for the next failure.
     assert_eq!(addresses(&scanner, log), ["192.0.2.1", "192.0.2.2"]);
 }
+
+#[test]
+fn many_anchored_regexes_in_one_pass_say_what_each_says_alone() {
+    let mut many: Vec<String> = (0..28)
+        .map(|i| format!(r"^.*AUTHENTICATION - Mechanism X{i} refused for Username.*@<HOST>$"))
+        .collect();
+    many.push(
+        r"^.*AUTHENTICATION - AUTH method \S+ failed from (?:Optional\[)?Username.*@<HOST>$".to_owned(),
+    );
+    many.push(r"^.*PassCmdHandler - Bad credential supplied for .* with remote address <HOST>$".to_owned());
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let together = scanner(&[text(&many)], &LayoutSpec::Text, Envelope::None);
+    let log = "\
+16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - AUTH method PLAIN failed from Optional[Username{x}]@192.0.2.1
+16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - Mechanism X17 refused for Username{x}@192.0.2.2
+16:45:34.154 [INFO ] o.a.j.p.s.AUTHENTICATION - Mechanism X7 refused for Username{x}@mx.example.org
+16:45:34.154 [INFO ] o.a.j.p.c.PassCmdHandler - Bad credential supplied for x with remote address 192.0.2.3
+";
+    let (found, _) = scan(&together, log);
+    let seen: Vec<_> = found.iter().map(|m| (m.rule.rule, m.address.to_string())).collect();
+    let want = [(28, "192.0.2.1"), (17, "192.0.2.2"), (29, "192.0.2.3")];
+    assert_eq!(seen, want.map(|(rule, address)| (rule, address.to_owned())));
+}

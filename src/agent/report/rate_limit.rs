@@ -1,0 +1,66 @@
+//! How a rate limit does.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Hit, LimitPenalty, Mode, RateLimitConfig};
+use crate::firewall::{LimitCounts, MOST_OFFENDERS};
+
+/// One rate limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitReport {
+    /// Its name.
+    pub name: String,
+    /// `Enforce` or `Observe`.
+    pub mode: String,
+    /// `TCP`, `UDP` or `ICMP`.
+    pub protocol: String,
+    /// Its ports; none with ICMP.
+    pub ports: Vec<u16>,
+    /// The hit within the window that is one too many.
+    pub hits: u32,
+    /// Width of the window, in seconds.
+    pub window_seconds: u64,
+    /// `Silence`, `Excess`, or seconds such as `600s`.
+    pub penalty: String,
+    /// Sources under a penalty now.
+    pub offenders: usize,
+    /// Whether there are more offenders than were counted.
+    pub more_offenders: bool,
+    /// Packets over the limit since the table was made; `Observe` lets them pass.
+    pub limited_packets: u64,
+    /// Bytes of them.
+    pub limited_bytes: u64,
+    /// Packets that passed uncounted because no further source could be remembered.
+    pub uncounted_packets: u64,
+}
+
+impl RateLimitReport {
+    /// The report of this limit with these counts.
+    #[must_use]
+    pub fn new(limit: &RateLimitConfig, counts: LimitCounts) -> Self {
+        let (protocol, ports) = match &limit.hit {
+            Hit::Tcp(ports) => ("TCP", ports.clone()),
+            Hit::Udp(ports) => ("UDP", ports.clone()),
+            Hit::Ping => ("ICMP", vec![]),
+        };
+        Self {
+            name: limit.name.clone(),
+            mode: if limit.mode == Mode::Enforce { "Enforce".into() } else { "Observe".into() },
+            protocol: protocol.into(),
+            ports,
+            hits: limit.hits,
+            window_seconds: limit.window.as_secs(),
+            penalty: match limit.penalty {
+                LimitPenalty::Silence => "Silence".into(),
+                LimitPenalty::Excess => "Excess".into(),
+                LimitPenalty::For(span) => format!("{}s", span.as_secs()),
+            },
+            offenders: counts.offenders,
+            more_offenders: counts.offenders >= MOST_OFFENDERS,
+            limited_packets: counts.over.packets,
+            limited_bytes: counts.over.bytes,
+            uncounted_packets: counts.uncounted.packets,
+        }
+    }
+}

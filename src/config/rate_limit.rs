@@ -1,0 +1,138 @@
+//! A declared RateLimit to a [`RateLimitConfig`].
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::api::v1alpha1 as api;
+use crate::engine::PrefixPolicy;
+use crate::firewall::Action;
+
+use super::origin::Notes;
+use super::{Mode, prefix};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// One accepted rate limit that is not `Disabled`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitConfig {
+    /// Its name: `name` on a host, `namespace/name` in a cluster.
+    pub name: String,
+    /// Whether packets over it are refused.
+    pub mode: Mode,
+    /// What is a hit.
+    pub hit: Hit,
+    /// The hit within `window` that is one too many.
+    pub hits: u32,
+    /// Width of the window, in whole seconds.
+    pub window: Duration,
+    /// What happens to a source over it.
+    pub penalty: LimitPenalty,
+    /// What makes one source.
+    pub prefix: PrefixPolicy,
+    /// Prefixes it neither counts nor refuses.
+    pub ignore: Vec<IpNet>,
+    /// How it refuses.
+    pub action: Action,
+    /// Sources of one family it remembers at most.
+    pub max_sources: u32,
+}
+
+/// What a rate limit counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// New TCP connections to these ports.
+    Tcp(Vec<u16>),
+    /// UDP packets to these ports.
+    Udp(Vec<u16>),
+    /// ICMP and ICMPv6 echo requests.
+    Ping,
+}
+
+/// What happens to a source over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitPenalty {
+    /// Refused until it was silent for a whole window.
+    Silence,
+    /// Only what is over is refused.
+    Excess,
+    /// Refused for this long, in whole seconds.
+    For(Duration),
+}
+
+/// Turns a declared rate limit into the runtime's. Problems go to `notes`; the result counts only when none is an
+/// error.
+pub(super) fn lower(name: &str, limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> RateLimitConfig {
+    let prefix = limit.prefix.clone().unwrap_or_default();
+    let config = RateLimitConfig {
+        name: name.to_owned(),
+        mode: match limit.mode {
+            api::LimitMode::Observe => Mode::Observe,
+            api::LimitMode::Enforce | api::LimitMode::Disabled => Mode::Enforce,
+        },
+        hit: hit(limit, notes),
+        hits: limit.hits,
+        window: limit.window.0,
+        penalty: match limit.penalty {
+            api::Penalty::Silence => LimitPenalty::Silence,
+            api::Penalty::Excess => LimitPenalty::Excess,
+            api::Penalty::For(span) => LimitPenalty::For(span.0),
+        },
+        prefix: PrefixPolicy { ipv4: prefix.ipv4, ipv6: prefix.ipv6 },
+        ignore: ignore(limit, notes),
+        action: match limit.action {
+            api::EnforceAction::Drop => Action::Drop,
+            api::EnforceAction::Reject => Action::Reject,
+        },
+        max_sources: limit.max_sources,
+    };
+    whole_seconds("window", limit.window, DAY, notes);
+    if let api::Penalty::For(span) = limit.penalty {
+        whole_seconds("penalty", span, WEEK, notes);
+    }
+    config
+}
+
+fn hit(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> Hit {
+    let icmp = limit.protocol == api::Protocol::ICMP;
+    if icmp && limit.ports.is_some() {
+        notes.error("spec.ports", "ICMP has no ports", "remove `ports`, or write `protocol: TCP`");
+    }
+    if !icmp && limit.ports.is_none() {
+        notes.error("spec", "`ports` is missing", "add `ports`, e.g. `ports: [25]`");
+    }
+    let mut ports = limit.ports.clone().unwrap_or_default();
+    ports.sort_unstable();
+    ports.dedup();
+    match limit.protocol {
+        api::Protocol::TCP => Hit::Tcp(ports),
+        api::Protocol::UDP => Hit::Udp(ports),
+        api::Protocol::ICMP => Hit::Ping,
+    }
+}
+
+fn whole_seconds(field: &str, span: api::GoDuration, most: Duration, notes: &mut Notes<'_>) {
+    if span.0 < Duration::from_secs(1) || span.0 > most || span.0.subsec_nanos() > 0 {
+        let most = api::GoDuration(most);
+        let fix = format!("write whole seconds from `1s` to `{most}`");
+        notes.error(&format!("spec.{field}"), format!("`{field}` cannot be `{span}`"), fix);
+    }
+}
+
+fn ignore(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> Vec<IpNet> {
+    let list = limit.ignore.iter().flatten().enumerate();
+    list.filter_map(|(i, text)| {
+        let field = format!("spec.ignore[{i}]");
+        let net = prefix::read(text, &field, notes)?;
+        if net.prefix_len() == 0 {
+            notes.error(
+                &field,
+                format!("`{}` is everybody of its family: the limit would do nothing", text.as_str()),
+                "write a smaller prefix; to switch the limit off write `mode: Disabled`",
+            );
+        }
+        Some(net)
+    })
+    .collect()
+}

@@ -1,0 +1,70 @@
+//! What a rate limit is asked to be.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{Action, Dropped, ScopeName};
+
+/// How often a source may knock on this host. Counted and answered by the kernel alone, packet by packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name; limits are asked in the order of their names.
+    pub name: ScopeName,
+    /// What is a hit.
+    pub counts: Counted,
+    /// The hit within `window` that is one too many; at least 2.
+    pub hits: u32,
+    /// Width of the window, in whole seconds.
+    pub window: Duration,
+    /// What happens to a source over the limit.
+    pub penalty: Penalty,
+    /// Leading bits of an IPv4 address that make a source.
+    pub prefix_v4: u8,
+    /// Leading bits of an IPv6 address that make a source.
+    pub prefix_v6: u8,
+    /// Prefixes this limit neither counts nor drops.
+    pub ignore: Vec<IpNet>,
+    /// How a packet over the limit is refused.
+    pub action: Action,
+    /// Packets over the limit are counted and pass.
+    pub observe: bool,
+    /// Sources of one family that can be remembered. Of more, the newcomers pass uncounted.
+    pub max_sources: u32,
+}
+
+/// What is a hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// A TCP packet that opens a connection to one of these ports of this host.
+    Tcp(Vec<u16>),
+    /// A UDP packet to one of these ports of this host.
+    Udp(Vec<u16>),
+    /// An ICMP or ICMPv6 echo request to this host.
+    Echo,
+}
+
+/// What happens to a source over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Penalty {
+    /// It is refused until it was silent for a whole window.
+    Silence,
+    /// Only what is over the limit is refused.
+    Excess,
+    /// It is refused for this long, in whole seconds, whatever it does.
+    Lasting(Duration),
+}
+
+/// What a rate limit did since its counters were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitCounts {
+    /// Packets over the limit: refused, or with `observe` only counted.
+    pub over: Dropped,
+    /// Packets that passed uncounted because no further source could be remembered.
+    pub uncounted: Dropped,
+    /// Sources under a penalty now. At most [`MOST_OFFENDERS`] of a family are counted.
+    pub offenders: usize,
+}
+
+/// Sources under a penalty that are counted, of one limit and family.
+pub const MOST_OFFENDERS: usize = 10_000;

@@ -1,0 +1,322 @@
+//! Rate limits as nft's commands. Pure, like [`ruleset`](super::ruleset), whose transaction they are part of.
+//!
+//! ```text
+//! chain knocks         raw + 1: after bans, before connection tracking
+//!     tcp flags & (fin|syn|rst|ack) == syn  tcp dport vmap { 25 : jump limits_tcp_25 }
+//!     udp dport vmap { … };  icmp type echo-request jump limits_echo;  icmpv6 type echo-request jump limits_echo
+//! chain limits_tcp_25  fib daddr type != local return; jump limit_a; jump limit_b
+//! chain limit_a        ip saddr { ignored } return; meta nfproto vmap { ipv4 : goto limit4_a, ipv6 : goto limit6_a }
+//! chain limit4_a       ip saddr @a_pen4 goto over_a
+//!                      ip saddr != @slot1 add @slot1 { ip saddr timeout 60s } return      a slot for each hit but the last
+//!                      ip saddr != @slot2 add @slot2 { ip saddr timeout 60s } return
+//!                      ip saddr @slot1 ip saddr @slot2 goto over_a                        every slot is taken: over
+//!                      counter name uncounted_a                                           a slot's set is full
+//! chain over_a         ip saddr @never4 return; update @a_pen4 { ip saddr timeout 60s }; counter name limited_a drop
+//! ```
+//!
+//! A slot is taken for one window, so with H−1 of them the H-th hit within a window finds none: an exact sliding
+//! window. For many hits that would be many look-ups; there the kernel keeps a token bucket for each source.
+//!
+//! The name of a set says what its elements mean, so one that is there can be kept whatever else changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use nftables::batch::Batch;
+use nftables::schema::NfListObject;
+use nftables::stmt::Statement;
+
+use super::ban_set::Family;
+use super::inventory::{Inventory, SetShape};
+use super::limit::{Counted, Limit, Penalty};
+use super::ruleset::{has_never, never_returns, refusals, rule, set_with_timeout};
+use super::{ScopeName, Skeleton, phrase};
+
+/// The base chain.
+pub(super) const LIMITS: &str = "knocks"; // `limits` is a word of nft's own language
+/// With up to so many hits every single one has its slot.
+const MOST_SLOTS: u32 = 16;
+/// No set of sources under a penalty holds more than this: it is listed when somebody asks for the status.
+const MOST_PENALTIES: u32 = 65_536;
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// The counter of packets over a limit.
+pub(super) fn over_counter(limit: &ScopeName) -> String {
+    format!("limited_{limit}")
+}
+
+/// The counter of packets no source could be remembered for.
+pub(super) fn uncounted_counter(limit: &ScopeName) -> String {
+    format!("uncounted_{limit}")
+}
+
+/// The set of sources under a penalty; `None` where the penalty needs none.
+pub(super) fn penalty_set(limit: &Limit, family: Family) -> Option<String> {
+    let size = limit.max_sources.min(MOST_PENALTIES);
+    let Limit { name, .. } = limit;
+    (limit.penalty != Penalty::Excess)
+        .then(|| format!("{name}_pen{}_{}_{size}", digit(family), bits(limit, family)))
+}
+
+fn digit(family: Family) -> char {
+    if family == Family::V4 { '4' } else { '6' }
+}
+
+fn bits(limit: &Limit, family: Family) -> u8 {
+    match family {
+        Family::V4 => limit.prefix_v4,
+        Family::V6 => limit.prefix_v6,
+    }
+}
+
+fn slot_set(limit: &Limit, family: Family, n: u32) -> String {
+    let Limit { name, max_sources, .. } = limit;
+    format!("{name}_slot{}_{}_{max_sources}_{n}", digit(family), bits(limit, family))
+}
+
+/// An element keeps the rate it was made with, so another rate is another set.
+fn rate_set(limit: &Limit, family: Family) -> String {
+    let Limit { name, max_sources, hits, window, .. } = limit;
+    let window = window.as_secs();
+    format!("{name}_rate{}_{}_{max_sources}_{hits}x{window}", digit(family), bits(limit, family))
+}
+
+fn has_slots(limit: &Limit) -> bool {
+    limit.hits <= MOST_SLOTS
+}
+
+fn limit_chain(limit: &ScopeName) -> String {
+    format!("limit_{limit}")
+}
+
+fn family_chain(limit: &ScopeName, family: Family) -> String {
+    format!("limit{}_{limit}", digit(family))
+}
+
+fn over_chain(limit: &ScopeName) -> String {
+    format!("over_{limit}")
+}
+
+/// What of the table belongs to rate limits.
+pub(super) struct Limits<'a> {
+    /// By name: that is the order in which they are asked.
+    limits: Vec<&'a Limit>,
+    skeleton: &'a Skeleton,
+}
+
+/// A set of sources.
+struct Sources {
+    family: Family,
+    size: u32,
+}
+
+impl<'a> Limits<'a> {
+    pub(super) fn new(skeleton: &'a Skeleton) -> Self {
+        let mut limits: Vec<&Limit> = skeleton.limits.iter().collect();
+        limits.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { limits, skeleton }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.limits.is_empty()
+    }
+
+    pub(super) fn chains(&self) -> impl Iterator<Item = String> {
+        let own = self.limits.iter().flat_map(|limit| {
+            let Limit { name, .. } = limit;
+            [limit_chain(name), over_chain(name)].into_iter().chain(FAMILIES.map(|f| family_chain(name, f)))
+        });
+        let ports = self.ports();
+        let doors: Vec<String> = ports.into_keys().map(Door::chain).collect();
+        own.chain(doors)
+    }
+
+    pub(super) fn counters(&self) -> impl Iterator<Item = String> {
+        self.limits.iter().flat_map(|limit| [over_counter(&limit.name), uncounted_counter(&limit.name)])
+    }
+
+    /// Whether the set that is there stays.
+    pub(super) fn keeps(&self, name: &str, shape: SetShape) -> bool {
+        self.sets().get(name).is_some_and(|sources| shape.takes_sources(sources.family))
+    }
+
+    /// Adds the sets that are not there. (nft marks a set as one that rules add to only when it comes with such a
+    /// rule in the same transaction; adding one that is there again would seem another.)
+    pub(super) fn add_sets(&self, existing: Option<&Inventory>, batch: &mut Batch<'static>) {
+        for (name, Sources { family, size }) in self.sets() {
+            let there = existing.and_then(|inventory| inventory.sets.get(&name));
+            if !there.is_some_and(|shape| shape.takes_sources(family)) {
+                batch.add(NfListObject::Set(set_with_timeout(name, family, Some(size)).into()));
+            }
+        }
+    }
+
+    fn sets(&self) -> BTreeMap<String, Sources> {
+        let mut sets = BTreeMap::new();
+        for limit in &self.limits {
+            for family in FAMILIES {
+                let size = limit.max_sources;
+                if let Some(name) = penalty_set(limit, family) {
+                    sets.insert(name, Sources { family, size: size.min(MOST_PENALTIES) });
+                }
+                if has_slots(limit) {
+                    let slots = (1..limit.hits).map(|n| slot_set(limit, family, n));
+                    sets.extend(slots.map(|name| (name, Sources { family, size })));
+                } else {
+                    sets.insert(rate_set(limit, family), Sources { family, size });
+                }
+            }
+        }
+        sets
+    }
+
+    /// Which limits stand at which door.
+    fn ports(&self) -> BTreeMap<Door, BTreeSet<&'a ScopeName>> {
+        let mut doors: BTreeMap<Door, BTreeSet<&'a ScopeName>> = BTreeMap::new();
+        for limit in &self.limits {
+            let at: Vec<Door> = match &limit.counts {
+                Counted::Tcp(ports) => ports.iter().copied().map(Door::Tcp).collect(),
+                Counted::Udp(ports) => ports.iter().copied().map(Door::Udp).collect(),
+                Counted::Echo => vec![Door::Echo],
+            };
+            for door in at {
+                doors.entry(door).or_default().insert(&limit.name);
+            }
+        }
+        doors
+    }
+
+    pub(super) fn rules(&self, batch: &mut Batch<'static>) {
+        if self.is_empty() {
+            return;
+        }
+        for limit in &self.limits {
+            self.rules_of(limit, batch);
+        }
+        let doors = self.ports();
+        for (door, limits) in &doors {
+            // Only here, so that other traffic never asks for the route.
+            batch.add(rule(&door.chain(), vec![phrase::not_to_this_host(), phrase::back()]));
+            for limit in limits {
+                batch.add(rule(&door.chain(), vec![phrase::jump(limit_chain(limit))]));
+            }
+        }
+        let pairs = |wanted: fn(&Door) -> Option<u16>| -> Vec<_> {
+            let of = doors.keys().filter_map(|door| Some((phrase::port(wanted(door)?), door.chain())));
+            of.collect()
+        };
+        let tcp = pairs(|door| if let Door::Tcp(port) = door { Some(*port) } else { None });
+        if !tcp.is_empty() {
+            let map = phrase::verdict_map(phrase::tcp_port(), tcp);
+            batch.add(rule(LIMITS, vec![phrase::opens_a_connection(), map]));
+        }
+        let udp = pairs(|door| if let Door::Udp(port) = door { Some(*port) } else { None });
+        if !udp.is_empty() {
+            batch.add(rule(LIMITS, vec![phrase::verdict_map(phrase::udp_port(), udp)]));
+        }
+        if doors.contains_key(&Door::Echo) {
+            for family in FAMILIES {
+                batch.add(rule(LIMITS, vec![phrase::echo_request(family), phrase::jump(Door::Echo.chain())]));
+            }
+        }
+    }
+
+    fn rules_of(&self, limit: &Limit, batch: &mut Batch<'static>) {
+        let entry = limit_chain(&limit.name);
+        for family in FAMILIES {
+            let ignored: Vec<_> =
+                limit.ignore.iter().copied().filter(|net| Family::of(*net) == family).collect();
+            if !ignored.is_empty() {
+                let ignored = phrase::source_among(family, &ipnet::IpNet::aggregate(&ignored));
+                batch.add(rule(&entry, vec![ignored, phrase::back()]));
+            }
+        }
+        let families = FAMILIES.map(|family| (family, family_chain(&limit.name, family)));
+        batch.add(rule(&entry, vec![phrase::by_family(families)]));
+        for family in FAMILIES {
+            count(limit, family, batch);
+        }
+        self.answer(limit, batch);
+    }
+
+    /// What happens to a packet over the limit.
+    fn answer(&self, limit: &Limit, batch: &mut Batch<'static>) {
+        let over = over_chain(&limit.name);
+        for family in FAMILIES.into_iter().filter(|family| has_never(self.skeleton, *family)) {
+            batch.add(rule(&over, never_returns(family)));
+        }
+        for family in FAMILIES {
+            let Some(pen) = penalty_set(limit, family) else { continue };
+            let source = (family, bits(limit, family));
+            // A rule of its own: a full set holds back no refusal.
+            let note = match limit.penalty {
+                Penalty::Lasting(span) => phrase::add_source(source, span, &pen),
+                Penalty::Silence | Penalty::Excess => phrase::update_source(source, limit.window, &pen),
+            };
+            batch.add(rule(&over, vec![note]));
+        }
+        let counter = over_counter(&limit.name);
+        if limit.observe {
+            batch.add(rule(&over, vec![phrase::count(counter)]));
+        } else {
+            for refusal in refusals(limit.action, &counter) {
+                batch.add(rule(&over, refusal));
+            }
+        }
+    }
+}
+
+/// The rules that find out whether a packet is over the limit.
+fn count(limit: &Limit, family: Family, batch: &mut Batch<'static>) {
+    let chain = family_chain(&limit.name, family);
+    let over = || phrase::goto(over_chain(&limit.name));
+    let source = (family, bits(limit, family));
+    let uncounted = phrase::count(uncounted_counter(&limit.name));
+    let held = |set: &str| phrase::source_in(family, source.1, set);
+    if let Some(pen) = penalty_set(limit, family) {
+        batch.add(rule(&chain, vec![held(&pen), over()]));
+    }
+    if has_slots(limit) {
+        let slots: Vec<String> = (1..limit.hits).map(|n| slot_set(limit, family, n)).collect();
+        for slot in &slots {
+            let free = phrase::source_not_in(family, source.1, slot);
+            let take = phrase::add_source(source, limit.window, slot);
+            batch.add(rule(&chain, vec![free, take, phrase::back()]));
+        }
+        let mut taken: Vec<Statement<'static>> = slots.iter().map(|slot| held(slot)).collect();
+        taken.push(over());
+        batch.add(rule(&chain, taken));
+        batch.add(rule(&chain, vec![uncounted]));
+    } else {
+        let set = rate_set(limit, family);
+        let rate = phrase::Rate { tokens: limit.hits.saturating_sub(1), window: limit.window };
+        // When it was not seen for so long its bucket is full again in any case.
+        let idle = limit.window + Duration::from_secs(1);
+        let [draw, beyond] = phrase::over_rate(source, idle, &set, rate);
+        batch.add(rule(&chain, vec![draw, beyond, over()]));
+        // Asked the other way round: finding an element draws a token too.
+        batch.add(rule(&chain, vec![phrase::source_not_in(family, source.1, &set), uncounted]));
+    }
+}
+
+/// Where hits come in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Door {
+    Tcp(u16),
+    Udp(u16),
+    Echo,
+}
+
+impl Door {
+    fn chain(self) -> String {
+        match self {
+            Self::Tcp(port) => format!("limits_tcp_{port}"),
+            Self::Udp(port) => format!("limits_udp_{port}"),
+            Self::Echo => "limits_echo".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/limits.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use nftables::batch::Batch;
+use nftables::schema::{FlushObject, NfCmd, NfListObject, NfObject};
+use proptest::prelude::*;
+
+use super::*;
+use crate::firewall::Action;
+use crate::firewall::inventory::Hook;
+use crate::firewall::ruleset::transition;
+
+fn limit(name: &str, counts: Counted, hits: u32) -> Limit {
+    Limit {
+        name: ScopeName::new(name),
+        counts,
+        hits,
+        window: Duration::from_secs(60),
+        penalty: Penalty::Silence,
+        prefix_v4: 32,
+        prefix_v6: 64,
+        ignore: vec![],
+        action: Action::Drop,
+        observe: false,
+        max_sources: 65_536,
+    }
+}
+
+fn skeleton(limits: Vec<Limit>) -> Skeleton {
+    Skeleton { limits, ..Skeleton::default() }
+}
+
+/// One command a line.
+fn lines(batch: Batch<'_>) -> String {
+    let objects = batch.to_nftables().objects.into_owned();
+    objects.iter().map(|object| serde_json::to_string(object).unwrap() + "\n").collect()
+}
+
+/// What the kernel would hold after `skeleton`.
+fn standing(skeleton: &Skeleton) -> Inventory {
+    let limits = Limits::new(skeleton);
+    let shape = |sources: &Sources| SetShape {
+        flags: SetShape::TIMEOUT | SetShape::DYNAMIC,
+        key_bytes: sources.family.bytes(),
+    };
+    let mut inventory = Inventory {
+        chains: limits.chains().map(|name| (name, None)).collect(),
+        sets: limits.sets().iter().map(|(name, sources)| (name.clone(), shape(sources))).collect(),
+        counters: limits.counters().collect(),
+    };
+    if !limits.is_empty() {
+        inventory.chains.insert(LIMITS.into(), Some(Hook { number: 0, priority: -299 }));
+    }
+    inventory
+}
+
+fn touched(batch: Batch<'_>) -> (Vec<String>, Vec<String>) {
+    let (mut deleted, mut added) = (Vec::new(), Vec::new());
+    for object in batch.to_nftables().objects.into_owned() {
+        match object {
+            NfObject::CmdObject(NfCmd::Delete(NfListObject::Set(set))) => deleted.push(set.name.into_owned()),
+            NfObject::CmdObject(NfCmd::Delete(NfListObject::Counter(counter))) => {
+                deleted.push(counter.name.into_owned());
+            }
+            NfObject::CmdObject(NfCmd::Add(NfListObject::Set(set))) => added.push(set.name.into_owned()),
+            NfObject::CmdObject(NfCmd::Flush(FlushObject::Set(set))) => deleted.push(set.name.into_owned()),
+            _ => {}
+        }
+    }
+    (deleted, added)
+}
+
+#[test]
+fn a_few_hits_are_slots_and_many_are_a_bucket() {
+    let mut imap = limit("imap", Counted::Tcp(vec![143, 993]), 301);
+    imap.penalty = Penalty::Excess;
+    imap.ignore = vec!["203.0.113.0/25".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
+    let mut ping = limit("ping", Counted::Echo, 3);
+    ping.penalty = Penalty::Lasting(Duration::from_secs(600));
+    ping.prefix_v4 = 24;
+    let mut wanted = skeleton(vec![ping, imap]);
+    wanted.never = vec!["192.0.2.0/24".parse().unwrap()];
+    insta::assert_snapshot!(lines(transition(None, &wanted)));
+}
+
+#[test]
+fn the_same_limits_again_touch_no_set() {
+    let wanted =
+        skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 4), limit("imap", Counted::Tcp(vec![143]), 99)]);
+    assert_eq!(touched(transition(Some(&standing(&wanted)), &wanted)), (vec![], vec![]));
+}
+
+#[test]
+fn a_limit_that_goes_takes_its_sets_and_counters_with_it() {
+    let before =
+        skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 2), limit("imap", Counted::Tcp(vec![143]), 99)]);
+    let after = skeleton(vec![limit("imap", Counted::Tcp(vec![143]), 99)]);
+    let (deleted, added) = touched(transition(Some(&standing(&before)), &after));
+    let mut wanted = vec!["limited_smtp".to_owned(), "uncounted_smtp".into()];
+    for family in ["4_32", "6_64"] {
+        wanted.extend([format!("smtp_pen{family}_65536"), format!("smtp_slot{family}_65536_1")]);
+    }
+    wanted.sort();
+    let mut deleted = deleted;
+    deleted.sort();
+    assert_eq!((deleted, added), (wanted, vec![]));
+}
+
+#[test]
+fn another_window_or_action_keeps_the_counts_and_another_prefix_does_not() {
+    let smtp = limit("smtp", Counted::Tcp(vec![25]), 4);
+    let before = standing(&skeleton(vec![smtp.clone()]));
+    let other =
+        Limit { window: Duration::from_secs(90), action: Action::Reject, observe: true, ..smtp.clone() };
+    assert_eq!(touched(transition(Some(&before), &skeleton(vec![other]))), (vec![], vec![]));
+    let wider = Limit { prefix_v4: 24, ..smtp };
+    let (deleted, added) = touched(transition(Some(&before), &skeleton(vec![wider])));
+    assert_eq!((deleted.len(), added.len()), (4, 4));
+    assert!(deleted.iter().all(|name| name.contains("4_32")), "{deleted:?}");
+}
+
+#[test]
+fn a_set_that_rules_cannot_add_to_is_made_anew() {
+    let wanted = skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 2)]);
+    let mut before = standing(&wanted);
+    let name = "smtp_slot4_32_65536_1";
+    before.sets.insert(name.into(), SetShape { flags: SetShape::TIMEOUT, key_bytes: 4 });
+    assert_eq!(touched(transition(Some(&before), &wanted)), (vec![name.into()], vec![name.into()]));
+}
+
+#[test]
+fn no_name_of_a_limits_set_is_that_of_a_ban_set() {
+    use crate::firewall::ban_set::BanSet;
+    for name in ["smtp", "l_a_4_32", "x_6_64", "pen4"] {
+        for hits in [2, 16, 17, 100_000] {
+            let wanted = skeleton(vec![limit(name, Counted::Echo, hits)]);
+            for set in Limits::new(&wanted).sets().keys() {
+                assert_eq!(BanSet::parse(set), None, "{set}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_change_of_one_limit_touches_no_other(hits in 2..40_u32, other in 2..40_u32, port in 1..9_u16, excess: bool) {
+        let stays = limit("stays", Counted::Tcp(vec![25]), 4);
+        let changes = |hits, port, penalty| Limit { penalty, ..limit("changes", Counted::Udp(vec![port]), hits) };
+        let before = skeleton(vec![stays.clone(), changes(hits, 53, Penalty::Silence)]);
+        let penalty = if excess { Penalty::Excess } else { Penalty::Silence };
+        let after = skeleton(vec![changes(other, port, penalty), stays]);
+        let (deleted, added) = touched(transition(Some(&standing(&before)), &after));
+        for name in deleted.iter().chain(&added) {
+            prop_assert!(!name.contains("stays"), "{}", name);
+        }
+    }
+}

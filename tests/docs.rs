@@ -1,0 +1,107 @@
+//! What README and docs say can be done as they say it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gaoler::config::load;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every page with its text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut pages = vec![root().join("README.md")];
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        pages.push(entry.unwrap().path());
+    }
+    pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
+    assert!(pages.len() >= 4, "{pages:?}");
+    pages.into_iter().map(|page| (page.clone(), fs::read_to_string(&page).unwrap())).collect()
+}
+
+/// The fenced blocks of a language.
+fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
+    let opening = format!("```{language}\n");
+    page.split(opening.as_str()).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
+}
+
+/// What stands between `open` and `close`, everywhere.
+fn between<'p>(page: &'p str, open: &str, close: char) -> Vec<&'p str> {
+    page.split(open).skip(1).filter_map(|rest| rest.split_once(close)).map(|(inner, _)| inner).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for link in between(&text, "](", ')').into_iter().filter(|link| !link.contains("://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !anchor.is_empty() {
+                let headings = fs::read_to_string(&target).unwrap().to_lowercase().replace(' ', "-");
+                assert!(headings.contains(&format!("#-{anchor}\n")), "{}: {link}", page.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 5);
+}
+
+#[test]
+fn every_command_has_its_verb_and_options() {
+    let tree = gaoler::cli::command();
+    let mut seen = 0;
+    for (page, text) in pages() {
+        let spans = between(&text, "`gaoler ", '`').into_iter();
+        let shell = blocks(&text, "console").into_iter().flat_map(str::lines);
+        let typed =
+            shell.filter_map(|line| line.split('#').next()?.split_once("gaoler ").map(|(_, rest)| rest));
+        for words in spans.chain(typed).map(|command| command.split_whitespace().collect::<Vec<_>>()) {
+            // `gaoler import` is announced, not there.
+            let Some(name) = words.first().filter(|name| **name != "import") else { continue };
+            let Some(verb) = tree.find_subcommand(name) else {
+                assert!(!name.starts_with(|c: char| c.is_ascii_lowercase()), "{}: {words:?}", page.display());
+                continue;
+            };
+            for option in words.iter().filter_map(|word| word.strip_prefix("--")) {
+                let known =
+                    |command: &clap::Command| command.get_arguments().any(|a| a.get_long() == Some(option));
+                assert!(known(verb) || known(&tree), "{}: {words:?}", page.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} commands were found");
+}
+
+#[test]
+fn every_manifest_is_accepted_without_a_warning() {
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("apiVersion:")) {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("page.yaml"), block).unwrap();
+            let loaded = load(&[directory.path().to_owned()], None);
+            let problems: Vec<String> = loaded.all_problems().map(ToString::to_string).collect();
+            assert!(problems.is_empty(), "{}: {}", page.display(), problems.join("\n"));
+            seen += loaded.objects.len();
+        }
+    }
+    assert!(seen >= 3, "only {seen} objects were found");
+}
+
+#[test]
+fn every_path_of_the_repository_is_there() {
+    for (page, text) in pages() {
+        for path in between(&text, "`", '`')
+            .into_iter()
+            .filter(|p| p.starts_with("deploy/") || p.starts_with("docs/"))
+        {
+            assert!(root().join(path).exists(), "{}: {path}", page.display());
+        }
+    }
+}
