@@ -79,7 +79,7 @@ _ROWS = [
     (OLD, ALL, (35, 36), ABUSE, 0, ANY_GREETING),
     (OLD, ALL, (47,), ABUSE, 0, LOST),
     (OLD, ALL, (61, 65, 69, 73, 74), IMAP, 0, SILENT),
-    (OLD, CONTEXT, (64,), IMAP, (0, 3), THIRD),
+    (OLD, CONTEXT, (64, 113), IMAP, (0, 3), THIRD),
     (OLD, ("seed",), (62, 63, 70, 75, 76), IMAP, 0, CLASS),
     (OLD, ("mdc",), (75,), IMAP, 0, BROKEN),
     (OLD, ALL, (112,), IMAP, 0, SILENT),
