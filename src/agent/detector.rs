@@ -227,7 +227,10 @@ impl Detector {
         let now = wall_clock();
         match command {
             Command::Configure(config, reply) => answer(reply, self.configure(config, now)),
-            Command::Situate(situation, reply) => answer(reply, self.situate(situation, now)),
+            Command::Situate(situation, reply) => {
+                self.situate(situation, now);
+                answer(reply, ());
+            }
             Command::Receive(bans, pardons, reply) => {
                 self.court.receive(bans, pardons, now);
                 self.emit();
