@@ -13,11 +13,16 @@ use serde_json::{Map, Value, json};
 use crate::api::v1alpha1::API_VERSION;
 
 /// An object of kind `K`, unread.
-#[derive(Clone)]
 pub struct Raw<K> {
     metadata: ObjectMeta,
     spec: Option<Value>,
     kind: PhantomData<fn() -> K>,
+}
+
+impl<K> Clone for Raw<K> {
+    fn clone(&self) -> Self {
+        Self { metadata: self.metadata.clone(), spec: self.spec.clone(), kind: PhantomData }
+    }
 }
 
 impl<K> fmt::Debug for Raw<K> {
