@@ -73,6 +73,8 @@ class ControlPlane:
         """Meanwhile it accepts connections and answers nothing, as an overloaded one does."""
         process = self.processes["kube-apiserver"]
         process.send_signal(signal.SIGSTOP)
+        # Each thread stops when it next comes by the kernel.
+        wait_until(lambda: threads(process.pid) == {"T"}, 30)
         try:
             yield
         finally:
@@ -228,3 +230,8 @@ class ControlPlane:
         certificate, key = map(embedded, pair)
         path = self.directory / f"{name.replace(':', '-').replace('/', '-')}.kubeconfig"
         return self.authority.kubeconfig(path, self.url, **{"client-certificate-data": certificate, "client-key-data": key})
+
+
+def threads(pid):
+    """The states of all threads of a process, as letters."""
+    return {path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
