@@ -19,13 +19,14 @@ class Agent:
         self.state = node.directory / "state"
         self.messages = node.directory / "agent.log"
         self.arguments, self.environment = list(arguments), {**os.environ, **(environment or {})}
-        self.metrics_address = f"127.0.0.1:{METRICS_PORT}" if metrics else "off"
+        self.metrics_address = f"127.0.0.1:{METRICS_PORT}" if metrics else None
         self.process = None
 
     def command_line(self):
+        metrics = ["--metrics", self.metrics_address] if self.metrics_address else []
         return [
             self.binary, "agent", "--node-name", self.node.name, "--pod-logs", self.node.pod_logs, "--state", self.state,
-            "--metrics", self.metrics_address, "--kubeconfig", self.kubeconfig, *self.arguments,
+            "--kubeconfig", self.kubeconfig, *metrics, *self.arguments,
         ]  # fmt: skip
 
     def start(self):

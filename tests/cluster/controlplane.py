@@ -23,7 +23,7 @@ class ControlPlane:
 
     `fabric.control` is the network namespace it runs in; nodes reach it at `fabric.API4` and `fabric.API6`.
     With `controllers` a kube-controller-manager runs beside it. Without one nothing is collected by ownerReferences, no
-    namespace ends, no EndpointSlice is made, no node becomes unready, and the ClusterRoles view, edit and admin are empty.
+    namespace ends, no EndpointSlice is made, and the ClusterRoles view, edit and admin are empty.
     """
 
     def __init__(self, directory, programs, fabric, *, controllers=False, arguments=()):
@@ -221,6 +221,8 @@ class ControlPlane:
             f"--authorization-kubeconfig={config}", "--bind-address=127.0.0.1", "--use-service-account-credentials=true",
             f"--service-account-private-key-file={self.authority.token_key}", f"--root-ca-file={self.authority.certificate}",
             f"--cluster-cidr={PODS4},{PODS6}", f"--service-cluster-ip-range={SERVICES4},{SERVICES6}", "--leader-elect=false",
+            # Our nodes have no kubelet that beats: they say themselves whether they are ready.
+            "--controllers=*,-node-lifecycle-controller,-taint-eviction-controller",
             f"--cluster-signing-cert-file={self.authority.certificate}", f"--cluster-signing-key-file={self.authority.key}",
             # By default it makes one in /usr.
             f"--flex-volume-plugin-dir={self.directory / 'flex'}",

@@ -63,13 +63,22 @@ class Node:
                 "spec": {"podCIDR": self.pods4, "podCIDRs": [self.pods4, self.pods6]},
             },
         )
-        return api.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
+        return self.says()
 
-    def _status(self):
+    def says(self, ready=True):
+        """Writes its status, as its kubelet would."""
+        return self.plane.api.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status(ready)})
+
+    def _status(self, ready):
         addresses = [("InternalIP", self.api4), ("InternalIP", self.api6), ("ExternalIP", self.wan4), ("ExternalIP", self.wan6)]
         return {
             "addresses": [{"type": t, "address": a} for t, a in (*addresses, ("Hostname", self.name))],
-            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now(), "lastTransitionTime": now()}],
+            "conditions": [
+                {
+                    "type": "Ready", "status": str(ready), "reason": "KubeletReady" if ready else "KubeletNotReady",
+                    "lastHeartbeatTime": now(), "lastTransitionTime": now(),
+                }
+            ],
             "nodeInfo": {
                 "kubeletVersion": "v1.35.4", "osImage": "test", "kernelVersion": "6.1.0", "containerRuntimeVersion": "containerd://2.1.0",
                 "architecture": "amd64", "operatingSystem": "linux", "bootID": "", "machineID": "", "systemUUID": "", "kubeProxyVersion": "",

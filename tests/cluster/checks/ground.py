@@ -138,6 +138,34 @@ class Absence(ClusterCase):
         self.assertIn("n1", node.net.run(self.plane.programs["kubectl"], "--kubeconfig", kubeconfig, "auth", "whoami").stdout)
 
 
+class Controllers(ClusterCase):
+    controllers = True
+
+    def test_the_controller_manager_fills_a_service_with_the_pods_of_three_nodes(self):
+        pods = [self.node(number).pod(f"james-{number}", labels={"app": "james"}) for number in (1, 2, 3)]
+        service(self.plane, "james-smtp", {25: 25}, kind="NodePort")
+
+        def nodes():
+            slices = self.plane.api.get("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices")["items"]
+            ours = [s for s in slices if s["metadata"]["labels"]["kubernetes.io/service-name"] == "james-smtp"]
+            return sorted(e["nodeName"] for s in ours for e in s["endpoints"] or () if e["conditions"]["ready"])
+
+        wait_until(lambda: nodes() == ["n1", "n1", "n2", "n2", "n3", "n3"], 60, lambda: f"{nodes()}\n{self.plane.why()}")
+        pods[1].says(ready=False)
+        wait_until(lambda: nodes() == ["n1", "n1", "n3", "n3"], 60, nodes)
+        self.nodes[3].says(ready=False)
+        conditions = self.plane.api.get("/api/v1/nodes/n3")["status"]["conditions"]
+        self.assertEqual([c["status"] for c in conditions if c["type"] == "Ready"], ["False"])
+
+    def test_a_deleted_namespace_ends_with_all_that_is_in_it(self):
+        self.plane.namespace("short-lived")
+        self.plane.kubectl("create", "configmap", "left", "-n", "short-lived")
+        self.plane.kubectl("delete", "namespace", "short-lived", "--timeout=60s")
+        with self.assertRaises(Refused) as caught:
+            self.plane.api.get("/api/v1/namespaces/short-lived")
+        self.assertEqual(caught.exception.status, 404)
+
+
 class Roads(ClusterCase):
     programs = ("kube-proxy",)
 
