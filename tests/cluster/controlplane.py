@@ -32,7 +32,7 @@ class ControlPlane:
         self.logs = self.directory / "log"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(self.directory / "pki")
-        # Without a name of its own nobody outside the namespace needs, the server is known by its addresses.
+        # There is no DNS: it is known by its addresses.
         self.serving = self.authority.server(
             "kube-apiserver",
             ["DNS:localhost", "DNS:kubernetes.default.svc", "IP:127.0.0.1", "IP:10.96.0.1", f"IP:{fabric.API4}", f"IP:{fabric.API6}"],
@@ -185,9 +185,7 @@ class ControlPlane:
         if name in self.processes:
             return
         with open(self.logs / f"{name}.log", "ab") as log:
-            self.processes[name] = self.net.popen(
-                self.programs[name], *arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            self.processes[name] = self.net.popen(self.programs[name], *arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _kill(self, name):
         if process := self.processes.pop(name, None):
