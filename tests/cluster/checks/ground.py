@@ -95,6 +95,20 @@ class Identities(ClusterCase):
         agent.create(maps, {"metadata": {"name": "n1"}})
 
 
+    def test_every_request_for_an_object_is_on_record_with_its_author(self):
+        self.plane.service_account("gaoler-agent", "gaoler-system")
+        agent = self.plane.as_account("gaoler-agent", "gaoler-system", self.node(1).object)
+        path = "/apis/coordination.k8s.io/v1/namespaces/gaoler-system/leases"
+        watched = self.plane.api.watch(path, since="0")
+        self.plane.api.create(path, {"metadata": {"name": "ours"}})
+        self.assertEqual(next((kind, o["metadata"]["name"]) for kind, o in watched if o["metadata"]["name"] == "ours"), ("ADDED", "ours"))
+        with self.assertRaises(Refused):
+            agent.delete(f"{path}/ours")
+        seen = [entry[:4] for entry in self.plane.audited("coordination.k8s.io")]
+        self.assertIn(("admin", "create", "leases/", 201), seen)
+        self.assertIn(("system:serviceaccount:gaoler-system:gaoler-agent", "delete", "leases/ours", 403), seen)
+
+
 class Absence(ClusterCase):
     def reaches(self, node):
         """Whether the API server answers that node."""
