@@ -20,6 +20,8 @@ pub mod config;
 pub mod engine;
 pub mod firewall;
 pub mod http;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod logs;
 pub mod metrics;
 #[cfg(feature = "standalone")]

@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-/// All definitions, in the order of [`super::Kind::ALL`].
+/// All definitions: those of people in the order of [`super::Kind::ALL`], then those that machines write.
 #[must_use]
 pub fn crds() -> Vec<Value> {
     [
@@ -13,6 +13,10 @@ pub fn crds() -> Vec<Value> {
         super::BanList::crd(),
         super::AllowList::crd(),
         super::Pardon::crd(),
+        super::BanSlice::crd(),
+        super::SightingList::crd(),
+        super::House::crd(),
+        super::NodeAgent::crd(),
     ]
     .iter()
     .filter_map(|crd| serde_json::to_value(crd).ok())

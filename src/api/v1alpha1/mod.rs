@@ -7,15 +7,19 @@
 
 mod allow_list;
 mod ban_list;
+mod ban_slice;
 mod condition;
 mod duration;
 mod example;
 mod filter;
+mod house;
 mod jail;
 mod kind;
+mod node_agent;
 mod pardon;
 mod penalty;
 mod rate_limit;
+mod sighting_list;
 mod source;
 mod text;
 
@@ -24,17 +28,21 @@ pub mod crds;
 
 pub use allow_list::*;
 pub use ban_list::*;
-pub use condition::{Condition, Status};
+pub use ban_slice::*;
+pub use condition::{Condition, JailStatus, Status};
 pub use duration::{BanTime, DurationError, GoDuration};
 pub use example::{Example, ExpectedOutcome};
 pub use filter::*;
+pub use house::*;
 pub use jail::*;
 pub use kind::Kind;
+pub use node_agent::*;
 pub use pardon::*;
 pub use penalty::Penalty;
 pub use rate_limit::*;
+pub use sighting_list::*;
 pub use source::{Journal, LabelRequirement, LabelSelector, Layout, LayoutType, Operator, Pods, Source};
-pub use text::{Fault, HostName, Name, Prefix, Scope, Time, explain};
+pub use text::{Fault, HostName, Name, NodeName, Prefix, QualifiedName, Scope, Time, explain};
 
 /// The API group.
 pub const GROUP: &str = "gaoler.dev";

@@ -67,6 +67,14 @@ text! {
     Name, 63, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 }
 text! {
+    /// The name of a node: a DNS subdomain (RFC 1123).
+    NodeName, 253, r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+}
+text! {
+    /// The name of a namespaced resource with its namespace: `mail/james`.
+    QualifiedName, 127, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+}
+text! {
     /// An address or a prefix in CIDR notation.
     Prefix, 64, r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$"
 }

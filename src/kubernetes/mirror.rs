@@ -1,0 +1,165 @@
+//! Objects of one kind as the API server has them, kept up to date by a watch.
+//!
+//! A malformed object is left out and named in the log; it never breaks the watch. When the server is away, the last
+//! state stays.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{Stream, StreamExt};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch_objects};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Namespace (empty for cluster-scoped kinds) and name.
+pub type Key = (String, String);
+
+/// The key of an object.
+#[must_use]
+pub fn key_of<K: ResourceExt>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The changes of one kind, for ever: errors are told and tried again with growing patience.
+pub fn changes<K>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let kind = K::kind(&());
+    watch_objects(api, config.streaming_lists()).default_backoff().filter_map(move |event| {
+        let kept = match event {
+            Ok(event) => sound(event, &kind),
+            Err(error) => {
+                tracing::warn!(%kind, error = %chain(&error), "cannot watch; trying again");
+                None
+            }
+        };
+        std::future::ready(kept)
+    })
+}
+
+fn sound<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>, kind: &str) -> Option<Event<K>> {
+    let open = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(object),
+        Err(invalid) => {
+            let name = invalid.metadata.name.unwrap_or_default();
+            tracing::warn!(kind, name, error = invalid.error, "an object cannot be read and is left out");
+            None
+        }
+    };
+    match event {
+        Event::Apply(guard) => open(guard).map(Event::Apply),
+        Event::Delete(guard) => open(guard).map(Event::Delete),
+        Event::InitApply(guard) => open(guard).map(Event::InitApply),
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+    }
+}
+
+/// An error with what caused it, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// All objects of one kind that a watch selects. Clones share them.
+#[derive(Debug)]
+pub struct Mirror<K> {
+    objects: Arc<Mutex<BTreeMap<Key, Arc<K>>>>,
+    version: watch::Receiver<u64>,
+}
+
+impl<K> Clone for Mirror<K> {
+    fn clone(&self) -> Self {
+        Self { objects: Arc::clone(&self.objects), version: self.version.clone() }
+    }
+}
+
+impl<K> Mirror<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Starts to mirror. The task runs until it is aborted.
+    #[must_use]
+    pub fn spawn(api: Api<DeserializeGuard<K>>, config: watcher::Config) -> (Self, JoinHandle<()>) {
+        let objects = Arc::new(Mutex::new(BTreeMap::new()));
+        let (turn, version) = watch::channel(0);
+        let mirror = Self { objects: Arc::clone(&objects), version };
+        let task = tokio::spawn(async move {
+            let mut listing = BTreeMap::new();
+            let mut changes = std::pin::pin!(changes(api, config));
+            while let Some(event) = changes.next().await {
+                let mut held = objects.lock().unwrap_or_else(PoisonError::into_inner);
+                match event {
+                    Event::Init => {
+                        listing.clear();
+                        continue;
+                    }
+                    Event::InitApply(object) => {
+                        listing.insert(key_of(&object), Arc::new(object));
+                        continue;
+                    }
+                    Event::InitDone => *held = std::mem::take(&mut listing),
+                    Event::Apply(object) => {
+                        held.insert(key_of(&object), Arc::new(object));
+                    }
+                    Event::Delete(object) => {
+                        held.remove(&key_of(&object));
+                    }
+                }
+                drop(held);
+                turn.send_modify(|version| *version += 1);
+            }
+        });
+        (mirror, task)
+    }
+}
+
+impl<K> Mirror<K> {
+    /// Waits until the first list is complete.
+    pub async fn ready(&mut self) {
+        // An error means that the task ended: then nothing will come any more, and waiting would be for ever.
+        let _ = self.version.wait_for(|version| *version > 0).await;
+    }
+
+    /// Waits until something changed since this clone last waited.
+    pub async fn changed(&mut self) {
+        if self.version.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// All objects, by key.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.held().values().cloned().collect()
+    }
+
+    /// One object.
+    #[must_use]
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.held().get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<K>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,10 @@
+//! Everything that talks to an API server; nothing else imports `kube`'s client.
+//!
+//! What is decided is decided in pure modules (objects in, values out) with tests of their own; what waits for the
+//! network is glue around them. When the API server is away, [`crate::agent`] goes on counting and banning.
+
+pub mod connect;
+pub mod mirror;
+
+/// Field manager of what Gaoler writes.
+pub const FIELD_MANAGER: &str = "gaoler";
