@@ -24,6 +24,17 @@ def example(**example):
 
 PODS = jail()["source"]["pods"]
 
+BATCH = {
+    "node": "n1",
+    "bans": [
+        {
+            "jail": "mail/james", "prefix": "2001:db8::/64", "nth": 2, "since": "2026-11-22T20:00:00.123Z", "until": "2026-11-22T21:00:00Z",
+            "weight": 5, "first": "2026-11-22T19:55:00Z", "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 5}], "with": ["n2"],
+            "reason": "asked for",
+        }
+    ],
+}  # fmt: skip
+
 KEPT = {
     "AllowList": [
         {"entries": []},
@@ -35,6 +46,10 @@ KEPT = {
         {"entries": [{"prefix": "198.51.100.0/24", "until": "2027-01-31T00:00:00+01:00", "reason": "spam", "scope": "All"}]},
         {"entries": [{"prefix": "198.51.100.7", "scope": "mail/james"}]},
     ],
+    "BanSlice": [
+        {"node": "n1", "bans": [{"prefix": "45.129.14.30", "nth": 1, "since": "2026-11-22T20:00:00Z"}]},
+        BATCH,
+    ],
     "Filter": [
         structured(),
         {"successes": structured()["rules"]},
@@ -44,6 +59,7 @@ KEPT = {
         example(match=True, address="192.0.2.1", count=2, outcome="Failure"),
         example(match=False),
     ],
+    "House": [{"members": []}, {"members": [{"prefix": "10.89.0.11", "role": "Node", "name": "n1"}, {"prefix": "10.88.0.0/16", "role": "Pods"}]}],
     "Jail": [
         jail(),
         jail(findTime="8760h", banTime="87600h"),
@@ -59,6 +75,7 @@ KEPT = {
             prefix={"ipv4": 24, "ipv6": 56}, ignore=["203.0.113.0/24"], banPrivate=True, brake={"bansPerMinute": 600}, mode="Observe",
         ),
     ],
+    "NodeAgent": [{}, {"cleanUp": True}],
     "Pardon": [
         {"prefix": "198.51.100.0/24"},
         {"prefix": "2001:db8::1", "jail": {"namespace": "mail", "name": "james"}, "reason": "called us"},
@@ -71,6 +88,25 @@ KEPT = {
         {"protocol": "ICMP", "hits": 6, "window": "5s", "penalty": "Silence"},
         {"protocol": "ICMP", "ports": None, "hits": 6, "window": "5s"},
     ],
+    "SightingList": [
+        {"node": "n1", "jails": []},
+        {
+            "node": "n1.example.org", "leftOut": 3,
+            "jails": [
+                {"jail": "mail/james", "subjects": [
+                    {"prefix": "2001:db8::/64", "failures": [{"at": "2026-11-22T20:00:00.123Z", "weight": 2}],
+                     "successes": [{"from": "2026-11-22T20:00:00Z", "to": "2026-11-22T20:01:00Z"}]}]},
+            ],
+        },
+    ],
+}  # fmt: skip
+
+# What an agent says of itself, for the columns.
+STATUS = {
+    "NodeAgent": {
+        "version": "0.1.0", "kernel": "6.1.0", "reported": "2026-11-22T20:00:00Z", "pods": 2, "bans": 1, "lagBytes": 0, "lostBytes": 0,
+        "clockAheadMillis": 0, "jails": [{"name": "mail/james", "pods": 1}],
+    },
 }  # fmt: skip
 
 BROKEN = {
@@ -132,6 +168,9 @@ BROKEN = {
 }  # fmt: skip
 
 CHANGES = {
+    "BanSlice": {
+        "a BanSlice does not change: its node writes another": [(BATCH, {**BATCH, "node": "n2"}), (BATCH, {**BATCH, "bans": BATCH["bans"] * 2})],
+    },
     "Pardon": {
         "a Pardon does not change: delete it and make another": [
             ({"prefix": "198.51.100.0/24"}, {"prefix": "198.51.100.0/25"}),
