@@ -46,6 +46,8 @@ pub struct SlicedBan {
     /// Who is banned.
     pub prefix: Prefix,
     /// The how many-th ban of this subject by this jail.
+    // Not `n`: YAML 1.1, which kubectl and Helm read, takes a bare `n` for `false`.
+    #[serde(rename = "nth")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub n: u32,
     /// The deciding failure.
