@@ -4,7 +4,10 @@
 //! network is glue around them. When the API server is away, [`crate::agent`] goes on counting and banning.
 
 pub mod connect;
+pub mod controller;
+pub mod epoch;
 pub mod mirror;
+pub mod raw;
 
 /// Field manager of what Gaoler writes.
 pub const FIELD_MANAGER: &str = "gaoler";
