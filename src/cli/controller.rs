@@ -50,9 +50,9 @@ fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen(None));
     }
-    text.parse().map(|address| Listen(Some(address))).map_err(|_| {
-        format!("`{text}` is neither an address with a port, such as 127.0.0.1:9418, nor `off`")
-    })
+    text.parse()
+        .map(|address| Listen(Some(address)))
+        .map_err(|_| format!("`{text}` is neither an address with a port, such as 127.0.0.1:9418, nor `off`"))
 }
 
 /// Runs until told to stop.
@@ -61,7 +61,10 @@ fn listen(text: &str) -> Result<Listen, String> {
 /// What kept it from starting, or ended it.
 pub fn run(args: &Args, _: &Context) -> anyhow::Result<ExitStatus> {
     let lease = args.lease.0;
-    ensure!(lease >= Duration::from_secs(6), "--lease is at least 6s: the holder must be able to try several times");
+    ensure!(
+        lease >= Duration::from_secs(6),
+        "--lease is at least 6s: the holder must be able to try several times"
+    );
     let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     let identity = args.identity.clone().unwrap_or_else(|| format!("{}-{}", host(), std::process::id()));
     controller::run(&Options {

@@ -26,7 +26,10 @@ pub fn key_of<K: ResourceExt>(object: &K) -> Key {
 }
 
 /// The changes of one kind, for ever: errors are told and tried again with growing patience.
-pub fn changes<K>(api: Api<DeserializeGuard<K>>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
+pub fn changes<K>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+) -> impl Stream<Item = Event<K>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {

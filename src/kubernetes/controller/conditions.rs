@@ -56,9 +56,8 @@ pub(super) fn settle(
     said.sort_by_key(|said| (said.about != "Accepted", said.about != "Ready", said.about.clone()));
     said.dedup_by(|later, earlier| later.about == earlier.about);
     said.truncate(MOST);
-    let known = |said: &Said| {
-        before.iter().find(|c| c.type_ == said.about && c.status == said.holds.as_str())
-    };
+    let known =
+        |said: &Said| before.iter().find(|c| c.type_ == said.about && c.status == said.holds.as_str());
     said.into_iter()
         .map(|said| Condition {
             last_transition_time: match known(&said) {
@@ -115,15 +114,18 @@ mod tests {
 
     #[test]
     fn what_is_said_again_is_equal_to_what_stands_there() {
-        let first = settle(vec![said("Ready", Holds::Yes), said("Accepted", Holds::Yes)], &[], Some(1), at(0));
-        let again = settle(vec![said("Accepted", Holds::Yes), said("Ready", Holds::Yes)], &first, Some(1), at(9));
+        let first =
+            settle(vec![said("Ready", Holds::Yes), said("Accepted", Holds::Yes)], &[], Some(1), at(0));
+        let again =
+            settle(vec![said("Accepted", Holds::Yes), said("Ready", Holds::Yes)], &first, Some(1), at(9));
         assert_eq!(first, again);
         assert_eq!(first[0].type_, "Accepted");
     }
 
     #[test]
     fn a_special_condition_that_holds_no_longer_is_not_said_any_more() {
-        let before = settle(vec![said("Accepted", Holds::Yes), said("Braking", Holds::Yes)], &[], None, at(0));
+        let before =
+            settle(vec![said("Accepted", Holds::Yes), said("Braking", Holds::Yes)], &[], None, at(0));
         let after = settle(vec![said("Accepted", Holds::Yes)], &before, None, at(1));
         assert_eq!(after.len(), 1);
     }

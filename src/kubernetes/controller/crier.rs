@@ -24,12 +24,7 @@ const TICK: Duration = Duration::from_secs(1);
 const REPORTER: &str = "gaoler.dev/controller";
 
 /// Tells until it is aborted.
-pub(super) async fn cry(
-    mut slices: Mirror<BanSlice>,
-    mut jails: Mirror<Raw<Jail>>,
-    pen: Pen,
-    me: String,
-) {
+pub(super) async fn cry(mut slices: Mirror<BanSlice>, mut jails: Mirror<Raw<Jail>>, pen: Pen, me: String) {
     slices.ready().await;
     jails.ready().await;
     let mut herald = Herald::default();

@@ -14,7 +14,12 @@ pub(super) struct Absences(HashMap<String, Timestamp>);
 impl Absences {
     /// Of `named` nodes, those that have been gone for long enough. Where there is no node at all, nothing is said: a
     /// cluster without nodes has no agents, more likely nodes cannot be seen.
-    pub(super) fn over(&mut self, nodes: &HashSet<String>, named: &HashSet<String>, now: Timestamp) -> Vec<String> {
+    pub(super) fn over(
+        &mut self,
+        nodes: &HashSet<String>,
+        named: &HashSet<String>,
+        now: Timestamp,
+    ) -> Vec<String> {
         if nodes.is_empty() {
             self.0.clear();
             return Vec::new();
@@ -44,9 +49,8 @@ mod tests {
     fn a_node_is_gone_when_it_was_missing_all_the_time() {
         let mut absences = Absences::default();
         let named = names(&["n1", "n2"]);
-        let mut ask = |nodes: &[&str], seconds| {
-            absences.over(&names(nodes), &named, Timestamp::from_secs(seconds))
-        };
+        let mut ask =
+            |nodes: &[&str], seconds| absences.over(&names(nodes), &named, Timestamp::from_secs(seconds));
         assert!(ask(&["n1"], 0).is_empty());
         assert!(ask(&["n1", "n2"], 200).is_empty(), "it is back");
         assert!(ask(&["n1"], 300).is_empty());

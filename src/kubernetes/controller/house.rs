@@ -127,9 +127,7 @@ fn add_service(service: &Service, members: &mut Vec<Member>) {
 
 /// Leaves out prefixes inside others. Of equal ones the first in order of role and name stays.
 fn outermost(mut members: Vec<Member>) -> Vec<Member> {
-    members.sort_by(|a, b| {
-        (a.prefix_net, rank(a.role), &a.name).cmp(&(b.prefix_net, rank(b.role), &b.name))
-    });
+    members.sort_by(|a, b| (a.prefix_net, rank(a.role), &a.name).cmp(&(b.prefix_net, rank(b.role), &b.name)));
     // An outer prefix sorts before what it holds.
     let mut kept: Vec<Member> = Vec::with_capacity(members.len());
     for member in members {
@@ -142,13 +140,8 @@ fn outermost(mut members: Vec<Member>) -> Vec<Member> {
 
 /// The same addresses in fewer prefixes, without names.
 fn aggregated(members: &[Member]) -> Vec<Member> {
-    let roles = [
-        HouseRole::ApiServer,
-        HouseRole::Node,
-        HouseRole::LoadBalancer,
-        HouseRole::Service,
-        HouseRole::Pods,
-    ];
+    let roles =
+        [HouseRole::ApiServer, HouseRole::Node, HouseRole::LoadBalancer, HouseRole::Service, HouseRole::Pods];
     let of = |role: HouseRole| {
         let nets: Vec<IpNet> = members.iter().filter(|m| m.role == role).map(|m| m.prefix_net).collect();
         let whole = IpNet::aggregate(&nets);
@@ -186,9 +179,7 @@ mod tests {
     fn told(house: &HouseSpec) -> Vec<String> {
         let members = house.members.iter();
         members
-            .map(|m| {
-                format!("{} {:?} {}", m.prefix.as_str(), m.role, m.name.as_deref().unwrap_or("-"))
-            })
+            .map(|m| format!("{} {:?} {}", m.prefix.as_str(), m.role, m.name.as_deref().unwrap_or("-")))
             .collect()
     }
 
@@ -196,7 +187,12 @@ mod tests {
     fn it_holds_nodes_pods_services_balancers_and_the_api_server_sorted() {
         let n1 = node(
             "n1",
-            &[("InternalIP", "10.89.0.11"), ("ExternalIP", "192.0.2.11"), ("Hostname", "n1"), ("InternalIP", "fd00:89::11")],
+            &[
+                ("InternalIP", "10.89.0.11"),
+                ("ExternalIP", "192.0.2.11"),
+                ("Hostname", "n1"),
+                ("InternalIP", "fd00:89::11"),
+            ],
             &["10.88.1.0/24", "fd00:88:0:1::/64"],
         );
         let smtp = service(
@@ -244,18 +240,21 @@ mod tests {
             json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/16", "fd00:10::/112"]}}),
         )
         .unwrap();
-        let premises = Premises {
-            services: many.iter().collect(),
-            service_cidrs: vec![&range],
-            ..Premises::default()
-        };
+        let premises =
+            Premises { services: many.iter().collect(), service_cidrs: vec![&range], ..Premises::default() };
         assert_eq!(told(&house_of(&premises).0), ["10.96.0.0/16 Service -", "fd00:10::/112 Service -"]);
     }
 
     #[test]
     fn the_order_in_which_objects_are_seen_changes_nothing() {
         let nodes: Vec<Node> = (0..40)
-            .map(|i| node(&format!("n{i}"), &[("InternalIP", &format!("10.89.0.{i}"))], &[&format!("10.88.{i}.0/24")]))
+            .map(|i| {
+                node(
+                    &format!("n{i}"),
+                    &[("InternalIP", &format!("10.89.0.{i}"))],
+                    &[&format!("10.88.{i}.0/24")],
+                )
+            })
             .collect();
         let straight = Premises { nodes: nodes.iter().collect(), ..Premises::default() };
         let backwards = Premises { nodes: nodes.iter().rev().collect(), ..Premises::default() };
@@ -267,7 +266,11 @@ mod tests {
         let nodes: Vec<Node> = (0..4096u32)
             .map(|i| {
                 let address = format!("10.{}.{}.10", 200 + i / 256, i % 256);
-                node(&format!("n{i}"), &[("InternalIP", &address)], &[&format!("10.{}.{}.0/24", i / 256, i % 256)])
+                node(
+                    &format!("n{i}"),
+                    &[("InternalIP", &address)],
+                    &[&format!("10.{}.{}.0/24", i / 256, i % 256)],
+                )
             })
             .collect();
         let premises = Premises { nodes: nodes.iter().collect(), ..Premises::default() };
@@ -278,7 +281,11 @@ mod tests {
 
     #[test]
     fn nobody_is_spared_by_a_default_route_or_an_unspecified_address() {
-        let odd = node("odd", &[("InternalIP", "0.0.0.0"), ("InternalIP", "not an address")], &["0.0.0.0/0", "::/0"]);
+        let odd = node(
+            "odd",
+            &[("InternalIP", "0.0.0.0"), ("InternalIP", "not an address")],
+            &["0.0.0.0/0", "::/0"],
+        );
         let premises = Premises { nodes: vec![&odd], ..Premises::default() };
         assert!(house_of(&premises).0.members.is_empty());
     }

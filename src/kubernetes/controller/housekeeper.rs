@@ -33,14 +33,20 @@ pub(super) struct Housekeeper {
 
 impl Housekeeper {
     /// Starts to watch. The tasks run until they are aborted.
-    pub(super) async fn open(
-        client: &Client,
-        nodes: Mirror<Node>,
-        tasks: &mut Vec<JoinHandle<()>>,
-    ) -> Self {
-        fn mirror<K>(api: Api<kube::core::DeserializeGuard<K>>, config: watcher::Config, tasks: &mut Vec<JoinHandle<()>>) -> Mirror<K>
+    pub(super) async fn open(client: &Client, nodes: Mirror<Node>, tasks: &mut Vec<JoinHandle<()>>) -> Self {
+        fn mirror<K>(
+            api: Api<kube::core::DeserializeGuard<K>>,
+            config: watcher::Config,
+            tasks: &mut Vec<JoinHandle<()>>,
+        ) -> Mirror<K>
         where
-            K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+            K: kube::Resource<DynamicType = ()>
+                + Clone
+                + std::fmt::Debug
+                + serde::de::DeserializeOwned
+                + Send
+                + Sync
+                + 'static,
         {
             let (mirror, task) = Mirror::spawn(api, config);
             tasks.push(task);
@@ -51,7 +57,10 @@ impl Housekeeper {
         let service_cidrs = match can_list(client).await {
             Ok(()) => Some(mirror(Api::all(client.clone()), all(), tasks)),
             Err(why) => {
-                tracing::info!(why, "the ranges of Services cannot be read; each Service's address is taken instead");
+                tracing::info!(
+                    why,
+                    "the ranges of Services cannot be read; each Service's address is taken instead"
+                );
                 None
             }
         };
@@ -111,7 +120,10 @@ impl Housekeeper {
         };
         let (house, left_out) = house_of(&premises);
         if left_out > 0 {
-            tracing::error!(left_out, "the House has no place for all prefixes of the cluster: put them into an AllowList");
+            tracing::error!(
+                left_out,
+                "the House has no place for all prefixes of the cluster: put them into an AllowList"
+            );
         }
         house
     }

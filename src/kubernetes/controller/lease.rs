@@ -91,7 +91,11 @@ impl Lease {
             match self.attempt(&mut seen).await {
                 Ok(None) => {
                     self.tenure.set(Some(began + self.lasts * 2 / 3));
-                    tracing::info!(lease = self.name, identity = self.me, "the lease is ours: this controller writes");
+                    tracing::info!(
+                        lease = self.name,
+                        identity = self.me,
+                        "the lease is ours: this controller writes"
+                    );
                     return;
                 }
                 Ok(Some(wait)) => {
@@ -176,8 +180,10 @@ impl Lease {
     /// Whether it is still ours, after a renewal of which the outcome is not known.
     async fn look(&mut self) -> Result<bool, String> {
         let Some(record) = self.timed(self.api.get_opt(&self.name)).await? else { return Ok(false) };
-        let ours =
-            record.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref() == Some(self.me.as_str()));
+        let ours = record
+            .spec
+            .as_ref()
+            .is_some_and(|spec| spec.holder_identity.as_deref() == Some(self.me.as_str()));
         self.held = ours.then_some(record);
         Ok(ours)
     }

@@ -102,8 +102,7 @@ pub fn run(options: &Options) -> Result<(), ControllerError> {
 
 async fn serve(options: &Options) -> Result<(), ControllerError> {
     let client = connect(&options.access).await?;
-    let mut lease =
-        Lease::new(client.clone(), &options.namespace, LEASE, &options.identity, options.lease);
+    let mut lease = Lease::new(client.clone(), &options.namespace, LEASE, &options.identity, options.lease);
     let probes = Probes { tenure: lease.tenure(), counts: Arc::new(Counts::default()) };
     let listener = match options.listen {
         Some(address) => {

@@ -124,7 +124,8 @@ fn note(node: &str, ban: &SlicedBan) -> String {
     let why = if filters.is_empty() {
         ban.reason.clone().unwrap_or_else(|| format!("weight {}", ban.weight))
     } else {
-        let counted: Vec<String> = filters.iter().map(|(filter, times)| format!("{times} x {filter}")).collect();
+        let counted: Vec<String> =
+            filters.iter().map(|(filter, times)| format!("{times} x {filter}")).collect();
         counted.join(", ")
     };
     let mut nodes: Vec<&str> = ban.with.iter().map(|node| node.as_str()).chain([node]).collect();
@@ -199,14 +200,20 @@ mod tests {
     fn past_ten_bans_a_minute_the_others_are_told_together() {
         let mut herald = Herald::default();
         let single = (0..312)
-            .filter(|i| hear(&mut herald, &ban(&format!("45.129.{}.{}", i / 256, i % 256), &json!({}))).is_some())
+            .filter(|i| {
+                hear(&mut herald, &ban(&format!("45.129.{}.{}", i / 256, i % 256), &json!({}))).is_some()
+            })
             .count();
         assert_eq!(single, 10);
         assert!(herald.summaries(now() + Duration::from_secs(59)).is_empty());
         let told = herald.summaries(now() + Duration::from_secs(60));
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].reason, told[0].jail.as_str()), ("BannedMany", "mail/james"));
-        assert!(told[0].note.starts_with("Banned 302 more within a minute, among them 45.129.0.10, "), "{}", told[0].note);
+        assert!(
+            told[0].note.starts_with("Banned 302 more within a minute, among them 45.129.0.10, "),
+            "{}",
+            told[0].note
+        );
         assert!(herald.summaries(now() + Duration::from_secs(120)).is_empty());
         assert!(hear(&mut herald, &ban("45.129.200.1", &json!({}))).is_some(), "a new minute");
     }

@@ -54,7 +54,13 @@ impl Pen {
     }
 
     /// Writes the status of an object, if it is still the one with this uid.
-    pub(super) async fn status<K>(&self, namespace: Option<&str>, name: &str, uid: Option<&str>, status: Value) -> Written
+    pub(super) async fn status<K>(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        uid: Option<&str>,
+        status: Value,
+    ) -> Written
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
@@ -64,7 +70,8 @@ impl Pen {
             "metadata": {"name": name, "namespace": namespace, "uid": uid}, "status": status,
         });
         let how = PatchParams::apply(MANAGER).force();
-        self.write::<K, _>("status", name, async { api.patch_status(name, &how, &Patch::Apply(&body)).await }).await
+        self.write::<K, _>("status", name, async { api.patch_status(name, &how, &Patch::Apply(&body)).await })
+            .await
     }
 
     /// Writes the `spec` of an object of which we are the only author.
@@ -83,7 +90,11 @@ impl Pen {
     /// Makes a cluster-scoped object.
     pub(super) async fn create<K>(&self, name: &str, object: &K) -> Written
     where
-        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
     {
         let api: Api<K> = Api::all(self.client.clone());
         let how = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
@@ -93,7 +104,11 @@ impl Pen {
     /// Makes an object in a namespace.
     pub(super) async fn create_in<K>(&self, namespace: &str, name: &str, object: &K) -> Written
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let how = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
@@ -119,7 +134,12 @@ impl Pen {
         }
     }
 
-    async fn write<K, T>(&self, what: &str, name: &str, request: impl Future<Output = kube::Result<T>>) -> Written
+    async fn write<K, T>(
+        &self,
+        what: &str,
+        name: &str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Written
     where
         K: Resource<DynamicType = ()>,
     {
@@ -133,7 +153,9 @@ impl Pen {
                 Written::Done
             }
             Err(kube::Error::Api(status)) if status.code == 404 => Written::Gone,
-            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Written::Exists,
+            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => {
+                Written::Exists
+            }
             // Another uid, or deleted in between.
             Err(kube::Error::Api(status)) if status.code == 409 => Written::Gone,
             Err(error) => {

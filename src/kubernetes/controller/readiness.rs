@@ -38,8 +38,7 @@ pub(super) fn conditions(jail: Known<'_>, words: &[Word<'_>], totals: Totals) ->
     } else if totals.nodes == 0 && jail.age < GRACE {
         ready(Holds::Unknown, "Starting", "no agent has reported on it yet".into())
     } else if jail.agents == 0 {
-        let message =
-            "no agent was heard of for a quarter of an hour; fix: see whether the DaemonSet gaoler-agent runs";
+        let message = "no agent was heard of for a quarter of an hour; fix: see whether the DaemonSet gaoler-agent runs";
         ready(Holds::No, "NoAgent", message.into())
     } else if totals.nodes == 0 {
         all.retain(|said| said.about != "SourceMissing");
@@ -161,6 +160,9 @@ mod tests {
         let braking = json!([{"type": "Braking", "status": "True", "reason": "TooMany", "message": "601 bans", "lastTransitionTime": ""}]);
         let said = told(known(&yes), &[reading(&braking)]);
         assert_eq!((said[0].0.as_str(), said[0].3.as_str()), ("Braking", "on n1: 601 bans"));
-        assert_eq!((said[1].1, said[1].2.as_str(), said[1].3.as_str()), (Holds::No, "Braking", "see Braking"));
+        assert_eq!(
+            (said[1].1, said[1].2.as_str(), said[1].3.as_str()),
+            (Holds::No, "Braking", "see Braking")
+        );
     }
 }

@@ -96,7 +96,12 @@ async fn send(pen: &Pen, draft: Draft) {
 }
 
 /// The statuses that are not as they should be.
-fn drafts(declared: &Declared, agents: &Mirror<NodeAgent>, judgement: &Judgement, now: Timestamp) -> Vec<Draft> {
+fn drafts(
+    declared: &Declared,
+    agents: &Mirror<NodeAgent>,
+    judgement: &Judgement,
+    now: Timestamp,
+) -> Vec<Draft> {
     let verdicts: BTreeMap<&ObjectName, &ObjectStatus> =
         judgement.loaded.objects.iter().map(|status| (&status.name, status)).collect();
     let spared = spared(&judgement.loaded);
@@ -129,7 +134,9 @@ fn drafts(declared: &Declared, agents: &Mirror<NodeAgent>, judgement: &Judgement
         let known = Known {
             namespace: jail.metadata.namespace.as_deref().unwrap_or_default(),
             accepted: &accepted,
-            mode: mode.and_then(|mode| serde_json::from_value(mode.clone()).ok()).unwrap_or(JailMode::Enforce),
+            mode: mode
+                .and_then(|mode| serde_json::from_value(mode.clone()).ok())
+                .unwrap_or(JailMode::Enforce),
             selector: selectors.get(name.name.as_str()).copied(),
             age: age(&*jail, now),
             agents: reports.agents,

@@ -72,8 +72,9 @@ impl Sweeper {
         let judgement = Arc::clone(&self.verdicts.borrow());
         let now = Timestamp::from(jiff::Timestamp::now());
         // A hundred thousand bans take a while: the lease must be renewed meanwhile.
-        let planned =
-            tokio::task::spawn_blocking(move || plan_of(&slices, &pardons, &Memory::of(&judgement.loaded.config), now));
+        let planned = tokio::task::spawn_blocking(move || {
+            plan_of(&slices, &pardons, &Memory::of(&judgement.loaded.config), now)
+        });
         let Ok(plan) = planned.await else { return };
         for (name, uid) in &plan.slices {
             self.pen.delete::<BanSlice>(name, uid.as_deref()).await;
@@ -195,7 +196,11 @@ fn given(pardon: &Pardon) -> Option<Given> {
     Some(Given {
         name: pardon.name_any(),
         prefix: pardon.spec.prefix.as_str().parse::<Subject>().ok()?.net(),
-        jail: pardon.spec.jail.as_ref().map(|jail| format!("{}/{}", jail.namespace.as_str(), jail.name.as_str())),
+        jail: pardon
+            .spec
+            .jail
+            .as_ref()
+            .map(|jail| format!("{}/{}", jail.namespace.as_str(), jail.name.as_str())),
         at: pardon.metadata.creation_timestamp.as_ref()?.0.into(),
     })
 }

@@ -110,7 +110,12 @@ impl<'a> Pardons<'a> {
 
 /// Whether nobody needs to know of the ban any more: over for longer than its jail remembers, or over by pardon, which
 /// wipes it out. A ban that cannot be read is left alone.
-pub(super) fn is_forgotten(ban: &SlicedBan, memory: &Memory, pardons: &mut Pardons<'_>, now: Timestamp) -> bool {
+pub(super) fn is_forgotten(
+    ban: &SlicedBan,
+    memory: &Memory,
+    pardons: &mut Pardons<'_>,
+    now: Timestamp,
+) -> bool {
     let jail = ban.jail.as_ref().map(|jail| jail.as_str());
     let Some(since) = time(ban.since.as_str()) else { return false };
     let Some(subject) = ban.prefix.as_str().parse::<Subject>().ok() else { return false };
@@ -133,7 +138,8 @@ mod tests {
     }
 
     fn ban(prefix: &str, jail: &str, until: Option<&str>) -> SlicedBan {
-        let ban = json!({"jail": jail, "prefix": prefix, "n": 1, "since": "2026-01-01T00:00:00Z", "until": until});
+        let ban =
+            json!({"jail": jail, "prefix": prefix, "n": 1, "since": "2026-01-01T00:00:00Z", "until": until});
         serde_json::from_value(ban).unwrap()
     }
 
@@ -189,7 +195,10 @@ mod tests {
 
     #[test]
     fn a_pardon_stays_as_long_as_a_ban_it_covers_is_published() {
-        let given = [pardon("45.1.2.3", None, "2026-01-02T00:00:00Z"), pardon("45.9.9.9", None, "2026-01-02T00:00:00Z")];
+        let given = [
+            pardon("45.1.2.3", None, "2026-01-02T00:00:00Z"),
+            pardon("45.9.9.9", None, "2026-01-02T00:00:00Z"),
+        ];
         let mut pardons = Pardons::new(&given);
         let (young, old) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
         is_forgotten(&ban("45.1.2.3", "mail/james", None), &memory(), &mut pardons, old);
@@ -202,7 +211,7 @@ mod tests {
         let jail = json!({
             "apiVersion": "gaoler.dev/v1alpha1", "kind": "Jail", "metadata": {"name": "j", "namespace": "mail"},
             "spec": {
-                "filters": ["james-smtp-auth"], "source": {"pods": {"selector": {}}}, "banTime": "2000h",
+                "filters": ["james-smtp-auth"], "source": {"pods": {"selector": {"matchLabels": {"app": "j"}}}}, "banTime": "2000h",
                 "findTime": "1h", "escalation": {"maxBanTime": "3000h", "forgetAfter": "1000h"},
             },
         });

@@ -83,7 +83,7 @@ fn played(hours: usize, pause: usize) -> Sent {
             (sent.everything, sent.epochs) = (sent.everything + bytes, sent.epochs + bytes);
             slices.insert(name, slice);
         }
-        if second % 30 == 0 {
+        if second % 300 == 0 {
             for merge in merges(&slices, now) {
                 apply(&merge, now, &mut slices, &mut sent);
             }
@@ -125,7 +125,10 @@ fn at_one_ban_a_second_a_ban_costs_a_node_less_than_a_kibibyte_with_all_merges()
     assert!(epochs <= 1024, "{epochs} bytes a ban");
     // Why agents do not simply watch everything.
     assert!(everything > 2 * epochs, "{everything} and {epochs}");
-    println!("watch bytes a ban: {epochs} of the epochs around now, {everything} of everything; {} slices", sent.slices);
+    println!(
+        "watch bytes a ban: {epochs} of the epochs around now, {everything} of everything; {} slices",
+        sent.slices
+    );
 }
 
 #[test]

@@ -150,7 +150,9 @@ mod tests {
         let said = said(&judged(vec![object("Jail", "james", &jail)], &[]), "Jail");
         assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "NoSuchFilter"));
         assert!(
-            said.message.starts_with("spec.filters[0]: there is no filter `james-smpt-auth`; fix: write `james-smtp-auth`"),
+            said.message.starts_with(
+                "spec.filters[0]: there is no filter `james-smpt-auth`; fix: write `james-smtp-auth`"
+            ),
             "{}",
             said.message
         );
@@ -166,7 +168,8 @@ mod tests {
     #[test]
     fn of_many_problems_as_many_are_told_as_find_a_place() {
         let entries: Vec<Value> = (0..300).map(|_| json!({"prefix": "0.0.0.0/0"})).collect();
-        let said = said(&judged(vec![object("AllowList", "all", &json!({"entries": entries}))], &[]), "AllowList");
+        let said =
+            said(&judged(vec![object("AllowList", "all", &json!({"entries": entries}))], &[]), "AllowList");
         assert!(said.message.len() <= LONGEST && said.message.contains("\nand "), "{}", said.message);
         assert!(said.message.ends_with(" more"), "{}", said.message);
         assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "BadEntry"));
@@ -185,11 +188,15 @@ mod tests {
     fn a_ban_list_entry_that_an_allow_list_spares_is_named() {
         let bans = json!({"entries": [{"prefix": "198.51.100.0/24"}, {"prefix": "203.0.113.9"}]});
         let allow = json!({"entries": [{"prefix": "198.51.100.7"}]});
-        let loaded = judged(vec![object("BanList", "feed", &bans), object("AllowList", "office", &allow)], &[]);
+        let loaded =
+            judged(vec![object("BanList", "feed", &bans), object("AllowList", "office", &allow)], &[]);
         assert_eq!(said(&loaded, "BanList").holds, Holds::Yes);
         let spared = spared(&loaded);
         let message = &spared["feed"].message;
-        assert!(message.starts_with("`198.51.100.0/24` is not banned: on the allow list office"), "{message}");
+        assert!(
+            message.starts_with("`198.51.100.0/24` is not banned: on the allow list office"),
+            "{message}"
+        );
         assert!(!message.contains("203.0.113.9"), "{message}");
     }
 }
