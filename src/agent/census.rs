@@ -80,9 +80,14 @@ impl Detector {
         now: Timestamp,
     ) -> JailReport {
         let spec = &seat.config.spec;
-        let (ports, all_ports) = match reach_of(&seat.config.enforce) {
+        let (ports, all_ports) = match reach_of(&seat.config.enforce, self.situation.guards(&spec.name)) {
             Reach::Everything => (Vec::new(), true),
-            Reach::Ports(guards) => (guards.iter().map(|guard| guard.port).collect(), false),
+            Reach::Ports(guards) => {
+                let mut ports: Vec<u16> = guards.iter().map(|guard| guard.port).collect();
+                ports.sort_unstable();
+                ports.dedup();
+                (ports, false)
+            }
         };
         let dropped = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped = dropped.dropped.get(&seat.scope).copied().unwrap_or_default();
@@ -151,6 +156,7 @@ impl Detector {
             );
             found.push(condition(ConditionType::BanIneffective, true, "SeenAgain", message));
         }
+        found.extend(self.situation.remarks(seat.name()).iter().cloned());
         found.extend(self.intake.sights(id, &seat.config, seat.enforces(self.court.observe)));
         let ready = if !seat.unusable.is_empty() {
             Err(("Unusable", "a filter or layout cannot be used".to_string()))

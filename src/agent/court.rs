@@ -37,6 +37,8 @@ pub(super) struct Court {
     pub(super) dirty: bool,
     pub(super) house: NeverBan,
     pub(super) observe: bool,
+    /// Bans of others that hit somebody who is never banned here.
+    pub(super) spared: Vec<Ban>,
     /// Windows of jails that have not been configured yet.
     waiting: BTreeMap<JailName, JailSnapshot>,
 }
@@ -51,6 +53,7 @@ impl Court {
             dirty: false,
             house: NeverBan::default(),
             observe,
+            spared: Vec::new(),
             waiting,
         }
     }
@@ -74,6 +77,7 @@ impl Court {
         let house = std::mem::take(&mut self.house);
         self.furnish(house);
         self.list(&config.ban_entries, now);
+        self.reconsider(now);
         self.dirty = true;
     }
 

@@ -17,6 +17,7 @@ use super::house::House;
 use super::intake::Intake;
 use super::report::{Banned, Durability, Event, FirewallReport, FirewallState, Refusal, Unbanned};
 use super::saver::Saver;
+use super::situation::Situation;
 use super::snapshot::Snapshot;
 use super::wake::Waker;
 use crate::bans::Ledger;
@@ -62,6 +63,7 @@ pub(super) struct Detector {
     pub(super) totals: Arc<Mutex<Totals>>,
     pub(super) skeleton: Option<Skeleton>,
     pub(super) config: Arc<Config>,
+    pub(super) situation: Arc<Situation>,
     pub(super) configured: bool,
     sweep_at: Instant,
     pub(super) clock: (Instant, Timestamp),
@@ -103,6 +105,7 @@ impl Detector {
             totals,
             skeleton: None,
             config: Arc::default(),
+            situation: Arc::default(),
             configured: false,
             sweep_at: Instant::now() + SWEEP,
             clock: (Instant::now(), now),
@@ -224,6 +227,16 @@ impl Detector {
         let now = wall_clock();
         match command {
             Command::Configure(config, reply) => answer(reply, self.configure(config, now)),
+            Command::Situate(situation, reply) => {
+                self.situate(situation, now);
+                answer(reply, ());
+            }
+            Command::Receive(bans, pardons, reply) => {
+                self.court.receive(bans, pardons, now);
+                self.emit();
+                answer(reply, ());
+            }
+            Command::OwnBans(reply) => answer(reply, self.court.ledger.own().collect()),
             Command::Status(reply) => answer(reply, self.status(now)),
             Command::Counters(reply) => self.ask_counters(reply),
             Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),
@@ -277,7 +290,7 @@ impl Detector {
         self.house.configure(&config.allowed, now);
         self.court.house = self.house.never().clone();
         self.court.configure(&config, now);
-        let unusable = self.intake.configure(&config);
+        let unusable = self.intake.configure(&config, &self.situation);
         for (seat, reason) in &unusable {
             if let Some(seat) = self.court.seats.get_mut(*seat) {
                 seat.unusable.push(reason.clone());
@@ -296,6 +309,21 @@ impl Detector {
             .into_iter()
             .filter_map(|(seat, reason)| Some(Unusable { jail: name(seat)?, reason }))
             .collect()
+    }
+
+    /// Takes other surroundings. What was counted and banned stays.
+    fn situate(&mut self, situation: Arc<Situation>, now: Timestamp) {
+        if self.situation == situation {
+            return;
+        }
+        let house = self.house.situate(&situation.house, now);
+        self.situation = situation;
+        if !self.configured {
+            return;
+        }
+        let config = Arc::clone(&self.config);
+        self.intake.place(&config, &self.situation);
+        if house { self.furnish(now) } else { self.plan() }
     }
 
     fn save(&mut self, now: Timestamp) {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 
 use super::report::{BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, WhyReport};
+use super::situation::Situation;
 use super::wake::Waker;
+use crate::bans::{Ban, Pardon};
 use crate::config::Config;
 use crate::engine::JailName;
 
@@ -23,6 +25,12 @@ pub type Reply<T> = oneshot::Sender<T>;
 pub enum Command {
     /// Take this configuration in place of the one before. The answer names what could not be used.
     Configure(Arc<Config>, Reply<Vec<Unusable>>),
+    /// Take these surroundings in place of those before.
+    Situate(Arc<Situation>, Reply<()>),
+    /// Take in what other agents and people decided. Taking in the same again changes nothing.
+    Receive(Vec<Ban>, Vec<Pardon>, Reply<()>),
+    /// Tell the bans that were decided here and are not forgotten, those that are over included.
+    OwnBans(Reply<Vec<Ban>>),
     /// Tell everything; what the kernel dropped as of the last [`Command::Counters`].
     Status(Reply<Status>),
     /// Fetch the kernel's counters. Answered when they are there.
@@ -73,6 +81,32 @@ impl AgentHandle {
     /// When the detector has ended.
     pub async fn configure(&self, config: Arc<Config>) -> Result<Vec<Unusable>, Gone> {
         self.ask(|reply| Command::Configure(config, reply)).await
+    }
+
+    /// Replaces the surroundings. Before the first configuration they are only remembered.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn situate(&self, situation: Arc<Situation>) -> Result<(), Gone> {
+        self.ask(|reply| Command::Situate(situation, reply)).await
+    }
+
+    /// Takes in bans and pardons of others, in any order and as often as one likes. A ban that would hit somebody
+    /// who is never banned here is left out until that changes.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn receive(&self, bans: Vec<Ban>, pardons: Vec<Pardon>) -> Result<(), Gone> {
+        self.ask(|reply| Command::Receive(bans, pardons, reply)).await
+    }
+
+    /// Bans that were decided here and are not forgotten, those that are over included: what others must know to
+    /// find the n-th time.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn own_bans(&self) -> Result<Vec<Ban>, Gone> {
+        self.ask(Command::OwnBans).await
     }
 
     /// How everything is.

@@ -18,6 +18,7 @@ pub(super) struct House {
     interfaces: Option<Interfaces>,
     own: Vec<IpAddr>,
     allowed: Vec<AllowEntry>,
+    surroundings: Vec<(IpNet, Why)>,
     resolver: Resolver,
     never: NeverBan,
     kernel: Vec<IpNet>,
@@ -35,6 +36,7 @@ impl House {
             interfaces,
             own: Vec::new(),
             allowed: Vec::new(),
+            surroundings: Vec::new(),
             resolver: Resolver::new(known, waker),
             never: NeverBan::default(),
             kernel: Vec::new(),
@@ -60,6 +62,17 @@ impl House {
             tracing::error!(%error, "cannot resolve the hosts of allow lists");
         }
         self.assemble(now);
+    }
+
+    /// Takes other prefixes of the surroundings. True when that changed who is never banned.
+    pub(super) fn situate(&mut self, surroundings: &[(IpNet, Why)], now: Timestamp) -> bool {
+        if self.surroundings == surroundings {
+            return false;
+        }
+        self.surroundings = surroundings.to_vec();
+        let before = std::mem::take(&mut self.never);
+        self.assemble(now);
+        before != self.never
     }
 
     /// Takes up what changed by itself: addresses of interfaces, answers of name servers, entries that ended. True
@@ -140,6 +153,7 @@ impl House {
         let mut prefixes: Vec<(IpNet, Why)> = Vec::new();
         prefixes
             .extend(self.own.iter().map(|a| (IpNet::from(*a), Why::OwnAddress("of an interface".into()))));
+        prefixes.extend(self.surroundings.iter().cloned());
         let in_force = |entry: &&AllowEntry| entry.until.is_none_or(|until| until > now);
         for entry in self.allowed.iter().filter(in_force) {
             let why = || Why::AllowList(entry.list.clone());

@@ -12,6 +12,7 @@ use super::pipeline::{Filters, Pipeline, SeatId};
 use super::report::{Condition, FileReport, JournalReport};
 use super::scans::{Parked, Scans};
 use super::sights::Sights;
+use super::situation::Situation;
 use crate::config::{Config, JailConfig, Source};
 use crate::engine::scanner::Envelope;
 use crate::engine::{Duration, LayoutSpec, Match, ReadClock, Timestamp, cri};
@@ -95,33 +96,41 @@ impl Intake {
     }
 
     /// Takes another configuration; tells which jail cannot use what.
-    pub(super) fn configure(&mut self, config: &Config) -> Vec<(SeatId, String)> {
+    pub(super) fn configure(&mut self, config: &Config, situation: &Situation) -> Vec<(SeatId, String)> {
         let mut unusable = self.desk.configure(&config.jails);
-        let mut watched: Vec<(GroupId, Vec<PathBuf>)> = Vec::new();
         let mut journals: BTreeMap<Vec<String>, Vec<(SeatId, Arc<JailConfig>)>> = BTreeMap::new();
         for (seat, jail) in config.jails.iter().enumerate() {
             match &jail.source {
-                Source::Files(globs) => {
-                    if let Ok(group) = u32::try_from(seat) {
-                        watched.push((GroupId(group), globs.clone()));
-                    }
-                }
                 Source::Journal(units) => {
                     let mut units = units.clone();
                     units.sort_unstable();
                     units.dedup();
                     journals.entry(units).or_default().push((seat, Arc::clone(jail)));
                 }
-                Source::Pods { .. } => {
-                    unusable.push((seat, "pods are read in Kubernetes only; name files or journal".into()));
-                }
+                Source::Files(_) | Source::Pods { .. } => {}
             }
         }
-        self.files.watch(&watched);
+        self.place(config, situation);
         let longest = config.jails.iter().map(|jail| jail.spec.find_time).max();
         self.files.set_horizon(longest.unwrap_or(Duration::ZERO));
         self.configure_journals(journals, longest.unwrap_or(Duration::ZERO), &mut unusable);
         unusable
+    }
+
+    /// Follows the files of these jails: those they name, and those their surroundings say their pods write.
+    pub(super) fn place(&mut self, config: &Config, situation: &Situation) {
+        let mut watched: Vec<(GroupId, Vec<PathBuf>)> = Vec::new();
+        for (seat, jail) in config.jails.iter().enumerate() {
+            let globs = match &jail.source {
+                Source::Files(globs) => globs.clone(),
+                Source::Pods { .. } => situation.logs(jail.name()).to_vec(),
+                Source::Journal(_) => continue,
+            };
+            if let Ok(group) = u32::try_from(seat) {
+                watched.push((GroupId(group), globs));
+            }
+        }
+        self.files.watch(&watched);
     }
 
     fn configure_journals(

@@ -20,6 +20,7 @@ impl Detector {
         self.court.furnish(self.house.never().clone());
         // What a BanList orders against the house waits for the house to change.
         self.court.list(&self.config.ban_entries, now);
+        self.court.reconsider(now);
         self.plan();
         self.saver.changed();
     }
@@ -27,8 +28,12 @@ impl Detector {
     /// Orders the skeleton when it is another than before.
     pub(super) fn plan(&mut self) {
         let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
-        let wanted =
-            skeleton(enforcing.map(|seat| &*seat.config), &self.config.rate_limits, self.house.kernel());
+        let wanted = skeleton(
+            enforcing.map(|seat| &*seat.config),
+            &self.config.rate_limits,
+            self.house.kernel(),
+            &self.situation,
+        );
         if self.configured && self.skeleton.as_ref() != Some(&wanted) {
             self.order(Order::Skeleton(wanted.clone()));
             self.skeleton = Some(wanted);

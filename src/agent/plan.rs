@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::situation::Situation;
 use crate::config::{Enforce, Hit, JailConfig, LimitPenalty, Mode, RateLimitConfig};
 use crate::engine::JailName;
 use crate::firewall::{
@@ -20,14 +21,15 @@ pub(super) fn scope_of(jail: Option<&JailName>) -> ScopeName {
     }
 }
 
-/// What a jail's bans close on this host.
+/// What a jail's bans close: ports of this host, and what its surroundings add.
 #[must_use]
-pub(super) fn reach_of(enforce: &Enforce) -> Reach {
+pub(super) fn reach_of(enforce: &Enforce, placed: &[Guard]) -> Reach {
     if enforce.all_ports {
         return Reach::Everything;
     }
     let mut guards: Vec<Guard> =
         enforce.ports.iter().map(|&port| Guard { destination: Destination::Local, port }).collect();
+    guards.extend_from_slice(placed);
     guards.sort_unstable();
     guards.dedup();
     Reach::Ports(guards)
@@ -72,11 +74,12 @@ pub(super) fn skeleton<'a>(
     jails: impl IntoIterator<Item = &'a JailConfig>,
     limits: &[Arc<RateLimitConfig>],
     never: &[IpNet],
+    situation: &Situation,
 ) -> Skeleton {
     let everything = Scope { name: ScopeName::all(), reach: Reach::Everything, action: Action::Drop };
     let jails = jails.into_iter().map(|jail| Scope {
         name: scope_of(Some(jail.name())),
-        reach: reach_of(&jail.enforce),
+        reach: reach_of(&jail.enforce, situation.guards(jail.name())),
         action: jail.enforce.action,
     });
     Skeleton {
@@ -99,12 +102,23 @@ mod tests {
     fn a_port_named_twice_is_guarded_once() {
         let enforce = Enforce { ports: vec![143, 25, 143], ..Enforce::default() };
         let port = |port| Guard { destination: Destination::Local, port };
-        assert_eq!(reach_of(&enforce), Reach::Ports(vec![port(25), port(143)]));
+        assert_eq!(reach_of(&enforce, &[]), Reach::Ports(vec![port(25), port(143)]));
     }
 
     #[test]
     fn all_ports_means_everything_whatever_else_is_named() {
         let enforce = Enforce { ports: vec![25], all_ports: true, ..Enforce::default() };
-        assert_eq!(reach_of(&enforce), Reach::Everything);
+        assert_eq!(reach_of(&enforce, &[]), Reach::Everything);
+        let service = Guard { destination: Destination::Address("192.0.2.1".parse().unwrap()), port: 25 };
+        assert_eq!(reach_of(&enforce, &[service]), Reach::Everything);
+    }
+
+    #[test]
+    fn a_service_is_guarded_beside_the_jails_own_ports() {
+        let enforce = Enforce { ports: vec![143], ..Enforce::default() };
+        let service = Guard { destination: Destination::Address("192.0.2.1".parse().unwrap()), port: 25 };
+        let own = Guard { destination: Destination::Local, port: 143 };
+        let reach = reach_of(&enforce, std::slice::from_ref(&service));
+        assert_eq!(reach, Reach::Ports(vec![own, service]));
     }
 }

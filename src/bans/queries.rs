@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::ledger::{Hold, Ledger};
 use super::row::{Row, until};
-use super::{Ban, JailHistory, Pardon};
+use super::{Ban, JailHistory, Origin, Pardon};
 use crate::engine::{JailName, Subject, Timestamp};
 
 impl Ledger {
@@ -23,6 +23,16 @@ impl Ledger {
                 .chain(book.listed.iter())
                 .filter(move |(_, row)| row.is_active(now))
                 .map(|(subject, row)| row.ban(book.jail.as_ref(), *subject, &self.names))
+        })
+    }
+
+    /// Every ban that was decided here, by a jail or by hand, and is not forgotten; those that are over included.
+    pub fn own(&self) -> impl Iterator<Item = Ban> {
+        self.books.iter().flat_map(move |book| {
+            book.rows
+                .iter()
+                .map(|(subject, row)| row.ban(book.jail.as_ref(), *subject, &self.names))
+                .filter(|ban| matches!(ban.origin, Origin::Jail | Origin::Hand))
         })
     }
 

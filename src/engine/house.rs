@@ -15,6 +15,8 @@ pub enum Why {
     OwnAddress(String),
     /// An AllowList of this name.
     AllowList(String),
+    /// Part of the cluster: a node, pods, a Service, a load balancer, the API server.
+    Cluster(String),
     /// The jail's own `ignore`.
     JailIgnore,
     /// An operator probes health from there.
@@ -28,6 +30,7 @@ impl fmt::Display for Why {
         match self {
             Self::OwnAddress(what) => write!(f, "an address of this machine ({what})"),
             Self::AllowList(name) => write!(f, "on the allow list {name}"),
+            Self::Cluster(what) => write!(f, "part of the cluster ({what})"),
             Self::JailIgnore => f.write_str("in the ignore list of the jail"),
             Self::HealthCheck(who) => write!(f, "health checks come from there ({who})"),
             Self::Private => f.write_str("a private address, and the jail has banPrivate: false"),

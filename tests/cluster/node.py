@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 
+from harness.daemon import banned_in
 from harness.mailserver import Client, Mailserver
 from harness.world import Namespace
 
@@ -63,13 +64,22 @@ class Node:
                 "spec": {"podCIDR": self.pods4, "podCIDRs": [self.pods4, self.pods6]},
             },
         )
-        return api.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
+        return self.says()
 
-    def _status(self):
+    def says(self, ready=True):
+        """Writes its status, as its kubelet would."""
+        return self.plane.api.patch(f"/api/v1/nodes/{self.name}/status", {"status": self._status(ready)})
+
+    def _status(self, ready):
         addresses = [("InternalIP", self.api4), ("InternalIP", self.api6), ("ExternalIP", self.wan4), ("ExternalIP", self.wan6)]
         return {
             "addresses": [{"type": t, "address": a} for t, a in (*addresses, ("Hostname", self.name))],
-            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now(), "lastTransitionTime": now()}],
+            "conditions": [
+                {
+                    "type": "Ready", "status": str(ready), "reason": "KubeletReady" if ready else "KubeletNotReady",
+                    "lastHeartbeatTime": now(), "lastTransitionTime": now(),
+                }
+            ],
             "nodeInfo": {
                 "kubeletVersion": "v1.35.4", "osImage": "test", "kernelVersion": "6.1.0", "containerRuntimeVersion": "containerd://2.1.0",
                 "architecture": "amd64", "operatingSystem": "linux", "bootID": "", "machineID": "", "systemUUID": "", "kubeProxyVersion": "",
@@ -152,6 +162,21 @@ class Node:
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 )
             )  # fmt: skip
+
+    def http(self, url):
+        """(status, text) of an HTTP server, asked from here; (0, "") when none answers."""
+        done = self.net.run("curl", "-s", "-m", "5", "-w", "\n%{http_code}", url, check=False)
+        text, _, status = done.stdout.rpartition("\n")
+        return int(status), text
+
+    def kernel(self):
+        """nft's words about Gaoler's table, whatever its agent says; empty when there is none."""
+        done = self.net.run("nft", "list", "table", "inet", "gaoler", check=False)
+        return done.stdout if done.returncode == 0 else ""
+
+    def kernel_bans(self):
+        """All elements of the ban sets."""
+        return banned_in(self.kernel())
 
     def close(self):
         """Ends the node: what runs here, its pods, its cables, its object."""

@@ -1,0 +1,64 @@
+//! Bans and pardons that others decided: other nodes' agents, people at the API server.
+
+use super::court::Court;
+use super::report::EventKind;
+use crate::bans::{Ban, Pardon, Recorded};
+use crate::engine::Timestamp;
+
+/// Bans of others that hit somebody who is never banned here, remembered at most.
+const MOST_SPARED: usize = 10_000;
+
+impl Court {
+    /// Takes in what others decided. Pardons go first: a ban that began after one holds.
+    pub(super) fn receive(&mut self, bans: Vec<Ban>, pardons: Vec<Pardon>, now: Timestamp) {
+        for pardon in pardons {
+            self.forgive(pardon, now);
+        }
+        for ban in bans {
+            self.take_in(ban, now);
+        }
+    }
+
+    fn forgive(&mut self, pardon: Pardon, now: Timestamp) {
+        self.spared.retain(|ban| ban.since > pardon.at || !pardon.covers(ban.jail.as_ref(), ban.subject));
+        let jail = pardon.jail.as_ref();
+        for seat in self.seats.iter_mut().filter(|seat| jail.is_none_or(|jail| jail == seat.name())) {
+            seat.jail.pardon(pardon.prefix, pardon.at);
+        }
+        for ban in self.ledger.pardon(pardon, now) {
+            self.tell(EventKind::Unban, &ban, now);
+            self.sync(ban.jail.as_ref(), ban.subject, now);
+        }
+        self.dirty = true;
+    }
+
+    fn take_in(&mut self, ban: Ban, now: Timestamp) {
+        let seat = ban.jail.as_ref().and_then(|jail| self.seat(jail));
+        let ignored = seat.and_then(|seat| {
+            let net = seat.config.spec.ignore.iter().find(|net| ban.subject.overlaps(**net))?;
+            Some(format!("{net} is in the ignore list of the jail"))
+        });
+        let never = seat.map_or(&self.house, |seat| &seat.never);
+        if let Some(why) = never.overlap(ban.subject).map(ToString::to_string).or(ignored) {
+            tracing::info!(subject = %ban.subject, %why, "a ban of another node is left out");
+            if self.spared.len() < MOST_SPARED && !self.spared.contains(&ban) {
+                self.spared.push(ban);
+            }
+            return;
+        }
+        let recorded = self.ledger.record(&ban, now);
+        self.dirty |= !matches!(recorded, Recorded::Known | Recorded::Pardoned);
+        match recorded {
+            Recorded::New => self.tell(EventKind::Ban, &ban, now),
+            Recorded::Prolonged => self.tell(EventKind::Prolong, &ban, now),
+            Recorded::Known | Recorded::Over | Recorded::Pardoned => return,
+        }
+        self.sync(ban.jail.as_ref(), ban.subject, now);
+    }
+
+    /// Who is never banned has changed: what was left out gets another chance.
+    pub(super) fn reconsider(&mut self, now: Timestamp) {
+        let spared = std::mem::take(&mut self.spared);
+        self.receive(spared, Vec::new(), now);
+    }
+}

@@ -1,0 +1,53 @@
+//! What the surroundings of this host make of a configuration: where a jail's lines really lie, what its bans really
+//! close, who else belongs to the house. In a cluster it follows pods and Services; a plain host has none.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::report::Condition;
+use crate::engine::JailName;
+use crate::engine::house::Why;
+use crate::firewall::Guard;
+
+/// The surroundings at one moment. Replaced as a whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Situation {
+    /// What becomes of jails that read pods or guard Services. A jail that is not here reads nothing and closes only
+    /// its own ports.
+    pub jails: BTreeMap<JailName, Placement>,
+    /// Who is never banned besides this host's own addresses and allow lists.
+    pub house: Vec<(IpNet, Why)>,
+}
+
+/// Where a jail's lines lie and what its bans close.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Placement {
+    /// Log files, as globs.
+    pub logs: Vec<PathBuf>,
+    /// What its bans close besides its own `ports`.
+    pub guards: Vec<Guard>,
+    /// What a person should know, e.g. that a Service is not there.
+    pub remarks: Vec<Condition>,
+}
+
+impl Situation {
+    /// What a jail's bans close besides its own ports.
+    #[must_use]
+    pub fn guards(&self, jail: &JailName) -> &[Guard] {
+        self.jails.get(jail).map_or(&[], |placement| &placement.guards)
+    }
+
+    /// Where a jail's lines lie.
+    #[must_use]
+    pub fn logs(&self, jail: &JailName) -> &[PathBuf] {
+        self.jails.get(jail).map_or(&[], |placement| &placement.logs)
+    }
+
+    /// What a person should know of a jail's surroundings.
+    #[must_use]
+    pub fn remarks(&self, jail: &JailName) -> &[Condition] {
+        self.jails.get(jail).map_or(&[], |placement| &placement.remarks)
+    }
+}
