@@ -5,6 +5,7 @@
 
 pub mod connect;
 pub mod mirror;
+pub mod slices;
 
 /// Field manager of what Gaoler writes.
 pub const FIELD_MANAGER: &str = "gaoler";
