@@ -57,8 +57,8 @@ build() {
     flags+=" -X $variable.gitVersion=$version -X $variable.gitMajor=1 -X $variable.gitMinor=${minor%%.*} -X $variable.gitTreeState=archive"
   done
   say "building $program $version (minutes, once)"
-  (cd "$pins" && GOFLAGS="-mod=readonly -buildvcs=false" nice -n 10 go build -trimpath -ldflags "$flags" -o "$new/$made" "$package" >&2) ||
-    die "$program could not be built"
+  (cd "$pins" && GOFLAGS="-mod=readonly -buildvcs=false" nice -n 10 go build -trimpath -ldflags "$flags" -o "$new/$made" "$package" \
+    2> >(grep --line-buffered -v '^go: downloading ' >&2)) || die "$program could not be built"
   # In one step, so that a build that is killed leaves nothing that looks finished.
   mv "$new/$made" "$bin/$program"
   say "built $program in $((SECONDS - began)) s"

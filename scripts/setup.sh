@@ -108,6 +108,11 @@ done
 for group in "${groups[@]}"; do
   [ "$group" = cluster ] || continue
   if ! find_go; then
+    # Another checkout may be at it.
+    exec {lock}>"$GAOLER_GO.lock"
+    flock "$lock"
+  fi
+  if ! find_go; then
     say "fetching Go into $GAOLER_GO (70 MB), as there is none of 1.25 or later"
     rm -rf "$GAOLER_GO"
     /usr/bin/python3 -m venv "$GAOLER_GO"

@@ -4,9 +4,8 @@ import os
 import re
 import signal
 import subprocess
-import urllib.parse
 
-from harness.daemon import banned_in, wait_until
+from harness.daemon import wait_until
 
 METRICS_PORT = 9417
 
@@ -63,27 +62,20 @@ class Agent:
         return f"agent of {self.node.name}:\n" + "\n".join(text.splitlines()[-lines:])
 
     def http(self, path="/metrics"):
-        """(status, text) of its HTTP server; (0, why) while there is none."""
-        done = self.node.net.run(
-            "curl", "-s", "-m", "5", "-w", "\n%{http_code}", urllib.parse.urljoin(f"http://{self.metrics_address}", path), check=False
-        )
-        text, _, status = done.stdout.rpartition("\n")
-        return int(status or 0), text
+        """(status, text) of its HTTP server; (0, "") while there is none."""
+        return self.node.http(f"http://{self.metrics_address}{path}")
 
     def metric(self, name, **labels):
-        """The sum of a metric over all series that have these labels."""
-        wanted = [f'{key}="{value}"' for key, value in labels.items()]
-        total = None
-        for line in self.http()[1].splitlines():
-            found = re.match(rf"{re.escape(name)}(?:\{{(.*)\}})? (\S+)", line)
-            if found and all(label in (found[1] or "") for label in wanted):
-                total = (total or 0.0) + float(found[2])
-        return total
+        """The sum of a metric over all series that have these labels; None where there is none."""
+        return metric(self.http()[1], name, **labels)
 
     def kernel_bans(self):
-        """All elements of the ban sets in its node's kernel, whatever it says."""
-        return banned_in(self.kernel())
+        return self.node.kernel_bans()
 
-    def kernel(self):
-        done = self.node.net.run("nft", "list", "table", "inet", "gaoler", check=False)
-        return done.stdout if done.returncode == 0 else ""
+
+def metric(text, name, **labels):
+    """The same, of a scrape's text."""
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    found = re.findall(rf"(?m)^{re.escape(name)}(?:\{{(.*)\}})? (\S+)", text)
+    values = [float(value) for had, value in found if all(label in had for label in wanted)]
+    return sum(values) if values else None

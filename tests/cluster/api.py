@@ -28,15 +28,8 @@ class Api:
 
     def request(self, method, path, body=None, content="application/json", timeout=30.0):
         """The answer, read as JSON where it is; Refused where the status is none of success."""
-        headers = {"Content-Type": content, "Accept": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        with self.net.inside():
-            connection = http.client.HTTPSConnection(self.host, self.port, context=self.tls, timeout=timeout)
-            connection.connect()
+        connection, response = self._ask(method, path, body, content, timeout)
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
             text = response.read().decode(errors="replace")
         finally:
             connection.close()
@@ -44,6 +37,32 @@ class Api:
         if response.status >= 300:
             raise Refused(response.status, answer, f"{method} {path}")
         return answer
+
+    def watch(self, path, since=None, timeout=60.0):
+        """What happens to the objects of a collection, as it comes: ("ADDED", object), …
+
+        From now on, or from a list's resourceVersion on (`since`). TimeoutError when nothing comes for `timeout` seconds.
+        """
+        start = since or self.get(path)["metadata"]["resourceVersion"]
+        connection, response = self._ask("GET", f"{path}?watch=true&resourceVersion={start}", None, "application/json", timeout)
+        try:
+            if response.status != 200:
+                raise Refused(response.status, response.read().decode(), f"watch {path}")
+            while line := response.readline():
+                event = json.loads(line)
+                yield event["type"], event["object"]
+        finally:
+            connection.close()
+
+    def _ask(self, method, path, body, content, timeout):
+        headers = {"Content-Type": content, "Accept": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        with self.net.inside():
+            connection = http.client.HTTPSConnection(self.host, self.port, context=self.tls, timeout=timeout)
+            connection.connect()
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        return connection, connection.getresponse()
 
     def get(self, path):
         return self.request("GET", path)

@@ -15,9 +15,7 @@ class Authority:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.certificate = self.directory / "ca.crt"
         self.key = self.directory / "ca.key"
-        self._openssl(
-            "req", "-x509", *self._new_key(self.key), "-out", self.certificate, "-subj", "/CN=gaoler-test", "-days", "365"
-        )
+        self._openssl("req", "-x509", *self._new_key(self.key), "-out", self.certificate, "-subj", "/CN=gaoler-test", "-days", "365")
         # What service-account tokens are signed with.
         self.token_key, self.token_public = self.directory / "token.key", self.directory / "token.pub"
         self._openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.token_key)

@@ -32,11 +32,16 @@ class ControlPlane:
         self.logs = self.directory / "log"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(self.directory / "pki")
-        # Without a name of its own nobody outside the namespace needs, the server is known by its addresses.
+        # There is no DNS: it is known by its addresses.
         self.serving = self.authority.server(
             "kube-apiserver",
             ["DNS:localhost", "DNS:kubernetes.default.svc", "IP:127.0.0.1", "IP:10.96.0.1", f"IP:{fabric.API4}", f"IP:{fabric.API6}"],
         )
+        # Who asked for what.
+        self.audit = self.directory / "audit.log"
+        self.audit_policy = self.directory / "audit.json"
+        policy = {"rules": [{"level": "Metadata", "omitStages": ["RequestReceived"]}]}
+        self.audit_policy.write_text(json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", **policy}))
         self.kubelet_client = self.authority.user("apiserver-kubelet-client", ["system:masters"])
         self.url = f"https://{fabric.API4}:{PORT}"
         admin = self.authority.user("admin", ["system:masters"])
@@ -161,6 +166,17 @@ class ControlPlane:
         """Requests of a service account."""
         return Api(self.net, self.fabric.API4, PORT, self.authority.certificate, token=self.token(account, namespace, bound_to))
 
+    def audited(self, group="gaoler.dev"):
+        """Every request for objects of a group, in their order: user, verb, object (`plural/name`; no name in creations), status, the whole."""
+        found = []
+        for line in self.audit.read_text().splitlines():
+            event = json.loads(line)
+            about = event.get("objectRef", {})
+            if about.get("apiGroup", "") == group:
+                name = f"{about['resource']}/{'' if event['verb'] == 'create' else about.get('name', '')}"
+                found.append((event["user"]["username"], event["verb"], name, event.get("responseStatus", {}).get("code"), event))
+        return found
+
     def why(self, lines=15):
         """The last messages of every process."""
         texts = []
@@ -185,9 +201,7 @@ class ControlPlane:
         if name in self.processes:
             return
         with open(self.logs / f"{name}.log", "ab") as log:
-            self.processes[name] = self.net.popen(
-                self.programs[name], *arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            self.processes[name] = self.net.popen(self.programs[name], *arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _kill(self, name):
         if process := self.processes.pop(name, None):
@@ -211,7 +225,8 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction,ValidatingAdmissionPolicy", "--allow-privileged=true",
             f"--service-cluster-ip-range={SERVICES4},{SERVICES6}", f"--kubelet-client-certificate={self.kubelet_client[0]}",
-            f"--kubelet-client-key={self.kubelet_client[1]}", *self.arguments,
+            f"--kubelet-client-key={self.kubelet_client[1]}", f"--audit-log-path={self.audit}",
+            f"--audit-policy-file={self.audit_policy}", *self.arguments,
         )  # fmt: skip
 
     def _controller_manager(self):

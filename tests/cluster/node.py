@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 
+from harness.daemon import banned_in
 from harness.mailserver import Client, Mailserver
 from harness.world import Namespace
 
@@ -161,6 +162,21 @@ class Node:
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 )
             )  # fmt: skip
+
+    def http(self, url):
+        """(status, text) of an HTTP server, asked from here; (0, "") when none answers."""
+        done = self.net.run("curl", "-s", "-m", "5", "-w", "\n%{http_code}", url, check=False)
+        text, _, status = done.stdout.rpartition("\n")
+        return int(status), text
+
+    def kernel(self):
+        """nft's words about Gaoler's table, whatever its agent says; empty when there is none."""
+        done = self.net.run("nft", "list", "table", "inet", "gaoler", check=False)
+        return done.stdout if done.returncode == 0 else ""
+
+    def kernel_bans(self):
+        """All elements of the ban sets."""
+        return banned_in(self.kernel())
 
     def close(self):
         """Ends the node: what runs here, its pods, its cables, its object."""

@@ -1,6 +1,11 @@
-"""The shipped log configurations in a real James: they load, and at full speed no failed login is lost."""
+"""The log configurations of deploy/james: they load in a real James, and at full speed no failed login is lost.
+
+A real James answers some 5,000 guesses a second on two cores, which is no more than its log can take. So the same
+configurations also get a storm: James' logger and its logback, without the server before them.
+"""
 
 import re
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -22,7 +27,7 @@ def run(options, directory):
         if before is None and name == "logback-3.8.xml" and not options.james.startswith("3.8"):
             continue
         complaints += one(options, directory / name, name, before)
-    return complaints
+    return complaints + storm(options, directory)
 
 
 def one(options, directory, name, before):
@@ -56,4 +61,45 @@ def one(options, directory, name, before):
         complaints.append(f"{name}: {answered} guesses were answered, but {lines} lines written")
     if read != lines:
         complaints.append(f"{name}: {lines} failures in the log, {read} read")
+    return complaints
+
+
+# The appender that James ships since 3.9: a queue of 256, and from 80 % on INFO is dropped.
+AS_SHIPPED = """<configuration>
+  <appender name="CONSOLE" class="ch.qos.logback.core.ConsoleAppender"><encoder>
+    <pattern>%d{HH:mm:ss.SSS} [%-5level] %logger{15} - %msg%n</pattern></encoder></appender>
+  <appender name="ASYNC" class="ch.qos.logback.classic.AsyncAppender">
+    <queueSize>256</queueSize><appender-ref ref="CONSOLE"/></appender>
+  <root level="INFO"><appender-ref ref="ASYNC"/></root>
+</configuration>
+"""
+THREADS, EACH = 8, 25_000
+
+
+def storm(options, directory):
+    """Every line is written, at any speed; the appender that James ships loses some, else this would show nothing."""
+    lib = server.fetch(options.james)
+    directory.mkdir(parents=True, exist_ok=True)
+    shipped = directory / "as-shipped.xml"
+    shipped.write_text(AS_SHIPPED)
+    print(f"{'storm':20} {'lines logged':>12} {'written':>8} {'lines/s':>8}")
+    complaints = []
+    for configuration in (shipped, *(DEPLOY / f"logback-{name}.xml" for name in ("3.8", "text", "3.9"))):
+        before = f"{server.newer_logback()}/*:" if configuration.name == "logback-3.9.xml" else ""
+        console = directory / f"storm-{configuration.stem}.log"
+        with open(console, "wb") as out:
+            ended = subprocess.run(
+                ["java", f"-Dlogback.configurationFile={configuration}", "-cp", f"{before}{lib}/*",
+                 Path(__file__).with_name("Storm.java"), str(THREADS), str(EACH)],
+                stdout=out, stderr=subprocess.PIPE, text=True, check=True,
+            )  # fmt: skip
+        took = int(re.search(r"took (\d+) ms", ended.stderr)[1])
+        written = len(FAILED.findall(console.read_bytes()))
+        logged = THREADS * EACH
+        print(f"{configuration.name:20} {logged:12} {written:8} {logged * 1000 // max(took, 1):8}", flush=True)
+        if configuration == shipped and written == logged:
+            complaints.append("storm: the shipped appender lost nothing: this storm is none")
+        if configuration != shipped and written != logged:
+            complaints.append(f"storm: {configuration.name} lost {logged - written} of {logged} lines")
+        console.unlink()
     return complaints

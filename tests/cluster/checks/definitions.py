@@ -216,4 +216,6 @@ class Definitions(ClusterCase):
 
     def test_defaults_are_filled_in_by_the_server(self):
         spec = self.create("Jail", KEPT["Jail"][0])["spec"]
-        self.assertEqual((spec["mode"], spec["maxRetry"], spec["findTime"], spec["banTime"], spec["count"]), ("Enforce", 5, "10m", "10m", "Cluster"))
+        self.assertEqual(
+            (spec["mode"], spec["maxRetry"], spec["findTime"], spec["banTime"], spec["count"]), ("Enforce", 5, "10m", "10m", "Cluster")
+        )

@@ -3,6 +3,7 @@
 import json
 import socket
 
+from cluster.agent import metric
 from cluster.api import Refused
 from cluster.case import BINARY, ClusterCase
 from cluster.crilog import LONGEST
@@ -11,6 +12,7 @@ from harness.daemon import Daemon, wait_until
 from harness.jameslog import failure
 
 NODE_NAME = "authentication.kubernetes.io/node-name"
+METRICS = "127.0.0.1:9417"
 POD_NAME = "authentication.kubernetes.io/pod-name"
 
 
@@ -91,6 +93,20 @@ class Identities(ClusterCase):
         # A new policy, and new rights, take the server a moment.
         wait_until(lambda: "an agent writes what is its own" in (refused() or ""), 60, refused)
         agent.create(maps, {"metadata": {"name": "n1"}})
+
+
+    def test_every_request_for_an_object_is_on_record_with_its_author(self):
+        self.plane.service_account("gaoler-agent", "gaoler-system")
+        agent = self.plane.as_account("gaoler-agent", "gaoler-system", self.node(1).object)
+        path = "/apis/coordination.k8s.io/v1/namespaces/gaoler-system/leases"
+        watched = self.plane.api.watch(path, since="0")
+        self.plane.api.create(path, {"metadata": {"name": "ours"}})
+        self.assertEqual(next((kind, o["metadata"]["name"]) for kind, o in watched if o["metadata"]["name"] == "ours"), ("ADDED", "ours"))
+        with self.assertRaises(Refused):
+            agent.delete(f"{path}/ours")
+        seen = [entry[:4] for entry in self.plane.audited("coordination.k8s.io")]
+        self.assertIn(("admin", "create", "leases/", 201), seen)
+        self.assertIn(("system:serviceaccount:gaoler-system:gaoler-agent", "delete", "leases/ours", 403), seen)
 
 
 class Absence(ClusterCase):
@@ -207,6 +223,7 @@ class Logs(ClusterCase):
         super().setUp()
         self.place = self.node(1)
         self.gaoler = Daemon(self.place.net, BINARY, self.directory / "gaoler")
+        self.gaoler.metrics = METRICS
         self.gaoler.manifest(
             "james.yaml",
             "apiVersion: gaoler.dev/v1alpha1\nkind: Jail\nmetadata: {name: james}\nspec:\n  filters: [james-smtp-auth]\n"
@@ -239,6 +256,20 @@ class Logs(ClusterCase):
         self.assertEqual(sorted(p.name for p in log.directory.glob("*.log")), ["0.log", "1.log"])
         self.assertEqual(pod.object["status"]["containerStatuses"][0]["restartCount"], 1)
         self.assertEqual(self.gaoler.bans("james"), {"45.0.0.1", "45.0.0.2"})
+        # In this node's kernel, and in no other's.
+        wait_until(lambda: self.place.kernel_bans() == {"45.0.0.1", "45.0.0.2"}, 60, self.place.kernel)
+        self.assertEqual(self.node(2).kernel(), "")
+
+    def test_a_node_is_asked_for_metrics_from_within(self):
+        self.assertEqual(self.place.http(f"http://{METRICS}/metrics"), (0, ""))
+        log = self.place.pod("james-0").log
+        self.gaoler.start()
+        for _ in range(2):
+            self.fails(log, "45.0.0.6")
+        self.wait_banned("45.0.0.6")
+        status, text = self.place.http(f"http://{METRICS}/metrics")
+        self.assertEqual((status, metric(text, "gaoler_bans_total", jail="james")), (200, 1.0), text)
+        self.assertIsNone(metric(text, "gaoler_bans_total", jail="unheard-of"))
 
     def test_lines_that_reach_the_old_file_after_the_new_one_exists_are_read(self):
         log = self.place.pod("james-0").log
