@@ -3,8 +3,10 @@
 //! What is decided is decided in pure modules (objects in, values out) with tests of their own; what waits for the
 //! network is glue around them. When the API server is away, [`crate::agent`] goes on counting and banning.
 
+pub mod agent;
 pub mod connect;
 pub mod mirror;
+pub mod slices;
 
 /// Field manager of what Gaoler writes.
 pub const FIELD_MANAGER: &str = "gaoler";

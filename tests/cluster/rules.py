@@ -22,6 +22,14 @@ def example(**example):
     return {**structured(), "examples": [{"line": "2026-11-22 failed", **example}]}
 
 
+NOW = "2026-11-22T16:45:43.701Z"
+
+
+def ban(**change):
+    full = {"jail": "mail/james", "prefix": "198.51.100.7", "nth": 1, "since": NOW, "until": "2026-11-22T16:55:43.701Z", **change}
+    return {key: value for key, value in full.items() if value is not None}
+
+
 PODS = jail()["source"]["pods"]
 
 KEPT = {
@@ -30,6 +38,10 @@ KEPT = {
         {"entries": [{"prefix": "192.0.2.0/24", "comment": "the office", "until": "2027-01-31T00:00:00Z"}, {"host": "vpn.example.org"}]},
         # Null is absence, for the rules too.
         {"entries": [{"prefix": "2001:db8::/32", "host": None}]},
+    ],
+    "BanSlice": [
+        {"node": "n1", "bans": [ban()]},
+        {"node": "n1.example.org", "bans": [ban(jail=None, until=None, reason="by hand"), ban(rules=[{"rule": "f/rules[0]", "times": 5}], **{"with": ["n2"]})]},
     ],
     "BanList": [
         {"entries": [{"prefix": "198.51.100.0/24", "until": "2027-01-31T00:00:00+01:00", "reason": "spam", "scope": "All"}]},
@@ -43,6 +55,10 @@ KEPT = {
         {"rules": None, "failRegex": ["^failed from <HOST>$"]},
         example(match=True, address="192.0.2.1", count=2, outcome="Failure"),
         example(match=False),
+    ],
+    "House": [
+        {"members": []},
+        {"members": [{"prefix": "10.0.0.0/8", "role": "Pods", "name": "n1"}, {"prefix": "192.0.2.1", "role": "ApiServer"}]},
     ],
     "Jail": [
         jail(),
@@ -59,6 +75,7 @@ KEPT = {
             prefix={"ipv4": 24, "ipv6": 56}, ignore=["203.0.113.0/24"], banPrivate=True, brake={"bansPerMinute": 600}, mode="Observe",
         ),
     ],
+    "NodeAgent": [{}, {"cleanUp": True}],
     "Pardon": [
         {"prefix": "198.51.100.0/24"},
         {"prefix": "2001:db8::1", "jail": {"namespace": "mail", "name": "james"}, "reason": "called us"},
@@ -70,6 +87,10 @@ KEPT = {
         limit(window="1500ms500ms", penalty="1s"),
         {"protocol": "ICMP", "hits": 6, "window": "5s", "penalty": "Silence"},
         {"protocol": "ICMP", "ports": None, "hits": 6, "window": "5s"},
+    ],
+    "SightingList": [
+        {"node": "n1", "jails": []},
+        {"node": "n1", "jails": [{"jail": "mail/james", "subjects": [{"prefix": "198.51.100.7", "failures": [{"at": NOW}, {"at": NOW, "weight": 3}]}]}]},
     ],
 }  # fmt: skip
 
@@ -132,6 +153,12 @@ BROKEN = {
 }  # fmt: skip
 
 CHANGES = {
+    "BanSlice": {
+        "a BanSlice does not change: its node writes another": [
+            ({"node": "n1", "bans": [ban()]}, {"node": "n1", "bans": [ban(nth=2)]}),
+            ({"node": "n1", "bans": [ban()]}, {"node": "n1", "bans": [ban(), ban(prefix="198.51.100.8")]}),
+        ],
+    },
     "Pardon": {
         "a Pardon does not change: delete it and make another": [
             ({"prefix": "198.51.100.0/24"}, {"prefix": "198.51.100.0/25"}),
