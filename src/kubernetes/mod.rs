@@ -7,6 +7,7 @@ pub mod agent;
 pub mod connect;
 pub mod mirror;
 pub mod slices;
+pub mod view;
 
 /// Field manager of what Gaoler writes.
 pub const FIELD_MANAGER: &str = "gaoler";
