@@ -30,13 +30,15 @@ pub mod replay;
 #[cfg(feature = "standalone")]
 pub mod run;
 pub mod schema;
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
+mod show;
 #[cfg(feature = "standalone")]
 pub mod status;
 mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
 mod when;
-#[cfg(feature = "standalone")]
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
 mod who;
 #[cfg(feature = "standalone")]
 pub mod why;

@@ -9,6 +9,8 @@ pub mod controller;
 pub mod epoch;
 pub mod mirror;
 pub mod raw;
+pub mod slices;
+pub mod view;
 
 /// Field manager of what Gaoler writes.
 pub const FIELD_MANAGER: &str = "gaoler";
