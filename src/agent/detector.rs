@@ -236,7 +236,7 @@ impl Detector {
                 self.emit();
                 answer(reply, ());
             }
-            Command::OwnBans(reply) => answer(reply, self.court.ledger.own().collect()),
+            Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
             Command::Status(reply) => answer(reply, self.status(now)),
             Command::Counters(reply) => self.ask_counters(reply),
             Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),

@@ -15,6 +15,8 @@ pub mod cleanup;
 pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
+pub mod controller;
+#[cfg(feature = "kubernetes")]
 pub mod crds;
 pub mod doctor;
 mod exit;
@@ -32,13 +34,15 @@ pub mod replay;
 #[cfg(feature = "standalone")]
 pub mod run;
 pub mod schema;
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
+mod show;
 #[cfg(feature = "standalone")]
 pub mod status;
 mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
 mod when;
-#[cfg(feature = "standalone")]
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
 mod who;
 #[cfg(feature = "standalone")]
 pub mod why;
@@ -135,6 +139,8 @@ macro_rules! verbs {
                     Self::Agent(_) => true,
                     #[cfg(feature = "standalone")]
                     Self::Run(_) => true,
+                    #[cfg(feature = "kubernetes")]
+                    Self::Controller(_) => true,
                     _ => false,
                 }
             }
@@ -158,6 +164,8 @@ verbs! {
     Check = check,
     Cleanup = cleanup,
     Completions = completions,
+    #[cfg(feature = "kubernetes")]
+    Controller = controller,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
     Doctor = doctor,
