@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use kube::Resource;
+use serde_json::{Map, Value};
 
 use crate::config::resources::{Object, assemble};
 use crate::config::{Config, Loaded, Severity, Surroundings};
+use crate::kubernetes::raw::Raw;
 
 /// The configuration in force and what it was made of.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +79,24 @@ impl Declared {
     }
 }
 
+/// What is declared: kind, name, namespace and `spec`. Not what machines wrote since, so that a status alone changes
+/// nothing.
+#[must_use]
+pub fn declaration<K: Resource<DynamicType = ()>>(raw: &Raw<K>) -> Value {
+    let mut metadata = Map::new();
+    for (field, value) in [("name", &raw.metadata.name), ("namespace", &raw.metadata.namespace)] {
+        if let Some(value) = value {
+            metadata.insert(field.into(), value.as_str().into());
+        }
+    }
+    let mut object = Map::new();
+    object.insert("apiVersion".into(), K::api_version(&()).into());
+    object.insert("kind".into(), K::kind(&()).into());
+    object.insert("metadata".into(), metadata.into());
+    object.extend(raw.fields.get("spec").map(|spec| ("spec".to_owned(), spec.clone())));
+    object.into()
+}
+
 /// Kind and name, as the configuration names objects of a cluster.
 fn key(value: &Value) -> (String, String) {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -92,6 +112,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::v1alpha1::Jail;
 
     fn jail(spec: &Value) -> Arc<Value> {
         Arc::new(json!({
@@ -112,6 +133,17 @@ mod tests {
 
     fn retries(declared: &Declared) -> Vec<u32> {
         declared.config().jails.iter().map(|jail| jail.spec.max_retry).collect()
+    }
+
+    #[test]
+    fn whatever_stands_in_the_spec_is_kept_and_the_status_is_not() {
+        let raw: Raw<Jail> = serde_json::from_value(json!({
+            "apiVersion": "gaoler.dev/v1alpha1", "kind": "Jail",
+            "metadata": {"name": "a", "namespace": "mail", "generateName": "a-", "resourceVersion": "7"},
+            "spec": {"filters": 7}, "status": {"banned": 3},
+        }))
+        .unwrap();
+        assert_eq!(declaration(&raw), *bad());
     }
 
     #[test]

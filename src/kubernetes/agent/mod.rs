@@ -9,13 +9,12 @@
 //!
 //! Beside it run [`TASKS`], each with a [`Station`].
 
-mod declared;
+pub mod declared;
 pub mod farewell;
-mod follow;
+pub mod follow;
 pub mod house;
 pub mod picture;
 pub mod pods;
-pub mod raw;
 pub mod scopes;
 pub mod sources;
 pub mod station;
@@ -34,6 +33,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::connect::{Access, ConnectError, open};
+use super::slices;
 use crate::agent::handle::Gone;
 use crate::agent::state_file::{StateError, StateFile};
 use crate::agent::{self, AgentError};
@@ -51,7 +51,14 @@ use storage::Storage;
 pub type Task = fn(Station) -> BoxFuture<'static, ()>;
 
 /// The tasks, by name. To add one, write its line here: `("publish", |station| Box::pin(publish::run(station)))`.
-pub const TASKS: &[(&str, Task)] = &[];
+pub const TASKS: &[(&str, Task)] = &[("bans", |station| Box::pin(share_bans(station)))];
+
+/// Shares what this node decides, and takes in what others do.
+async fn share_bans(station: Station) {
+    let Station { client, node, agent, .. } = station;
+    let _exchange = slices::spawn(client, node, agent);
+    std::future::pending().await
+}
 
 /// What `gaoler agent` was asked for.
 #[derive(Clone, Debug)]

@@ -13,14 +13,15 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::declared::declaration;
 use super::picture::{LocalPod, NodeSeen, Picture, PodLabels, ServiceSeen};
 use super::pods::namespace_of;
-use super::raw::Raw;
 use crate::api::v1alpha1::{
     AllowList, BanList, Filter, House, HouseMember, HouseSpec, Jail, NodeName, RateLimit,
 };
 use crate::config::{Config, JailConfig, Source};
 use crate::kubernetes::mirror::Mirror;
+use crate::kubernetes::raw::Raw;
 
 /// One mirror; its watch ends with it.
 struct Watched<T> {
@@ -198,8 +199,12 @@ impl Sources {
 
 fn declared<K>(client: &Client, bell: &Arc<Notify>) -> Watched<Value>
 where
-    K: Resource<DynamicType = ()> + 'static,
+    K: Resource<DynamicType = ()> + std::fmt::Debug + 'static,
 {
     let api = Api::<DeserializeGuard<Raw<K>>>::all(client.clone());
-    Watched::new(K::kind(&()), Mirror::spawn_as(api, watcher::Config::default(), Raw::declared), bell)
+    Watched::new(
+        K::kind(&()),
+        Mirror::spawn_as(api, watcher::Config::default(), |raw| declaration(&raw)),
+        bell,
+    )
 }
