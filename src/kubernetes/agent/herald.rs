@@ -16,6 +16,7 @@ use super::nodeagent::{Beside, differs_in_kind, differs_in_number, status_of};
 use super::station::Station;
 use super::storage::Storage;
 use crate::agent::handle::Gone;
+use crate::agent::report::Status;
 use crate::api::v1alpha1::{API_VERSION, NodeAgent, NodeAgentStatus};
 use crate::kubernetes::mirror::{Mirror, chain};
 
@@ -49,13 +50,15 @@ pub struct Herald {
     /// Whether the node was cleaned up, perhaps by an earlier process.
     retired: bool,
     last: Option<(NodeAgentStatus, Instant)>,
+    /// The uid of the Node that the object was made for; empty as long as that is unknown.
+    owner: Option<String>,
 }
 
 impl Herald {
     /// Has said nothing yet.
     #[must_use]
     pub fn new(station: Station, storage: Storage, clock: Arc<AtomicI64>, retired: bool) -> Self {
-        Self { station, storage, clock, retired, last: None }
+        Self { station, storage, clock, retired, last: None, owner: None }
     }
 
     /// Writes and obeys until there is a reason to end.
@@ -80,6 +83,7 @@ impl Herald {
             // Emptied storage, or somebody deleted it.
             if matches!(seen, Some(None)) {
                 self.last = None;
+                self.owner = None;
             }
             if let Err(Gone) = self.tell().await {
                 break End::Gone;
@@ -115,12 +119,13 @@ impl Herald {
 
     /// Writes when there is something to say.
     async fn tell(&mut self) -> Result<(), Gone> {
-        let glance = self.compose(self.station.agent.glance().await?);
+        let glance = self.compose(&self.station.agent.glance().await?);
         let due = match &self.last {
             None => true,
             Some((last, at)) => {
                 let ago = at.elapsed();
                 differs_in_kind(last, &glance)
+                    || self.owner.as_ref() != Some(&self.station.setup.borrow().node.uid)
                     || ago >= LONGEST
                     || (ago >= NUMBERS && differs_in_number(last, &glance))
             }
@@ -128,7 +133,7 @@ impl Herald {
         if !due {
             return Ok(());
         }
-        let status = self.compose(self.station.agent.status().await?);
+        let status = self.compose(&self.station.agent.status().await?);
         match tokio::time::timeout(PATIENCE, self.write(&status)).await {
             Ok(Ok(())) => self.last = Some((status, Instant::now())),
             Ok(Err(error)) => {
@@ -139,21 +144,22 @@ impl Herald {
         Ok(())
     }
 
-    fn compose(&self, status: crate::agent::report::Status) -> NodeAgentStatus {
+    fn compose(&self, status: &Status) -> NodeAgentStatus {
         let setup = self.station.setup.borrow().clone();
         let concerns = self.station.concerns.all();
         let clock_ahead = self.clock.load(Ordering::Relaxed);
         let beside = Beside { setup: &setup, concerns: &concerns, clock_ahead };
-        status_of(&status, beside, self.last.as_ref().map(|(last, _)| last), Moment::now())
+        status_of(status, beside, self.last.as_ref().map(|(last, _)| last), Moment::now())
     }
 
-    async fn write(&self, status: &NodeAgentStatus) -> kube::Result<()> {
+    async fn write(&mut self, status: &NodeAgentStatus) -> kube::Result<()> {
         let api: Api<NodeAgent> = Api::all(self.station.client.clone());
         let params = PatchParams::apply(MANAGER).force();
-        let name = self.station.node.as_str();
+        let name = self.station.node.as_str().to_owned();
+        let name = name.as_str();
         let mut object = json!({"apiVersion": API_VERSION, "kind": "NodeAgent", "metadata": {"name": name}});
-        if self.last.is_none() {
-            let node = self.station.setup.borrow().node.clone();
+        let node = self.station.setup.borrow().node.clone();
+        if self.owner.as_ref() != Some(&node.uid) {
             // It goes with its node.
             if !node.uid.is_empty() {
                 set(
@@ -166,6 +172,7 @@ impl Herald {
             }
             set(&mut object, "spec", json!({}));
             api.patch(name, &params, &Patch::Apply(&object)).await?;
+            self.owner = Some(node.uid);
         }
         let status = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
         let whole = json!({"apiVersion": API_VERSION, "kind": "NodeAgent", "metadata": {"name": name}, "status": status});

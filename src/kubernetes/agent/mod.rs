@@ -63,7 +63,7 @@ pub const TASKS: &[(&str, Task)] = &[("bans", |station| Box::pin(share_bans(stat
 async fn share_bans(station: Station) {
     let Station { client, node, agent, .. } = station;
     let _exchange = slices::spawn(client, node, agent);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// How long to wait at start for the kernel to remove what must not be there.
