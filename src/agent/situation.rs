@@ -19,6 +19,9 @@ pub struct Situation {
     pub jails: BTreeMap<JailName, Placement>,
     /// Who is never banned besides this host's own addresses and allow lists.
     pub house: Vec<(IpNet, Why)>,
+    /// Those of the house that stand for others when a log shows them as clients: nodes, Services, load balancers.
+    /// Behind such an address are many people, and none of them is known.
+    pub relays: Vec<IpNet>,
 }
 
 /// Where a jail's lines lie and what its bans close.
@@ -30,6 +33,9 @@ pub struct Placement {
     pub guards: Vec<Guard>,
     /// What a person should know, e.g. that a Service is not there.
     pub remarks: Vec<Condition>,
+    /// Services in front of its pods that may put a node's address in place of the client's
+    /// (`externalTrafficPolicy: Cluster`).
+    pub masking: Vec<String>,
 }
 
 impl Situation {

@@ -11,7 +11,8 @@ use crate::engine::{FilterSpec, JailName, JailSpec, LayoutSpec, PrefixPolicy, Se
 use crate::firewall::Action;
 
 use super::origin::Notes;
-use super::{Enforce, JailConfig, Mode, Source, compile, prefix};
+use super::selector::{is_key, is_value};
+use super::{Enforce, JailConfig, Mode, PodSelector, Requirement, Source, compile, prefix};
 
 /// Subjects below the threshold that one jail remembers at most.
 const MAX_TRACKED: usize = 100_000;
@@ -294,37 +295,47 @@ fn units(units: &[String], notes: &mut Notes<'_>) -> Vec<String> {
     units.to_vec()
 }
 
-/// A label selector in kubectl's syntax.
-fn selector(selector: &api::LabelSelector, notes: &mut Notes<'_>) -> String {
-    let labels = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
-    let mut parts: Vec<String> = labels.collect();
-    for (i, requirement) in selector.match_expressions.iter().flatten().enumerate() {
-        let key = &requirement.key;
+/// The declared selector, checked.
+fn selector(declared: &api::LabelSelector, notes: &mut Notes<'_>) -> PodSelector {
+    const FIELD: &str = "spec.source.pods.selector";
+    let fix = "a key is like `app.kubernetes.io/name`, a value like `james`: letters, digits, `-`, `_`, `.`";
+    let mut requirements = Vec::new();
+    for (key, value) in declared.match_labels.iter().flatten() {
+        if !is_key(key) || !is_value(value) {
+            notes.error(&format!("{FIELD}.matchLabels"), format!("no pod has a label `{key}: {value}`"), fix);
+        }
+        requirements.push(Requirement::Is(key.clone(), value.clone()));
+    }
+    for (i, requirement) in declared.match_expressions.iter().flatten().enumerate() {
+        let field = format!("{FIELD}.matchExpressions[{i}]");
+        let key = requirement.key.clone();
         let values = requirement.values.clone().unwrap_or_default();
         let needs_values = matches!(requirement.operator, api::Operator::In | api::Operator::NotIn);
         if needs_values == values.is_empty() {
             notes.error(
-                &format!("spec.source.pods.selector.matchExpressions[{i}]"),
+                &field,
                 "`values` belongs to `In` and `NotIn`, and only there",
                 "add `values`, or remove it",
             );
         }
-        let values = values.join(",");
-        parts.push(match requirement.operator {
-            api::Operator::In => format!("{key} in ({values})"),
-            api::Operator::NotIn => format!("{key} notin ({values})"),
-            api::Operator::Exists => key.clone(),
-            api::Operator::DoesNotExist => format!("!{key}"),
+        if !is_key(&key) || !values.iter().all(|value| is_value(value)) {
+            notes.error(&field, format!("no pod has a label `{key}` like this"), fix);
+        }
+        requirements.push(match requirement.operator {
+            api::Operator::In => Requirement::In(key, values),
+            api::Operator::NotIn => Requirement::NotIn(key, values),
+            api::Operator::Exists => Requirement::Exists(key),
+            api::Operator::DoesNotExist => Requirement::DoesNotExist(key),
         });
     }
-    if parts.is_empty() {
+    if requirements.is_empty() {
         notes.error(
-            "spec.source.pods.selector",
+            FIELD,
             "the selector is empty: every pod of the namespace would be read",
             "write labels, e.g. `matchLabels: {app: james}`",
         );
     }
-    parts.join(",")
+    PodSelector(requirements)
 }
 
 fn enforce(enforce: Option<&api::Enforce>, cluster: bool, notes: &mut Notes<'_>) -> Enforce {

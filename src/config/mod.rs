@@ -21,6 +21,7 @@ mod problem;
 mod rate_limit;
 mod resolve;
 pub mod resources;
+mod selector;
 mod shape;
 mod suggest;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use loaded::{Loaded, ObjectStatus};
 pub use origin::Origin;
 pub use problem::{Problem, Severity};
 pub use rate_limit::{Hit, LimitPenalty, RateLimitConfig};
+pub use selector::{PodSelector, Requirement};
 
 /// What must be known around a configuration to judge it.
 #[derive(Clone, Debug, Default)]
@@ -117,8 +119,8 @@ pub enum Source {
     Journal(Vec<String>),
     /// Pods in the jail's namespace. Kubernetes only.
     Pods {
-        /// Label selector, in kubectl's syntax.
-        selector: String,
+        /// Which.
+        selector: PodSelector,
         /// Container names; empty means all but init containers and sidecars.
         containers: Vec<String>,
     },

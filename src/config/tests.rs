@@ -212,7 +212,8 @@ fn the_same_loader_takes_objects_of_an_api_server() {
     assert_eq!(loaded.config.jails.len(), 1, "{loaded:?}");
     let jail = &loaded.config.jails[0];
     assert_eq!(jail.name().as_str(), "mail/a");
-    assert_eq!(jail.source, Source::Pods { selector: "app=james".into(), containers: vec![] });
+    let selector = PodSelector(vec![Requirement::Is("app".into(), "james".into())]);
+    assert_eq!(jail.source, Source::Pods { selector, containers: vec![] });
     assert!(!jail.ban_private && !jail.enforce.all_ports);
     assert!(
         loaded.all_problems().any(|p| p.message == "there is no filter `f`"),

@@ -100,6 +100,22 @@ where
     /// Starts to mirror. The task runs until it is aborted.
     #[must_use]
     pub fn spawn(api: Api<DeserializeGuard<K>>, config: watcher::Config) -> (Self, JoinHandle<()>) {
+        Self::spawn_as(api, config, |object| object)
+    }
+}
+
+impl<T: Send + Sync + 'static> Mirror<T> {
+    /// Starts to mirror what `take` makes of each object: what is not needed takes no memory. The task runs until it
+    /// is aborted.
+    #[must_use]
+    pub fn spawn_as<K>(
+        api: Api<DeserializeGuard<K>>,
+        config: watcher::Config,
+        take: impl Fn(K) -> T + Send + 'static,
+    ) -> (Self, JoinHandle<()>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
         let objects = Arc::new(Mutex::new(BTreeMap::new()));
         let (turn, version) = watch::channel(0);
         let mirror = Self { objects: Arc::clone(&objects), version };
@@ -114,12 +130,12 @@ where
                         continue;
                     }
                     Event::InitApply(object) => {
-                        listing.insert(key_of(&object), Arc::new(object));
+                        listing.insert(key_of(&object), Arc::new(take(object)));
                         continue;
                     }
                     Event::InitDone => *held = std::mem::take(&mut listing),
                     Event::Apply(object) => {
-                        held.insert(key_of(&object), Arc::new(object));
+                        held.insert(key_of(&object), Arc::new(take(object)));
                     }
                     Event::Delete(object) => {
                         held.remove(&key_of(&object));
@@ -138,6 +154,12 @@ impl<K> Mirror<K> {
     pub async fn ready(&mut self) {
         // An error means that the task ended: then nothing will come any more, and waiting would be for ever.
         let _ = self.version.wait_for(|version| *version > 0).await;
+    }
+
+    /// Whether the first list is complete.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.version.borrow() > 0
     }
 
     /// Waits until something changed since this clone last waited.
