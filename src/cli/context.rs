@@ -104,9 +104,10 @@ impl Context {
     /// # Errors
     /// When stdout cannot be written.
     pub fn print_json(&self, answer: &impl Serialize) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         serde_json::to_writer_pretty(&mut out, answer)?;
         writeln!(out)?;
+        out.flush()?;
         Ok(())
     }
 
@@ -128,7 +129,9 @@ impl Context {
     /// # Errors
     /// When stdout cannot be written.
     pub fn say(&self, text: impl std::fmt::Display) -> anyhow::Result<()> {
-        writeln!(io::stdout().lock(), "{text}")?;
+        let mut out = stdout();
+        writeln!(out, "{text}")?;
+        out.flush()?;
         Ok(())
     }
 
@@ -165,4 +168,9 @@ impl Context {
     fn paint(&self, code: &str, text: impl std::fmt::Display) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
     }
+}
+
+/// Stdout that is written in large pieces: by itself it writes every line at once.
+fn stdout() -> io::BufWriter<io::StdoutLock<'static>> {
+    io::BufWriter::with_capacity(64 * 1024, io::stdout().lock())
 }
