@@ -277,8 +277,7 @@ impl Court {
         subject: Subject,
         now: Timestamp,
     ) {
-        let held = self.ledger.covering(subject.addr(), now);
-        if let Some(ban) = held.into_iter().find(|b| b.subject == subject && b.jail.as_ref() == Some(name)) {
+        if let Some(ban) = self.ledger.counted(name, subject, now) {
             self.tell(event, &ban, now);
         }
     }

@@ -115,7 +115,7 @@ impl Context {
     /// # Errors
     /// When stdout cannot be written.
     pub fn print_data(&self, answer: &impl Serialize) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         if self.format == Format::Yaml {
             // Into memory first: an error of a closed pipe keeps its kind.
             out.write_all(serde_yaml::to_string(answer)?.as_bytes())?;
@@ -123,6 +123,7 @@ impl Context {
             serde_json::to_writer_pretty(&mut out, answer)?;
             writeln!(out)?;
         }
+        out.flush()?;
         Ok(())
     }
 
@@ -149,7 +150,9 @@ impl Context {
     /// # Errors
     /// When stdout cannot be written.
     pub fn say(&self, text: impl std::fmt::Display) -> anyhow::Result<()> {
-        writeln!(io::stdout().lock(), "{text}")?;
+        let mut out = stdout();
+        writeln!(out, "{text}")?;
+        out.flush()?;
         Ok(())
     }
 
@@ -186,4 +189,9 @@ impl Context {
     fn paint(&self, code: &str, text: impl std::fmt::Display) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
     }
+}
+
+/// Stdout that is written in large pieces: by itself it writes every line at once.
+fn stdout() -> io::BufWriter<io::StdoutLock<'static>> {
+    io::BufWriter::with_capacity(64 * 1024, io::stdout().lock())
 }
