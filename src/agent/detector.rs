@@ -256,7 +256,7 @@ impl Detector {
             Command::Hear(node, accounts, reply) => answer(reply, self.hear_node(&node, accounts, now)),
             Command::Share(quotas, reply) => answer(reply, self.court.share(&quotas)),
             Command::Sightings(reply) => answer(reply, self.court.sightings(now)),
-            Command::OwnBans(reply) => answer(reply, self.court.ledger.own().collect()),
+            Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
             Command::Status(reply) => answer(reply, self.status(now)),
             Command::Counters(reply) => self.ask_counters(reply),
             Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),

@@ -30,8 +30,8 @@ pub enum Command {
     Situate(Arc<Situation>, Reply<()>),
     /// Take in what other agents and people decided. Taking in the same again changes nothing.
     Receive(Vec<Ban>, Vec<Pardon>, Reply<()>),
-    /// Tell the bans that were decided here and are not forgotten, those that are over included.
-    OwnBans(Reply<Vec<Ban>>),
+    /// Tell those of the latest so many bans that were decided here, those that are over included, which are wanted.
+    OwnBans(usize, Wanted, Reply<Vec<Ban>>),
     /// Take in what another node saw of subjects below the threshold, each account in place of its earlier one.
     Hear(Arc<str>, Vec<Account>, Reply<()>),
     /// Gather for other nodes what these jails count, each from this weight on, and what others saw too; all other
@@ -55,6 +55,15 @@ pub enum Command {
     Save(Reply<Result<(), String>>),
     /// Write the snapshot and end. Bans stay in the kernel.
     Stop(Reply<Result<(), String>>),
+}
+
+/// Which bans somebody wants to have. Asked by the detector, so that what nobody wants is never copied.
+pub struct Wanted(pub(super) Box<dyn FnMut(&Ban) -> bool + Send>);
+
+impl std::fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wanted")
+    }
 }
 
 /// A jail, or part of one, that was declared well but cannot be used here.
@@ -115,7 +124,20 @@ impl AgentHandle {
     /// # Errors
     /// When the detector has ended.
     pub async fn own_bans(&self) -> Result<Vec<Ban>, Gone> {
-        self.ask(Command::OwnBans).await
+        self.own_bans_that(usize::MAX, |_| true).await
+    }
+
+    /// The same, but only those that are `wanted` of the `most` that began last. `wanted` is asked by the detector's
+    /// thread and must be quick.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn own_bans_that(
+        &self,
+        most: usize,
+        wanted: impl FnMut(&Ban) -> bool + Send + 'static,
+    ) -> Result<Vec<Ban>, Gone> {
+        self.ask(|reply| Command::OwnBans(most, Wanted(Box::new(wanted)), reply)).await
     }
 
     /// Takes in what another node saw of subjects below the threshold, each account in place of the one that node

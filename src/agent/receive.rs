@@ -1,6 +1,7 @@
 //! Bans and pardons that others decided: other nodes' agents, people at the API server.
 
 use super::court::Court;
+use super::handle::Wanted;
 use super::report::EventKind;
 use crate::bans::{Ban, Pardon, Recorded};
 use crate::engine::{History, JailName, Subject, Timestamp};
@@ -75,6 +76,19 @@ impl Court {
         };
         self.told_by_ledger(told, name, subject, now);
         self.sync(Some(name), subject, now);
+    }
+
+    /// Of the bans decided here the `most` that began last, as far as they are wanted.
+    pub(super) fn own(&self, most: usize, wanted: Wanted) -> Vec<Ban> {
+        let Wanted(mut wanted) = wanted;
+        let mut from = Timestamp::MIN;
+        if self.ledger.len() + self.ledger.past_len() > most {
+            let mut began: Vec<Timestamp> = self.ledger.own().map(|ban| ban.since).collect();
+            if let Some(surplus) = began.len().checked_sub(most.max(1)).filter(|surplus| *surplus > 0) {
+                from = *began.select_nth_unstable(surplus).1;
+            }
+        }
+        self.ledger.own().filter(|ban| ban.since >= from && wanted(ban)).collect()
     }
 
     /// Who is never banned has changed: what was left out gets another chance.

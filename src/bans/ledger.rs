@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::Ban;
 use super::calendar::{Calendar, Key};
 use super::pardon::{Pardon, Pardons};
 use super::prefixes::Prefixes;
 use super::row::{Names, Row, end};
+use super::{Ban, Origin};
 use crate::engine::{Duration, JailName, Subject, Timestamp};
 
 /// How much of the past the ledger keeps.
@@ -135,7 +135,8 @@ impl Ledger {
     }
 
     /// Moves the end of a running ban after [`crate::engine::Verdict::Extended`]; never to an earlier one. A ban that
-    /// was over (its lines were read late) may come into force by it.
+    /// was over (its lines were read late) may come into force by it. One of another node becomes this node's by it:
+    /// nobody else knows the new end.
     pub fn prolong(
         &mut self,
         jail: &JailName,
@@ -150,6 +151,9 @@ impl Ledger {
         let before = Some((row.over, row.is_active(now)));
         let moved = end(until) > row.end;
         row.end = row.end.max(end(until));
+        if moved && self.names.is_of_node(row.origin) {
+            row.origin = self.names.origin(&Origin::Jail);
+        }
         self.settle(Key { book, listed: false, subject }, before, moved, now)
     }
 

@@ -102,6 +102,10 @@ impl Names {
         id
     }
 
+    pub(super) fn is_of_node(&self, origin: u32) -> bool {
+        matches!(self.origins.get(origin as usize), Some(Origin::Node(_)))
+    }
+
     pub(super) fn rules(&self) -> &[Arc<str>] {
         &self.rules.names
     }

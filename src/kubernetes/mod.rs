@@ -6,6 +6,8 @@
 pub mod agent;
 pub mod connect;
 pub mod mirror;
+pub mod sightings;
+pub mod slices;
 
 /// Field manager of what Gaoler writes.
 pub const FIELD_MANAGER: &str = "gaoler";

@@ -7,6 +7,7 @@ mod house;
 mod limits;
 mod lists;
 mod orders;
+mod received;
 mod recovery;
 mod reload;
 mod sights;

@@ -24,6 +24,7 @@ class Daemon:
         self.messages = self.root / "messages.log"
         self.environment = {**os.environ, "GAOLER_SOCKET": str(self.socket), **(environment or {})}
         self.wrapper, self.arguments = list(wrapper), list(arguments)
+        self.metrics = "off"
         self.process = None
 
     def manifest(self, name, text):
@@ -37,7 +38,7 @@ class Daemon:
         return [
             *self.wrapper, str(self.binary), "run",
             "--config", str(self.config), "--state", str(self.state), "--socket", str(self.socket),
-            "--metrics", "off", "--events", str(self.events), *self.arguments, *more,
+            "--metrics", self.metrics, "--events", str(self.events), *self.arguments, *more,
         ]  # fmt: skip
 
     def start(self, *more, wait=True):

@@ -53,6 +53,10 @@ class Namespace:
         self.path = f"/proc/{os.getpid()}/fd/{self.fd}"
         self.run("ip", "link", "set", "lo", "up")
 
+    def close(self):
+        """The namespace ends with the last process and the last cable in it."""
+        os.close(self.fd)
+
     @contextlib.contextmanager
     def inside(self):
         """Sockets made in this block belong to the namespace."""

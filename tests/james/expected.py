@@ -91,6 +91,9 @@ _ROWS = [
     (VERSIONS, ("seed",), (101,), JMAP, 0, CLASS),
     (VERSIONS, ALL, (103, 104), WEBADMIN, 0, HTTP),
 ]  # fmt: skip
+# 3.8 logs these with an address or without; layouts that print every address show what was logged.
+THRICE_IN_ONE_CONNECTION = (64, 113)
+ANY_ADDRESS = ("fixed", "json", "mdc")
 # In this layout a balancer is taken for the client, by whatever reads it.
 ACCUSES_BALANCER = ("seed",)
 

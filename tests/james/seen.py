@@ -17,10 +17,15 @@ def run(options, directory):
     logs = {"3.9.0": table.captured("3.9.0", directory / "captures" / "3.9.0")}
     logs[family] = live(options.james, directory / "server")
     complaints, grid = [], {}
+    written = table.written_thrice(logs["3.8.1"] / "json.log") if "3.8.1" in logs else {}
+    for n, weight in written.items():
+        print(f"case {n}: of three failures in one connection James wrote {weight} with an address", flush=True)
+        if weight > 3:
+            complaints.append(f"case {n}: James wrote {weight} of three failures: the case is another than described")
     for version, folder in sorted(logs.items()):
         for layout in expected.ALL:
             report = table.measure(options.binary, folder / f"{layout}.log", layout, directory)
-            verdict = table.Verdict(version, layout, report)
+            verdict = table.Verdict(version, layout, report, written if version == "3.8.1" else None)
             grid[version, layout] = verdict.cells
             complaints += verdict.complaints
         complaints += broken(options.binary, version, folder, directory)

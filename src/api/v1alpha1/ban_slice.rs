@@ -36,7 +36,7 @@ pub struct BanSliceSpec {
     pub bans: Vec<SlicedBan>,
 }
 
-/// One ban. Its identity is (jail, prefix, n).
+/// One ban. Its identity is (jail, prefix, nth).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SlicedBan {
@@ -46,6 +46,8 @@ pub struct SlicedBan {
     /// Who is banned.
     pub prefix: Prefix,
     /// The how many-th ban of this subject by this jail.
+    // Not `n`: YAML 1.1, which kubectl reads, takes that for false.
+    #[serde(rename = "nth")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub n: u32,
     /// The deciding failure.

@@ -17,6 +17,7 @@ use super::Prefix;
         kind = "House",
         plural = "houses",
         category = "gaoler",
+        shortname = "hse",
         doc = "The prefixes of the cluster itself: never banned. The controller writes it.",
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )

@@ -341,25 +341,24 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
             return;
         };
         let rule = rule_ref(index, spoken.rule);
+        let mut weight = spoken.weight;
         if let Some(settings) = filter.one_per() {
             if self.state.once.len() <= index {
                 self.state.once.resize_with(index + 1, Default::default);
             }
             let value = |key: &str| event().and_then(|event| event.context.get(key)).unwrap_or_default();
             if let Some(once) = self.state.once.get_mut(index)
-                && !once.counts(settings, (rule.rule, spoken.outcome), canonical, spoken.time, value)
+                && weight > 0
             {
-                self.report.said(index, Some(spoken.rule), Said::Repeated(canonical));
-                return;
+                weight =
+                    once.adds(settings, (rule.rule, spoken.outcome, weight), canonical, spoken.time, value);
+                if weight == 0 {
+                    self.report.said(index, Some(spoken.rule), Said::Repeated(canonical));
+                    return;
+                }
             }
         }
-        let matched = Match {
-            rule,
-            outcome: spoken.outcome,
-            address: canonical,
-            time: spoken.time,
-            weight: spoken.weight,
-        };
+        let matched = Match { rule, outcome: spoken.outcome, address: canonical, time: spoken.time, weight };
         self.report.said(index, Some(spoken.rule), Said::Matched(key, text, matched, spoken.found));
         self.stats.matches += 1;
         (self.sink)(matched);

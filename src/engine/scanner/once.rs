@@ -17,7 +17,8 @@ const MOST: usize = 8192;
 /// The events of one filter and source that were counted lately.
 ///
 /// Two lines of one event come from two statements of the program, hence match two rules. Lines that match the same
-/// rule are two events, however close: so an event counts as often as the rule that saw it most.
+/// rule are two events, however close: so an event weighs as much as the rule that saw most of it. (James 3.8 speaks
+/// of two failures by one statement and of the third, with the weight of all three, by another.)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Kept", into = "Kept")]
 pub(super) struct Once {
@@ -116,15 +117,16 @@ impl Once {
         self.young.is_empty() && self.old.is_empty()
     }
 
-    /// Whether a line that matched `rule` counts. `value` gives the values of the keys.
-    pub(super) fn counts<'v>(
+    /// What a line that matched `rule` with this weight adds: nothing when other lines of the event weighed as much.
+    /// `value` gives the values of the keys.
+    pub(super) fn adds<'v>(
         &mut self,
         settings: &OnePer,
-        (rule, outcome): (u16, Outcome),
+        (rule, outcome, weight): (u16, Outcome, u32),
         address: IpAddr,
         time: Timestamp,
         value: impl Fn(&str) -> &'v str,
-    ) -> bool {
+    ) -> u32 {
         let mut hasher = DefaultHasher::new();
         self.secret.hash(&mut hasher);
         for key in &settings.keys {
@@ -141,19 +143,19 @@ impl Once {
         entry.last = entry.last.max(time);
         let seen = match entry.seen.iter_mut().find(|(r, _)| *r == rule) {
             Some((_, seen)) => {
-                *seen += 1;
+                *seen += i64::from(weight);
                 *seen
             }
             None => {
-                let seen = entry.start + 1;
+                let seen = entry.start + i64::from(weight);
                 entry.seen.push((rule, seen));
                 seen
             }
         };
-        let counts = seen > entry.counted;
+        let adds = u32::try_from(seen - entry.counted).unwrap_or(0);
         entry.counted = entry.counted.max(seen);
         self.young.insert(key, entry);
-        counts
+        adds
     }
 
     /// Forgets what is older than twice `within`.
@@ -175,24 +177,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_that_speaks_of_several_failures_adds_what_was_not_counted_yet() {
+        let settings = OnePer { keys: vec![], within: Duration::from_secs(1) };
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let mut once = Once::default();
+        let lines = [(0, 1, 0), (0, 1, 1), (1, 3, 2), (0, 1, 3), (0, 1, 4)];
+        let added = lines.map(|(rule, weight, millis)| {
+            let at = Timestamp::from_micros(millis * 1000);
+            once.adds(&settings, (rule, Outcome::Failure, weight), address, at, |_| "")
+        });
+        assert_eq!(added, [1, 1, 1, 0, 1], "three failures, the third said twice, and a fourth");
+    }
+
+    #[test]
     fn the_second_line_of_an_event_that_began_late_in_a_series_is_still_its_second_line() {
         let settings = OnePer { keys: vec![], within: Duration::from_secs(1) };
         let address: IpAddr = [192, 0, 2, 1].into();
         let mut once = Once::default();
         let mut counts = |rule, millis: i64| {
-            once.counts(
+            once.adds(
                 &settings,
-                (rule, Outcome::Failure),
+                (rule, Outcome::Failure, 1),
                 address,
                 Timestamp::from_micros(millis * 1000),
                 |_| "",
             )
         };
         // Two events: their first lines at 0 and 900, their second ones at 5 and 1050.
-        assert_eq!(
-            [(0, 0), (1, 5), (0, 900), (1, 1050)].map(|(rule, at)| counts(rule, at)),
-            [true, false, true, false]
-        );
-        assert!(counts(1, 1060), "a third event");
+        assert_eq!([(0, 0), (1, 5), (0, 900), (1, 1050)].map(|(rule, at)| counts(rule, at)), [1, 0, 1, 0]);
+        assert_eq!(counts(1, 1060), 1, "a third event");
     }
 }

@@ -12,6 +12,7 @@ mod tests;
 
 use futures::future::BoxFuture;
 
+use super::sightings;
 use station::Station;
 
 /// A task beside the detector. It runs until the agent ends; it may not end earlier, and what goes wrong it logs and
@@ -19,4 +20,4 @@ use station::Station;
 pub type Task = fn(Station) -> BoxFuture<'static, ()>;
 
 /// The tasks, by name. To add one, write its line here: `("publish", |station| Box::pin(publish::run(station)))`.
-pub const TASKS: &[(&str, Task)] = &[];
+pub const TASKS: &[(&str, Task)] = &[("sightings", |station| Box::pin(sightings::run(station)))];

@@ -1,0 +1,29 @@
+//! Bans shared by all nodes.
+//!
+//! ```text
+//!  detector ── events ──► Outbox ── BanSlice ──► API server ── watch ──► every node's detector
+//!                           ▲                        │
+//!                           └── what is missing ── Shelf
+//! ```
+//!
+//! Each agent writes what its own node decided and takes in what all the others did. What is on the API server is
+//! never the truth about a ban that a node holds: a BanSlice that vanishes lifts nothing, and its node writes it
+//! again. A ban ends by time or by a Pardon.
+
+mod code;
+mod exchange;
+mod figures;
+mod outbox;
+mod publish;
+mod receive;
+mod shelf;
+
+pub use code::{Decoded, Fault, decode, moment, pardon};
+pub use exchange::{Exchange, spawn};
+pub use figures::{Figures, Tally};
+
+/// Bans in one BanSlice at most, as its schema says.
+pub const MOST_PER_SLICE: usize = 256;
+/// Bans of one node that are kept published at most; of more, those that began last. About 25 MB in the API
+/// server's storage.
+pub const MOST_PER_NODE: usize = 100_000;

@@ -1,0 +1,333 @@
+//! From the detector to the API server: what this node decided.
+//!
+//! The first ban is written at once; what is decided while that write is under way goes into the next. Whatever
+//! goes wrong (the server away, an event missed, an object deleted) ends in the same place: the detector is asked
+//! what it holds, and what the server does not hold is written. So nothing is kept here that could be lost.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::{broadcast, watch};
+
+use super::figures::Figures;
+use super::outbox::Outbox;
+use super::receive::now as wall_clock;
+use super::shelf::{Entry, Shelf};
+use super::{MOST_PER_NODE, MOST_PER_SLICE, code};
+use crate::agent::handle::{AgentHandle, Gone};
+use crate::agent::report::{BanReport, Event};
+use crate::api::v1alpha1::{BanSlice, BanSliceSpec, NodeName, SlicedBan};
+use crate::engine::Timestamp;
+use crate::kubernetes::FIELD_MANAGER;
+use crate::kubernetes::mirror::chain;
+
+/// After a write that failed; doubled each time.
+const RETRY: Duration = Duration::from_millis(200);
+/// Never longer than this.
+const RETRY_MOST: Duration = Duration::from_secs(10);
+/// A write that takes longer has failed.
+const ANSWER: Duration = Duration::from_secs(15);
+/// Between two comparisons with what the detector holds.
+const COMPARE_PAUSE: Duration = Duration::from_secs(1);
+/// Compared without any occasion: bans that were over when their lines were read cause no event.
+const COMPARE_ANYWAY: Duration = Duration::from_secs(600);
+/// Missing bans taken up by one comparison.
+const PORTION: usize = 2048;
+/// Characters of the node's name in an object's name.
+const NAME: usize = 200;
+
+/// Writes BanSlices.
+pub(super) struct Publisher {
+    client: Client,
+    node: NodeName,
+    agent: AgentHandle,
+    shelf: Arc<Mutex<Shelf>>,
+    figures: Arc<Figures>,
+    outbox: Outbox,
+    /// What the detector holds must be compared with what the server holds.
+    compare: bool,
+    compared: Option<Instant>,
+    /// No write before, and how long to wait after the next failure.
+    not_before: Instant,
+    patience: Duration,
+    /// The number in the last object's name.
+    last: u64,
+}
+
+/// How a write ended.
+enum Written {
+    Well,
+    /// The server will never take these.
+    Refused(kube::Error),
+    /// Perhaps it was written, perhaps not.
+    Failed(String),
+}
+
+impl Publisher {
+    pub(super) fn new(
+        client: Client,
+        node: NodeName,
+        agent: AgentHandle,
+        shelf: Arc<Mutex<Shelf>>,
+        figures: Arc<Figures>,
+    ) -> Self {
+        Self {
+            client,
+            node,
+            agent,
+            shelf,
+            figures,
+            outbox: Outbox::default(),
+            compare: false,
+            compared: None,
+            not_before: Instant::now(),
+            patience: RETRY,
+            last: 0,
+        }
+    }
+
+    /// Runs until the detector ends. `lists` grows when all that the server holds is on the shelf, and when something
+    /// of ours vanished.
+    pub(super) async fn run(
+        mut self,
+        mut events: broadcast::Receiver<Arc<Event>>,
+        mut lists: watch::Receiver<u64>,
+    ) -> Result<(), Gone> {
+        loop {
+            self.collect(&mut events)?;
+            let now = Instant::now();
+            // Before the first list everything would be missing.
+            let known = *lists.borrow() > 0;
+            if now >= self.not_before && self.outbox.due(now).is_some_and(|due| due <= now) {
+                self.write().await;
+                continue;
+            }
+            if known && self.compare_at().is_some_and(|at| at <= now) {
+                self.compare().await?;
+                continue;
+            }
+            let write_at = self.outbox.due(now).map(|due| due.max(self.not_before));
+            let compare_at = self.compare_at().filter(|_| known);
+            let wake = [write_at, compare_at].into_iter().flatten().min();
+            tokio::select! {
+                event = events.recv() => self.heard(event)?,
+                changed = lists.changed() => match changed {
+                    Ok(()) => self.compare = true,
+                    // The receiver ends only with the detector.
+                    Err(_) => return Err(Gone),
+                },
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// When what the detector holds shall be compared with what the server holds.
+    fn compare_at(&self) -> Option<Instant> {
+        let Some(compared) = self.compared else { return self.compare.then_some(self.not_before) };
+        let wanted = if self.compare { COMPARE_PAUSE } else { COMPARE_ANYWAY };
+        Some((compared + wanted).max(self.not_before))
+    }
+
+    /// All events there are, without waiting.
+    fn collect(&mut self, events: &mut broadcast::Receiver<Arc<Event>>) -> Result<(), Gone> {
+        use broadcast::error::{RecvError, TryRecvError};
+        loop {
+            match events.try_recv() {
+                Ok(event) => self.heard(Ok(event))?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Closed) => return Err(Gone),
+                Err(TryRecvError::Lagged(missed)) => self.heard(Err(RecvError::Lagged(missed)))?,
+            }
+        }
+    }
+
+    fn heard(&mut self, event: Result<Arc<Event>, broadcast::error::RecvError>) -> Result<(), Gone> {
+        use broadcast::error::RecvError;
+        match event {
+            Ok(event) => {
+                let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+                self.outbox.hear(&event, &shelf, wall_clock(), Instant::now());
+                drop(shelf);
+                self.compare |= self.outbox.was_incomplete();
+                Ok(())
+            }
+            Err(RecvError::Lagged(missed)) => {
+                tracing::info!(missed, "more bans at once than can be followed; asking which are missing");
+                self.compare = true;
+                Ok(())
+            }
+            Err(RecvError::Closed) => Err(Gone),
+        }
+    }
+
+    /// Takes up what the server does not hold.
+    async fn compare(&mut self) -> Result<(), Gone> {
+        let shelf = Arc::clone(&self.shelf);
+        let mut missing = 0;
+        let wanted = move |ban: &crate::bans::Ban| {
+            let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let miss = missing < PORTION && !shelf.has(&Entry::from(ban));
+            missing += usize::from(miss);
+            miss
+        };
+        let mut bans = self.agent.own_bans_that(MOST_PER_NODE, wanted).await?;
+        self.compare = bans.len() == PORTION;
+        // The next portion follows when this one is written, not after a pause.
+        self.compared = (!self.compare).then(Instant::now);
+        bans.sort_unstable_by_key(|ban| ban.since);
+        let now = Instant::now();
+        {
+            let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            for ban in &bans {
+                self.outbox.miss(ban, &shelf, now);
+            }
+        }
+        self.compare |= self.outbox.was_incomplete();
+        Ok(())
+    }
+
+    /// The bans of the next object. Others count as knowing them from now on, until the watch shows them or the write
+    /// fails.
+    fn batch(&mut self) -> Vec<BanReport> {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = self.outbox.batch(MOST_PER_SLICE, &shelf, Instant::now());
+        for ban in &batch {
+            shelf.wrote(&Entry::from(ban));
+        }
+        batch
+    }
+
+    /// Writes one object.
+    async fn write(&mut self) {
+        let mut batch = self.batch();
+        let entries: Vec<SlicedBan> = batch
+            .iter()
+            .filter_map(|ban| {
+                let entry = code::encode(ban);
+                if entry.is_none() {
+                    tracing::error!(subject = %ban.subject, jail = ?ban.jail, "a ban of a jail without a namespace is not shared");
+                }
+                entry
+            })
+            .collect();
+        if entries.is_empty() {
+            return;
+        }
+        match self.create(entries).await {
+            Written::Well => self.well(batch.len()),
+            Written::Refused(error) if batch.len() == 1 => {
+                Figures::add(&self.figures.refused, 1);
+                tracing::error!(error = %chain(&error), "the API server refuses a ban; others will not know it");
+            }
+            Written::Refused(error) => {
+                // One of them is to blame; the others shall not suffer for it.
+                tracing::warn!(error = %chain(&error), bans = batch.len(), "the API server refuses a BanSlice");
+                for ban in batch.drain(..) {
+                    let Some(entry) = code::encode(&ban) else { continue };
+                    match self.create(vec![entry]).await {
+                        Written::Well => self.well(1),
+                        Written::Refused(error) => {
+                            Figures::add(&self.figures.refused, 1);
+                            tracing::error!(subject = %ban.subject, error = %chain(&error), "the API server refuses a ban");
+                        }
+                        Written::Failed(why) => return self.failed(&why),
+                    }
+                }
+            }
+            Written::Failed(why) => self.failed(&why),
+        }
+    }
+
+    fn well(&mut self, bans: usize) {
+        Figures::add(&self.figures.slices, 1);
+        Figures::add(&self.figures.published, bans);
+        if self.figures.failing.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            tracing::info!("bans are shared again");
+        }
+        self.patience = RETRY;
+    }
+
+    fn failed(&mut self, why: &str) {
+        Figures::add(&self.figures.failed, 1);
+        if !self.figures.failing.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            tracing::warn!(
+                why,
+                "cannot share bans; they hold here, and will be shared when that is possible"
+            );
+        }
+        self.shelf().forget_written();
+        self.outbox.clear();
+        (self.compare, self.compared) = (true, None);
+        self.not_before = Instant::now() + self.patience;
+        self.patience = RETRY_MOST.min(self.patience * 2);
+    }
+
+    async fn create(&mut self, bans: Vec<SlicedBan>) -> Written {
+        let name = self.name(wall_clock());
+        let slice = BanSlice::new(&name, BanSliceSpec { node: self.node.clone(), bans });
+        let slices: Api<BanSlice> = Api::all(self.client.clone());
+        let post = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        match tokio::time::timeout(ANSWER, slices.create(&post, &slice)).await {
+            Ok(Ok(_)) => Written::Well,
+            Ok(Err(error)) => match &error {
+                kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) => Written::Refused(error),
+                _ => Written::Failed(chain(&error)),
+            },
+            Err(_) => Written::Failed(format!("no answer within {} s", ANSWER.as_secs())),
+        }
+    }
+
+    /// A name nobody else gives, in the order of time.
+    fn name(&mut self, now: Timestamp) -> String {
+        let micros = u64::try_from(now.as_micros()).unwrap_or(0);
+        self.last = micros.max(self.last + 1);
+        object_name(self.node.as_str(), self.last)
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// `<node>-<number>`; a node's name too long for that is cut and told apart by a hash.
+fn object_name(node: &str, number: u64) -> String {
+    match node.char_indices().nth(NAME) {
+        None => format!("{node}-{number:013x}"),
+        Some((end, _)) => {
+            // FNV-1a: the same in every version.
+            let hash = node.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+            format!("{}-{hash:016x}-{number:013x}", node[..end].trim_end_matches(['-', '.']))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::v1alpha1::explain;
+
+    #[test]
+    fn names_are_names_and_sort_by_time() {
+        let long = "a.".repeat(126) + "b";
+        for node in ["n1", "ip-10-0-0-1.eu-west-1.compute.internal", &long] {
+            let (early, late) = (object_name(node, 1), object_name(node, 1_700_000_000_000_000));
+            assert!(early < late && late.len() <= 253, "{late}");
+            assert!(
+                late.split('.').all(|label| explain(crate::api::v1alpha1::Name::PATTERN, label).is_ok()),
+                "{late}"
+            );
+        }
+        assert_ne!(object_name(&long, 1), object_name(&format!("{long}c"), 1));
+    }
+}

@@ -1,0 +1,1 @@
+"""A real API server with etcd, nodes in network namespaces of their own, logs as a container runtime writes them."""

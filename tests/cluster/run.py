@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Runs the checks in tests/cluster/checks on a real API server. A skipped check is a failed one.
+
+    run.py --binary target/debug/gaoler [--only NAME ...]     only checks whose name holds NAME
+
+Everything runs in network namespaces that end with this process. Logs and storage stay when a check fails.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from cluster.programs import ALWAYS, programs  # noqa: E402
+from harness import world  # noqa: E402
+
+# All that any check here wants.
+NEEDED = (*ALWAYS, "kube-controller-manager", "kube-proxy")
+
+
+def flat(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from flat(test)
+        else:
+            yield test
+
+
+class Timed(unittest.TextTestResult):
+    """Says how long each check took, and counts those that passed: a failing class fails before its checks run."""
+
+    passed = 0
+
+    def startTest(self, test):
+        self.began = time.monotonic()
+        super().startTest(test)
+
+    def addSuccess(self, test):
+        unittest.TestResult.addSuccess(self, test)
+        self.passed += 1
+        self.stream.writeln(f"ok, {time.monotonic() - self.began:.1f} s")
+        self.stream.flush()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True, help="the gaoler binary, with the feature kubernetes")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--keep", action="store_true", help="keep logs and storage after a good run too")
+    arguments = parser.parse_args()
+    os.environ["GAOLER_BINARY"] = str(Path(arguments.binary).resolve())
+    # From the private network nothing can be fetched any more.
+    programs(*NEEDED)
+    world.enter()
+    began = time.monotonic()
+    root = Path(tempfile.mkdtemp(prefix="gaoler-cluster-"))
+    os.environ["GAOLER_CLUSTER_ROOT"] = str(root)
+    good = False
+    try:
+        found = unittest.TestLoader().discover(str(HERE / "checks"), pattern="*.py", top_level_dir=str(HERE / "checks"))
+        chosen = [t for t in flat(found) if not arguments.only or any(n in t.id() for n in arguments.only)]
+        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Timed).run(unittest.TestSuite(chosen))
+        # A check with several failing parts is one failed check.
+        failed = {getattr(test, "test_case", test).id() for test, _ in [*result.failures, *result.errors, *result.skipped]}
+        bad = len(failed) + len(result.unexpectedSuccesses)
+        good = bool(result.passed) and not bad
+        print(f"\ncluster: {result.passed} passed, {bad} failed, {time.monotonic() - began:.0f} s")
+    finally:
+        if good and not arguments.keep:
+            shutil.rmtree(root)
+        else:
+            print("logs:", root)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
