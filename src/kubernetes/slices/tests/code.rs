@@ -65,7 +65,7 @@ fn a_usual_entry_takes_less_than_300_bytes() {
     let long = Ban {
         jail: Some("mail-production/james-smtp-auth".into()),
         subject: "2001:db8:1234:5678::/64".parse().unwrap(),
-        evidence: Evidence { rules: ban().evidence.rules[..1].to_vec(), ..ban().evidence },
+        evidence: Evidence { rules: ban().evidence.rules[..1].to_vec(), nodes: Vec::new(), ..ban().evidence },
         ..ban()
     };
     for ban in [ban(), long] {
