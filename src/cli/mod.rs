@@ -13,6 +13,8 @@ pub mod cleanup;
 pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
+pub mod controller;
+#[cfg(feature = "kubernetes")]
 pub mod crds;
 pub mod doctor;
 mod exit;
@@ -28,13 +30,15 @@ pub mod replay;
 #[cfg(feature = "standalone")]
 pub mod run;
 pub mod schema;
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
+mod show;
 #[cfg(feature = "standalone")]
 pub mod status;
 mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
 mod when;
-#[cfg(feature = "standalone")]
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
 mod who;
 #[cfg(feature = "standalone")]
 pub mod why;
@@ -129,6 +133,8 @@ macro_rules! verbs {
                 match self {
                     #[cfg(feature = "standalone")]
                     Self::Run(_) => true,
+                    #[cfg(feature = "kubernetes")]
+                    Self::Controller(_) => true,
                     _ => false,
                 }
             }
@@ -150,6 +156,8 @@ verbs! {
     Check = check,
     Cleanup = cleanup,
     Completions = completions,
+    #[cfg(feature = "kubernetes")]
+    Controller = controller,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
     Doctor = doctor,
