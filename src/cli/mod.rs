@@ -4,6 +4,8 @@
 //! `pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus>`. To add one, write its `mod` line and
 //! its line in `verbs!` below, both in alphabetical order.
 
+#[cfg(feature = "kubernetes")]
+pub mod agent;
 #[cfg(feature = "standalone")]
 pub mod ban;
 #[cfg(feature = "standalone")]
@@ -21,6 +23,8 @@ mod exit;
 pub mod explain;
 pub mod filters;
 pub mod import;
+#[cfg(any(feature = "kubernetes", feature = "standalone"))]
+mod listen;
 pub mod man;
 mod plural;
 pub mod regex;
@@ -131,6 +135,8 @@ macro_rules! verbs {
             /// Whether the verb stays and works until it is stopped.
             fn is_daemon(&self) -> bool {
                 match self {
+                    #[cfg(feature = "kubernetes")]
+                    Self::Agent(_) => true,
                     #[cfg(feature = "standalone")]
                     Self::Run(_) => true,
                     #[cfg(feature = "kubernetes")]
@@ -149,6 +155,8 @@ macro_rules! verbs {
 }
 
 verbs! {
+    #[cfg(feature = "kubernetes")]
+    Agent = agent,
     #[cfg(feature = "standalone")]
     Ban = ban,
     #[cfg(feature = "standalone")]
