@@ -14,7 +14,7 @@ mod form;
 
 use std::time::Duration;
 
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -42,7 +42,7 @@ const RETRY_MOST: Duration = Duration::from_secs(15);
 const ANSWER: Duration = Duration::from_secs(15);
 /// How long a list in which everything has slid out may stand.
 const STALE: Duration = Duration::from_secs(60);
-/// How long no jail may count here before the list is taken away: pods that are moved come back.
+/// How long no jail may count here before the list says so: pods that are moved come back.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Runs until the detector ends.
@@ -82,16 +82,32 @@ fn counting(setup: &Setup) -> Vec<&JailConfig> {
     setup.config.jails.iter().map(AsRef::as_ref).filter(here).take(form::MOST_JAILS).collect()
 }
 
-/// Takes the own list away. Others keep what it said until that has aged.
+/// Takes back that this node counts. Others keep what its list said until that has aged.
 async fn withdraw(client: &Client, node: &NodeName) {
     let api: Api<SightingList> = Api::all(client.clone());
-    match timeout(ANSWER, api.delete(node.as_str(), &DeleteParams::default())).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+    let list = SightingListSpec { node: node.clone(), jails: Vec::new(), left_out: 0 };
+    let take_back = async {
+        match api.get_opt(node.as_str()).await? {
+            Some(standing) if !standing.spec.jails.is_empty() => apply(&api, node, list).await.map(drop),
+            _ => Ok(()),
+        }
+    };
+    match timeout(ANSWER, take_back).await {
+        Ok(Ok(())) => {}
         // It stands a little longer and only makes others tell more than they must.
-        Ok(Err(error)) => tracing::info!(error = %chain(&error), "cannot take the own sightings away"),
+        Ok(Err(error)) => tracing::info!(error = %chain(&error), "cannot take the own sightings back"),
         Err(_) => tracing::info!("the API server does not answer; the own sightings stay"),
     }
+}
+
+/// Writes the list of a node.
+async fn apply(
+    api: &Api<SightingList>,
+    node: &NodeName,
+    list: SightingListSpec,
+) -> kube::Result<SightingList> {
+    let list = SightingList::new(node.as_str(), list);
+    api.patch(node.as_str(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&list)).await
 }
 
 /// The work while some jail counts here.
@@ -132,21 +148,22 @@ impl Desk {
         let mut idle_since: Option<Instant> = None;
         let mut quotas = Vec::new();
         let mut turn = None;
+        // Whether what the detector knows may be more than what is published.
+        let mut due = true;
         loop {
-            let now_set = setup.borrow_and_update().clone();
-            let jails = counting(&now_set);
-            if turn.replace(now_set.turn) != Some(now_set.turn) {
+            let in_force = setup.borrow_and_update().clone();
+            let jails = counting(&in_force);
+            if turn.replace(in_force.turn) != Some(in_force.turn) {
                 // A jail that is new here has heard nothing yet.
                 self.book.forget();
                 quotas.clear();
+                due = true;
             }
-            match (jails.is_empty(), idle_since) {
-                (true, Some(since)) if since.elapsed() >= GRACE => return Ok(()),
-                (true, None) => idle_since = Some(Instant::now()),
-                (true, Some(_)) => {}
-                (false, _) => idle_since = None,
+            if !jails.is_empty() {
+                idle_since = None;
+            } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+                return Ok(());
             }
-            news.borrow_and_update();
             let lists = self.mirror.all();
             for (node, accounts) in self.book.hear(&lists) {
                 agent.hear(node, accounts).await?;
@@ -156,61 +173,68 @@ impl Desk {
             if wanted != quotas {
                 agent.share(wanted.clone()).await?;
                 quotas = wanted;
+                due = true;
             }
-            if self.published.is_some()
-                && self.written.elapsed() > ANSWER
-                && self.mirror.get("", self.node.as_str()).is_none()
-            {
+            if self.vanished() {
                 self.published = None;
+                due = true;
             }
-            let mut wake = Instant::now() + STALE;
             // While no jail counts the list stays as it is: the pods may be on their way back.
-            if !jails.is_empty() {
-                if Instant::now() >= self.not_before {
-                    let names: Vec<JailName> = jails.iter().map(|jail| jail.name().clone()).collect();
-                    self.tell(form::write(&self.node, &names, agent.sightings().await?)).await;
-                }
-                wake = wake.min(self.not_before.max(Instant::now() + Duration::from_millis(1)));
-                if Instant::now() >= self.not_before {
-                    wake = Instant::now() + STALE;
-                }
-            }
-            // While writing must wait, news must wait as well: it is asked for when writing is allowed again.
             let may_write = Instant::now() >= self.not_before;
+            if due && may_write && !jails.is_empty() {
+                // Before it is asked, so that what comes up meanwhile is asked for again.
+                news.borrow_and_update();
+                let names: Vec<JailName> = jails.iter().map(|jail| jail.name().clone()).collect();
+                let list = form::write(&self.node, &names, agent.sightings().await?);
+                due = !self.tell(list).await;
+            }
+            let pause = due && !jails.is_empty();
+            let wake = if pause { self.not_before } else { Instant::now() + STALE };
             tokio::select! {
                 () = self.mirror.changed() => {}
                 changed = setup.changed() => if changed.is_err() { return Err(Gone) },
-                changed = news.changed(), if may_write => if changed.is_err() { return Err(Gone) },
-                () = sleep_until(wake) => {}
+                // What came up since is asked for when writing is allowed again.
+                changed = news.changed(), if !pause => match changed {
+                    Ok(()) => due = true,
+                    Err(_) => return Err(Gone),
+                },
+                () = sleep_until(wake) => due = true,
             }
         }
     }
 
-    /// Writes the list when it says more than the one that stands, or when all in that one has slid out.
-    async fn tell(&mut self, wanted: SightingListSpec) {
+    /// Whether somebody took our list away.
+    fn vanished(&self) -> bool {
+        self.published.is_some()
+            && self.written.elapsed() > ANSWER
+            && self.mirror.get("", self.node.as_str()).is_none()
+    }
+
+    /// Writes the list when it says more than the one that stands, or when all in that one has slid out. Whether there
+    /// is nothing left to write.
+    async fn tell(&mut self, wanted: SightingListSpec) -> bool {
         let empty = |list: &SightingListSpec| list.jails.iter().all(|jail| jail.subjects.is_empty());
         let more = says_more(self.published.as_ref(), &wanted);
         let stale = self.written.elapsed() >= STALE
             && empty(&wanted)
             && self.published.as_ref().is_some_and(|published| !empty(published));
         if !more && !stale {
-            return;
+            return true;
         }
         if wanted.left_out > 0 {
             tracing::warn!(subjects = wanted.left_out, "more subjects than other nodes can be told of");
         }
         let api: Api<SightingList> = Api::all(self.client.clone());
-        let list = SightingList::new(self.node.as_str(), wanted);
-        let how = PatchParams::apply(MANAGER).force();
-        let problem = match timeout(ANSWER, api.patch(self.node.as_str(), &how, &Patch::Apply(&list))).await {
+        let problem = match timeout(ANSWER, apply(&api, &self.node, wanted.clone())).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(chain(&error)),
             Err(_) => Some("no answer".into()),
         };
         self.written = Instant::now();
+        let well = problem.is_none();
         match problem {
             None => {
-                self.published = Some(list.spec);
+                self.published = Some(wanted);
                 self.patience = RETRY;
                 self.not_before = self.written + PAUSE;
             }
@@ -222,5 +246,6 @@ impl Desk {
                 self.patience = (self.patience * 2).min(RETRY_MOST);
             }
         }
+        well
     }
 }
