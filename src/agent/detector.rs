@@ -256,10 +256,10 @@ impl Detector {
                 self.emit();
                 answer(reply, ());
             }
-            Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
             Command::Hear(node, accounts, reply) => answer(reply, self.hear_node(&node, accounts, now)),
             Command::Share(quotas, reply) => answer(reply, self.court.share(&quotas)),
             Command::Sightings(reply) => answer(reply, self.court.sightings(now)),
+            Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
             Command::Status(reply) => answer(reply, self.status(now)),
             Command::Counters(reply) => self.ask_counters(reply),
             Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),

@@ -16,7 +16,7 @@ use sharing::Sharing;
 mod judge;
 mod sharing;
 
-pub use sharing::Shared;
+pub use sharing::{Shared, quota};
 
 /// The windows of a jail. What it remembers of bans is the ledger's: it asks a [`History`].
 ///

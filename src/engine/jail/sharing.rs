@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::judge::{judge_added, serve, settled};
 use super::{Jail, NeverBan};
-use crate::engine::{Conviction, History, NodeIndex, Sighting, Subject, Term, Timestamp, sentence};
+use crate::engine::{Conviction, History, JailSpec, NodeIndex, Sighting, Subject, Term, Timestamp, sentence};
 
 /// Who is told of to other nodes.
 #[derive(Clone, Debug)]
@@ -29,6 +29,17 @@ pub struct Shared {
     pub weight: u32,
     /// What was seen of it here.
     pub sighting: Sighting,
+}
+
+/// The own weight within a window from which a node tells of a subject, where `nodes` nodes count.
+///
+/// Where logins count it is that of a threshold one lower: the node that saw the login must have answered before the
+/// window can be full. Single failures that weigh more than the quota can still be faster.
+#[must_use]
+pub fn quota(spec: &JailSpec, nodes: usize) -> u32 {
+    let least = spec.max_retry.max(1);
+    let hidden = if spec.trusted_factor > 1 { least - 1 } else { least };
+    hidden.div_ceil(u32::try_from(nodes).unwrap_or(u32::MAX).max(1)).max(1)
 }
 
 impl Jail {

@@ -232,3 +232,15 @@ fn reports_of_the_house_are_left_out_and_those_of_too_many_are_counted() {
     }
     assert_eq!((here.jail.heard(), here.jail.unheard()), (16, 4));
 }
+
+#[test]
+fn no_full_window_can_hide_below_the_quota() {
+    let quota = |max_retry, nodes| quota(&JailSpec { max_retry, ..spec() }, nodes);
+    assert_eq!([quota(5, 0), quota(5, 1), quota(5, 3), quota(5, 5), quota(5, 900)], [5, 5, 2, 1, 1]);
+    for max_retry in 1..50 {
+        for nodes in 1..20 {
+            let most_hidden = (quota(max_retry, nodes as usize) - 1) * nodes;
+            assert!(most_hidden < max_retry, "{max_retry} over {nodes}");
+        }
+    }
+}

@@ -31,9 +31,7 @@ struct Cluster {
 
 impl Cluster {
     fn new(spec: &JailSpec, size: usize) -> Self {
-        // One less where logins count: their node must have answered before the window can be full.
-        let retry = spec.max_retry - u32::from(spec.trusted_factor > 1 && spec.max_retry > 1);
-        let quota = retry.div_ceil(u32::try_from(size).unwrap());
+        let quota = quota(spec, size);
         let node = || {
             let mut jail = Jail::new(spec.clone());
             jail.share(Some(quota));

@@ -38,7 +38,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::connect::{Access, ConnectError, open};
-use super::slices;
+use super::{sightings, slices};
 use crate::agent::handle::Gone;
 use crate::agent::state_file::{StateError, StateFile};
 use crate::agent::{self, AgentError};
@@ -57,7 +57,10 @@ use storage::Storage;
 pub type Task = fn(Station) -> BoxFuture<'static, ()>;
 
 /// The tasks, by name. To add one, write its line here: `("publish", |station| Box::pin(publish::run(station)))`.
-pub const TASKS: &[(&str, Task)] = &[("bans", |station| Box::pin(share_bans(station)))];
+pub const TASKS: &[(&str, Task)] = &[
+    ("bans", |station| Box::pin(share_bans(station))),
+    ("sightings", |station| Box::pin(sightings::run(station))),
+];
 
 /// Shares what this node decides, and takes in what others do.
 async fn share_bans(station: Station) {
