@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod connect;
+pub mod epoch;
 pub mod mirror;
 pub mod slices;
 

@@ -32,7 +32,7 @@ pub fn spawn(client: Client, node: NodeName, agent: AgentHandle) -> Exchange {
     let events = agent.subscribe();
     let publisher =
         Publisher::new(client.clone(), node.clone(), agent.clone(), Arc::clone(&shelf), Arc::clone(&figures));
-    let receiver = Receiver { client, node, agent, shelf, figures: Arc::clone(&figures), lists };
+    let receiver = Receiver::new(client, node, agent, shelf, Arc::clone(&figures), lists);
     let waiting = listed.clone();
     // Both end when the detector has ended: then nothing is left to share.
     let tasks = [

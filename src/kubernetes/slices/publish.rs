@@ -21,6 +21,7 @@ use crate::agent::report::{BanReport, Event};
 use crate::api::v1alpha1::{BanSlice, BanSliceSpec, NodeName, SlicedBan};
 use crate::engine::Timestamp;
 use crate::kubernetes::FIELD_MANAGER;
+use crate::kubernetes::epoch::{self, Epoch};
 use crate::kubernetes::mirror::chain;
 
 /// After a write that failed; doubled each time.
@@ -265,8 +266,9 @@ impl Publisher {
     }
 
     async fn create(&mut self, bans: Vec<SlicedBan>) -> Written {
-        let name = self.name(wall_clock());
-        let slice = BanSlice::new(&name, BanSliceSpec { node: self.node.clone(), bans });
+        let now = wall_clock();
+        let mut slice = BanSlice::new(&self.name(now), BanSliceSpec { node: self.node.clone(), bans });
+        slice.metadata.labels = Some([(epoch::LABEL.to_owned(), Epoch::of(now).label())].into());
         let slices: Api<BanSlice> = Api::all(self.client.clone());
         let post = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         match tokio::time::timeout(ANSWER, slices.create(&post, &slice)).await {
@@ -303,11 +305,8 @@ fn object_name(node: &str, number: u64) -> String {
     match node.char_indices().nth(NAME) {
         None => format!("{node}-{number:013x}"),
         Some((end, _)) => {
-            // FNV-1a: the same in every version.
-            let hash = node.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-            format!("{}-{hash:016x}-{number:013x}", node[..end].trim_end_matches(['-', '.']))
+            let cut = node[..end].trim_end_matches(['-', '.']);
+            format!("{cut}-{:016x}-{number:013x}", super::lot(node))
         }
     }
 }
