@@ -33,35 +33,23 @@ pub fn changes<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    followed(api, config).filter_map(|event| std::future::ready(event.ok()))
-}
-
-/// The watch broke off, and is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap;
-
-/// The same, with word of every gap: for who must know that nothing was missed.
-pub fn followed<K>(
-    api: Api<DeserializeGuard<K>>,
-    config: watcher::Config,
-) -> impl Stream<Item = Result<Event<K>, Gap>> + Send
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
     let kind = K::kind(&());
     watch_objects(api, config.streaming_lists()).default_backoff().filter_map(move |event| {
         let kept = match event {
-            Ok(event) => sound(event, &kind).map(Ok),
+            Ok(event) => sound(event, &kind),
             Err(error) => {
                 tracing::warn!(%kind, error = %chain(&error), "cannot watch; trying again");
-                Some(Err(Gap))
+                None
             }
         };
         std::future::ready(kept)
     })
 }
 
-fn sound<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>, kind: &str) -> Option<Event<K>> {
+pub(super) fn sound<K: Resource<DynamicType = ()>>(
+    event: Event<DeserializeGuard<K>>,
+    kind: &str,
+) -> Option<Event<K>> {
     let open = |guard: DeserializeGuard<K>| match guard.0 {
         Ok(object) => Some(object),
         Err(invalid) => {

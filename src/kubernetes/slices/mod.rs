@@ -13,6 +13,7 @@
 mod code;
 mod exchange;
 mod figures;
+mod follow;
 mod outbox;
 mod publish;
 mod receive;

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use kube::core::DeserializeGuard;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 
 use super::figures::Figures;
+use super::follow::{Gap, followed};
 use super::shelf::{Entry, Part, Shelf};
 use super::{decode, pardon};
 use crate::agent::handle::{AgentHandle, Gone};
@@ -24,20 +25,24 @@ use crate::api::v1alpha1::{self as api, NodeName};
 use crate::bans::{Ban, Pardon};
 use crate::engine::Timestamp;
 use crate::kubernetes::epoch::{Epoch, LABEL};
-use crate::kubernetes::mirror::{Gap, changes, followed};
+use crate::kubernetes::mirror::chain;
 
 /// How long bans wait for the Pardons at start: longer, and a server without the kind Pardon would keep a node from
 /// guarding against what others know.
 const PARDONS_FIRST: Duration = Duration::from_secs(10);
 /// Objects handed over at once at most.
 const GATHER: usize = 16;
+/// Its UID is the identity of a cluster's storage, by common use.
+const CLUSTER: &str = "kube-system";
+/// How long that question may take.
+const ANSWER: Duration = Duration::from_secs(5);
 /// How often the clock is asked whether another epoch has begun.
 const LOOK: Duration = Duration::from_secs(30);
 /// All nodes lost the same server at the same moment: they list everything again within so long, not at once.
 const SPREAD: Duration = Duration::from_secs(30);
 
 type Events = Vec<Result<Event<api::BanSlice>, Gap>>;
-type Pardons = Vec<Event<api::Pardon>>;
+type Pardons = Vec<Result<Event<api::Pardon>, Gap>>;
 
 /// Follows both kinds.
 pub(super) struct Receiver {
@@ -55,14 +60,16 @@ pub(super) struct Receiver {
     list_at: Option<Instant>,
     /// Everything was listed once.
     complete: bool,
+    /// Which storage the server has: it may have come back with another.
+    storage: Option<String>,
+    doubt: bool,
 }
 
 /// A watch of one epoch.
 struct Watch {
     events: BoxStream<'static, Events>,
+    /// What it has told is all there is. Not so from a gap until it has listed anew.
     listed: bool,
-    /// It broke off once: perhaps it did not come back before its epoch was over.
-    gap: bool,
 }
 
 impl Receiver {
@@ -85,13 +92,15 @@ impl Receiver {
             everything: None,
             list_at: Some(Instant::now()),
             complete: false,
+            storage: None,
+            doubt: true,
         }
     }
 
     /// Runs until the detector ends.
     pub(super) async fn run(mut self) -> Result<(), Gone> {
-        let api: Api<DeserializeGuard<api::Pardon>> = Api::all(self.client.clone());
-        let mut pardons = std::pin::pin!(changes(api, watcher::Config::default()).ready_chunks(256));
+        let pardons = followed(&self.client, watcher::Config::default());
+        let mut pardons = std::pin::pin!(pardons.ready_chunks(256));
         // So that nobody who was pardoned is shut out for the moment between the two lists.
         let first = self.pardoned_first(&mut pardons);
         if let Ok(outcome) = tokio::time::timeout(PARDONS_FIRST, first).await {
@@ -99,6 +108,9 @@ impl Receiver {
         }
         loop {
             self.keep_time(now());
+            if std::mem::take(&mut self.doubt) {
+                self.look_at_storage().await;
+            }
             let wake = Instant::now() + LOOK;
             let wake = self.list_at.map_or(wake, |at| at.min(wake));
             tokio::select! {
@@ -117,7 +129,7 @@ impl Receiver {
         let watched = Epoch::watched(now);
         let over: Vec<Epoch> = self.epochs.keys().copied().filter(|epoch| !watched.contains(epoch)).collect();
         for epoch in over {
-            let missed = self.epochs.remove(&epoch).is_some_and(|watch| watch.gap || !watch.listed);
+            let missed = self.epochs.remove(&epoch).is_some_and(|watch| !watch.listed);
             self.shelf().close(epoch);
             if missed {
                 self.list_soon();
@@ -126,16 +138,35 @@ impl Receiver {
         for epoch in watched {
             self.epochs.entry(epoch).or_insert_with(|| {
                 let only = watcher::Config::default().labels(&epoch.selector());
-                let slices: Api<DeserializeGuard<api::BanSlice>> = Api::all(self.client.clone());
-                let events = followed(slices, only).ready_chunks(GATHER).boxed();
-                Watch { events, listed: false, gap: false }
+                let events = followed(&self.client, only).ready_chunks(GATHER).boxed();
+                Watch { events, listed: false }
             });
         }
         if self.list_at.is_some_and(|at| at <= Instant::now()) {
             self.list_at = None;
-            let slices: Api<DeserializeGuard<api::BanSlice>> = Api::all(self.client.clone());
-            let list = followed(slices, watcher::Config::default()).ready_chunks(GATHER).boxed();
+            let list = followed(&self.client, watcher::Config::default()).ready_chunks(GATHER).boxed();
             self.everything = Some(list);
+        }
+    }
+
+    /// Lists everything anew when the server's storage is not the one it was: what was believed published is gone.
+    async fn look_at_storage(&mut self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let asked = tokio::time::timeout(ANSWER, namespaces.get_metadata(CLUSTER)).await;
+        let found = match asked {
+            Ok(Ok(namespace)) => namespace.metadata.uid,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %chain(&error), "cannot tell whether the server's storage is the same");
+                None
+            }
+            Err(_) => None,
+        };
+        let same = found.is_some() && (found == self.storage || self.storage.is_none());
+        if found.is_some() {
+            self.storage = found;
+        }
+        if !same && self.complete {
+            self.list_soon();
         }
     }
 
@@ -151,7 +182,7 @@ impl Receiver {
         pardons: &mut (impl Stream<Item = Pardons> + Unpin),
     ) -> Result<(), Gone> {
         while let Some(events) = pardons.next().await {
-            let complete = events.iter().any(|event| matches!(event, Event::InitDone));
+            let complete = events.iter().any(|event| matches!(event, Ok(Event::InitDone)));
             self.forgive(events).await?;
             if complete {
                 break;
@@ -163,8 +194,8 @@ impl Receiver {
     async fn forgive(&mut self, events: Pardons) -> Result<(), Gone> {
         // That a Pardon is deleted changes nothing: what it ended has ended.
         let given = events.iter().filter_map(|event| match event {
-            Event::Apply(object) | Event::InitApply(object) => read_pardon(object),
-            Event::Delete(_) | Event::Init | Event::InitDone => None,
+            Ok(Event::Apply(object) | Event::InitApply(object)) => read_pardon(object),
+            Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(Gap) => None,
         });
         let given: Vec<Pardon> = given.collect();
         if given.is_empty() { Ok(()) } else { self.agent.receive(Vec::new(), given).await }
@@ -175,14 +206,12 @@ impl Receiver {
         let mut told = false;
         for event in events {
             match event {
-                Err(Gap) => self.broken(part),
-                Ok(Event::Init) => {
-                    self.shelf().list(part);
-                    // The server does not know any more where we were: perhaps it is another one.
-                    if part.and_then(|epoch| self.epochs.get(&epoch)).is_some_and(|watch| watch.listed) {
-                        self.list_soon();
+                Err(Gap) => {
+                    if let Some(watch) = part.and_then(|epoch| self.epochs.get_mut(&epoch)) {
+                        watch.listed = false;
                     }
                 }
+                Ok(Event::Init) => self.shelf().list(part),
                 Ok(Event::InitDone) => {
                     self.listed(part);
                     told = true;
@@ -207,16 +236,13 @@ impl Receiver {
         Ok(())
     }
 
-    fn broken(&mut self, part: Part) {
-        if let Some(watch) = part.and_then(|epoch| self.epochs.get_mut(&epoch)) {
-            watch.gap = true;
-        }
-    }
-
     fn listed(&mut self, part: Part) {
         self.shelf().listed(part);
         match part.and_then(|epoch| self.epochs.get_mut(&epoch)) {
-            Some(watch) => watch.listed = true,
+            Some(watch) => {
+                watch.listed = true;
+                self.doubt = true;
+            }
             None => {
                 self.everything = None;
                 self.complete = true;
