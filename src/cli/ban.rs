@@ -1,7 +1,7 @@
 //! `gaoler ban`
 
-use super::{Context, ExitStatus, when, who};
-use crate::agent::report::{BanOrder, Banned, Durability};
+use super::{Context, ExitStatus, show, who};
+use crate::agent::report::{BanOrder, Banned};
 use crate::api::v1alpha1::GoDuration;
 use crate::engine::Subject;
 use crate::standalone::client::Client;
@@ -44,28 +44,5 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         reason: args.reason.clone(),
     };
     let banned: Banned = Client::ask(&context.socket, Verb::Ban(order))?.answer()?;
-    if context.json() {
-        context.print_json(&banned)?;
-    } else {
-        let ban = &banned.ban;
-        let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
-        let until =
-            ban.until.map_or_else(|| "until unbanned".into(), |u| format!("until {}", when::relative(u)));
-        let word = if banned.known { "was banned already" } else { "is banned" };
-        let only = if ban.enforced { "" } else { ", observed only: nothing is dropped" };
-        context.say(format!("{} {word} ({what}) {until}{only}", context.bold(ban.subject)))?;
-    }
-    Ok(saved(&banned.saved, context))
-}
-
-/// Says so when the order is not on disk.
-pub(super) fn saved(durability: &Durability, context: &Context) -> ExitStatus {
-    match durability {
-        Durability::Saved | Durability::NotKept => ExitStatus::Success,
-        Durability::Failed(problem) => {
-            let word = context.yellow("warning");
-            eprintln!("{word}: in force, but not saved ({problem}): a crash now would forget it");
-            ExitStatus::Negative
-        }
-    }
+    show::banned(&banned, context)
 }

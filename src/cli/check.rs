@@ -55,8 +55,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     }
     let around = Surroundings { cluster: args.cluster, lint: true, ..Surroundings::default() };
     let loaded = assemble(manifests, None, &around);
-    if context.json() {
-        context.print_json(&json!({
+    if context.data() {
+        context.print_data(&json!({
             "errors": loaded.errors(),
             "warnings": loaded.warnings(),
             "problems": loaded.all_problems().collect::<Vec<_>>(),

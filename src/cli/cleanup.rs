@@ -28,8 +28,8 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     Nftables::open()
         .and_then(|mut firewall| firewall.teardown())
         .context("cannot remove the table inet gaoler")?;
-    if context.json() {
-        context.print_json(&serde_json::json!({ "removed": "inet gaoler" }))?;
+    if context.data() {
+        context.print_data(&serde_json::json!({ "removed": "inet gaoler" }))?;
     } else {
         context.say("the table inet gaoler is gone; nobody is dropped any more")?;
     }

@@ -12,7 +12,7 @@ use crate::telemetry::LogFormat;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Text for people or JSON for programs
+    /// Text for people, or JSON or YAML for programs
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub output: Format,
     /// Colours; `auto` means on a terminal and without NO_COLOR
@@ -39,9 +39,14 @@ pub struct Global {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people. May change between versions.
+    #[value(alias = "table")]
     Text,
+    /// The same with more columns, where there are more.
+    Wide,
     /// For programs. Fields are only ever added.
     Json,
+    /// The same as YAML.
+    Yaml,
 }
 
 /// When to print colours.
@@ -81,7 +86,7 @@ impl Context {
         };
         Self {
             format: global.output,
-            color: color && global.output == Format::Text,
+            color: color && matches!(global.output, Format::Text | Format::Wide),
             socket: global.socket.clone(),
             verbose: global.verbose,
         }
@@ -89,8 +94,14 @@ impl Context {
 
     /// Whether the answer is for a program.
     #[must_use]
-    pub fn json(&self) -> bool {
-        self.format == Format::Json
+    pub fn data(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Yaml)
+    }
+
+    /// Whether tables show every column.
+    #[must_use]
+    pub fn wide(&self) -> bool {
+        self.format == Format::Wide
     }
 
     /// Whether a progress bar may be drawn on stderr.
@@ -99,24 +110,34 @@ impl Context {
         io::stderr().is_terminal()
     }
 
-    /// Prints `answer` as one JSON document on stdout.
+    /// Prints `answer` as one document on stdout, for programs.
     ///
     /// # Errors
     /// When stdout cannot be written.
-    pub fn print_json(&self, answer: &impl Serialize) -> anyhow::Result<()> {
+    pub fn print_data(&self, answer: &impl Serialize) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, answer)?;
-        writeln!(out)?;
+        if self.format == Format::Yaml {
+            // Into memory first: an error of a closed pipe keeps its kind.
+            out.write_all(serde_yaml::to_string(answer)?.as_bytes())?;
+        } else {
+            serde_json::to_writer_pretty(&mut out, answer)?;
+            writeln!(out)?;
+        }
         Ok(())
     }
 
-    /// Prints `answer` as one line of JSON on stdout, at once. For streams.
+    /// Prints one of many answers on stdout, at once: a line of JSON, or a document of YAML.
     ///
     /// # Errors
     /// When stdout cannot be written.
-    pub fn print_json_line(&self, answer: &impl Serialize) -> anyhow::Result<()> {
-        let mut line = serde_json::to_vec(answer)?;
-        line.push(b'\n');
+    pub fn print_item(&self, answer: &impl Serialize) -> anyhow::Result<()> {
+        let line = if self.format == Format::Yaml {
+            format!("---\n{}", serde_yaml::to_string(answer)?).into_bytes()
+        } else {
+            let mut line = serde_json::to_vec(answer)?;
+            line.push(b'\n');
+            line
+        };
         let mut out = io::stdout().lock();
         out.write_all(&line)?;
         out.flush()?;

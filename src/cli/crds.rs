@@ -33,7 +33,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
                 fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             }
         }
-        None if context.json() => context.print_json(&crds::crds())?,
+        None if context.data() => context.print_data(&crds::crds())?,
         None => {
             for (_, text) in crds::files()? {
                 context.say(format_args!("---\n{}", text.trim_end()))?;

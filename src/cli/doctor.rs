@@ -64,8 +64,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     state(&args.state, &mut findings);
     daemon(&context.socket, &mut findings);
     let healthy = findings.iter().all(|finding| finding.health != Health::Bad);
-    if context.json() {
-        context.print_json(&serde_json::json!({ "healthy": healthy, "findings": findings }))?;
+    if context.data() {
+        context.print_data(&serde_json::json!({ "healthy": healthy, "findings": findings }))?;
     } else {
         context.say(text(&findings, context))?;
     }

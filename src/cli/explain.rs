@@ -89,11 +89,11 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         let explanation = scanner.explain(state, line, clock);
         let account = Account::new(line, explanation, &never);
         counted |= account.counted;
-        if context.json() { context.print_json_line(&account) } else { context.say(account.text(context)) }
+        if context.data() { context.print_item(&account) } else { context.say(account.text(context)) }
     };
     if args.line == "-" {
         for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
-            if number > 0 && !context.json() {
+            if number > 0 && !context.data() {
                 context.say("")?;
             }
             judge(&line?)?;

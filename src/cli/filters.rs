@@ -42,14 +42,14 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
             let Some(filter) = library.built_in(&FilterName::new(name)) else {
                 bail!("there is no built-in filter `{name}`; `gaoler filters` lists them");
             };
-            if context.json() {
-                context.print_json(&filter.declared)?;
+            if context.data() {
+                context.print_data(&filter.declared)?;
             } else {
                 context.say(filter.manifest.trim_end())?;
             }
         }
-        None if context.json() => {
-            context.print_json(
+        None if context.data() => {
+            context.print_data(
                 &library.iter().map(|(name, filter)| described(name, filter)).collect::<Vec<_>>(),
             )?;
         }

@@ -46,10 +46,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         bail!("{} holds no iptables rules: give it what `iptables-save` prints", args.file.display());
     }
     let Imported { manifests, left } = iptables::import(&text);
-    if context.json() {
+    if context.data() {
         let objects: Vec<_> =
             manifests.iter().map(crate::config::import::Manifest::to_json).collect::<Result<_, _>>()?;
-        context.print_json(&json!({"manifests": objects, "left": left}))?;
+        context.print_data(&json!({"manifests": objects, "left": left}))?;
     } else {
         for (n, manifest) in manifests.iter().enumerate() {
             let document = manifest.to_yaml()?;

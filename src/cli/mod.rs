@@ -4,6 +4,8 @@
 //! `pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus>`. To add one, write its `mod` line and
 //! its line in `verbs!` below, both in alphabetical order.
 
+#[cfg(feature = "kubernetes")]
+pub mod agent;
 #[cfg(feature = "standalone")]
 pub mod ban;
 #[cfg(feature = "standalone")]
@@ -13,12 +15,16 @@ pub mod cleanup;
 pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
+pub mod controller;
+#[cfg(feature = "kubernetes")]
 pub mod crds;
 pub mod doctor;
 mod exit;
 pub mod explain;
 pub mod filters;
 pub mod import;
+#[cfg(any(feature = "kubernetes", feature = "standalone"))]
+mod listen;
 pub mod man;
 mod plural;
 pub mod regex;
@@ -28,13 +34,15 @@ pub mod replay;
 #[cfg(feature = "standalone")]
 pub mod run;
 pub mod schema;
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
+mod show;
 #[cfg(feature = "standalone")]
 pub mod status;
 mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
 mod when;
-#[cfg(feature = "standalone")]
+#[cfg(any(feature = "standalone", feature = "kubernetes"))]
 mod who;
 #[cfg(feature = "standalone")]
 pub mod why;
@@ -127,8 +135,12 @@ macro_rules! verbs {
             /// Whether the verb stays and works until it is stopped.
             fn is_daemon(&self) -> bool {
                 match self {
+                    #[cfg(feature = "kubernetes")]
+                    Self::Agent(_) => true,
                     #[cfg(feature = "standalone")]
                     Self::Run(_) => true,
+                    #[cfg(feature = "kubernetes")]
+                    Self::Controller(_) => true,
                     _ => false,
                 }
             }
@@ -143,6 +155,8 @@ macro_rules! verbs {
 }
 
 verbs! {
+    #[cfg(feature = "kubernetes")]
+    Agent = agent,
     #[cfg(feature = "standalone")]
     Ban = ban,
     #[cfg(feature = "standalone")]
@@ -150,6 +164,8 @@ verbs! {
     Check = check,
     Cleanup = cleanup,
     Completions = completions,
+    #[cfg(feature = "kubernetes")]
+    Controller = controller,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
     Doctor = doctor,

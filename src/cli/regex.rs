@@ -72,8 +72,8 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let begun = Instant::now();
     let (filter, tally, origin) = tried(args, context)?;
-    if context.json() {
-        context.print_json(&tally.json(&filter))?;
+    if context.data() {
+        context.print_data(&tally.json(&filter))?;
     } else {
         context.say(format!("\nRunning tests\n=============\n\n{origin}\n"))?;
         context.say(tally.text(&filter, begun.elapsed(), context))?;

@@ -25,8 +25,8 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let report: ConfigReport = Client::ask(&context.socket, Verb::Reload)?.answer()?;
     let refused = report.objects.iter().filter(|object| !object.accepted).count();
     let errors = report.problems.iter().filter(|problem| problem.severity == "error").count();
-    if context.json() {
-        context.print_json(&report)?;
+    if context.data() {
+        context.print_data(&report)?;
     } else {
         for problem in &report.problems {
             context.say(&problem.text)?;

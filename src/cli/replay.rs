@@ -64,8 +64,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     }
     bar.finish_and_clear();
     let report = replay.finish();
-    if context.json() {
-        context.print_json(&report)?;
+    if context.data() {
+        context.print_data(&report)?;
     } else {
         print(&report, context)?;
     }

@@ -1,9 +1,8 @@
 //! `gaoler run`
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
+use super::listen::Listen;
 use super::{Context, ExitStatus};
 use crate::firewall::{Firewall, Memory, Nftables};
 use crate::standalone::{self, RunOptions};
@@ -35,21 +34,6 @@ pub struct Args {
     /// Write one line of JSON per ban and unban to this file, or `-` for stdout
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Listen(Option<SocketAddr>);
-
-impl FromStr for Listen {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        text.parse().map(|address| Self(Some(address))).map_err(|_| {
-            format!("`{text}` is neither an address with a port, such as 127.0.0.1:9102, nor `off`")
-        })
-    }
 }
 
 /// Runs until told to stop.

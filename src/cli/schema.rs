@@ -60,7 +60,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
             "oneOf": Kind::ALL.map(|kind| without_dialect(kind.manifest_schema().to_value())),
         }),
     };
-    context.print_json(&schema)?;
+    context.print_data(&schema)?;
     Ok(ExitStatus::Success)
 }
 

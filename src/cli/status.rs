@@ -33,15 +33,15 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         let [jail] = status.agent.jails.as_slice() else {
             anyhow::bail!("there is no jail {name}; `gaoler status` lists them all");
         };
-        if context.json() {
-            context.print_json(jail)?;
+        if context.data() {
+            context.print_data(jail)?;
         } else {
             context.say(jail_text(jail, context))?;
         }
         return Ok(ExitStatus::from_answer(!jail.conditions.iter().any(Condition::is_trouble)));
     }
-    if context.json() {
-        context.print_json(&status)?;
+    if context.data() {
+        context.print_data(&status)?;
     } else {
         context.say(text(&status, context))?;
     }

@@ -1,7 +1,6 @@
 //! `gaoler unban`
 
-use super::bans::why;
-use super::{Context, ExitStatus, when, who};
+use super::{Context, ExitStatus, show, who};
 use crate::agent::report::{UnbanOrder, Unbanned};
 use crate::engine::Subject;
 use crate::standalone::client::Client;
@@ -44,24 +43,5 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         reason: args.reason.clone(),
     };
     let unbanned: Unbanned = Client::ask(&context.socket, Verb::Unban(order))?.answer()?;
-    if context.json() {
-        context.print_json(&unbanned)?;
-    } else {
-        for ban in &unbanned.ended {
-            let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
-            context.say(format!("{} may connect again ({what})", context.bold(ban.subject)))?;
-        }
-        for ban in &unbanned.remaining {
-            let until = ban.until.map_or_else(|| "for ever".into(), when::relative);
-            context.say(format!("{} stays banned: {}, {until}", context.bold(ban.subject), why(ban)))?;
-        }
-        if unbanned.ended.is_empty() && unbanned.remaining.is_empty() {
-            context.say("nobody was banned; failures so far are forgotten")?;
-        }
-    }
-    let positive = !unbanned.ended.is_empty() && unbanned.remaining.is_empty();
-    Ok(match super::ban::saved(&unbanned.saved, context) {
-        ExitStatus::Success => ExitStatus::from_answer(positive),
-        failed => failed,
-    })
+    show::unbanned(&unbanned, context)
 }

@@ -1,5 +1,6 @@
 //! The way to the API server.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,14 @@ pub enum ConnectError {
 /// # Errors
 /// When no usable configuration is found.
 pub async fn connect(access: &Access) -> Result<Client, ConnectError> {
+    Ok(open(access).await?.0)
+}
+
+/// Makes a client, and tells where it will ask. Does not ask the server anything yet.
+///
+/// # Errors
+/// When no usable configuration is found.
+pub async fn open(access: &Access) -> Result<(Client, Server), ConnectError> {
     let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match &access.kubeconfig {
         Some(path) => {
@@ -53,5 +62,30 @@ pub async fn connect(access: &Access) -> Result<Client, ConnectError> {
     };
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(SILENCE);
-    Client::try_from(config).map_err(ConnectError::Client)
+    let server = Server { host: config.cluster_url.host().unwrap_or_default().to_owned() };
+    Ok((Client::try_from(config).map_err(ConnectError::Client)?, server))
+}
+
+/// Where an API server is.
+#[derive(Clone, Debug)]
+pub struct Server {
+    host: String,
+}
+
+impl Server {
+    /// Its addresses. Empty as long as its name cannot be resolved.
+    pub async fn addresses(&self) -> Vec<IpAddr> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let found = tokio::net::lookup_host((host, 0)).await;
+        let mut addresses: Vec<IpAddr> = found.into_iter().flatten().map(|at| at.ip()).collect();
+        // The Service's own address, in a pod.
+        if let Ok(own) = std::env::var("KUBERNETES_SERVICE_HOST")
+            && let Ok(address) = own.parse()
+        {
+            addresses.push(address);
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
 }

@@ -3,12 +3,13 @@
 //! A malformed object is left out and named in the log; it never breaks the watch. When the server is away, the last
 //! state stays.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Api, Resource, ResourceExt};
@@ -34,15 +35,23 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let kind = K::kind(&());
+    events(api, config, K::kind(&())).filter_map(move |event| std::future::ready(sound(event, &kind)))
+}
+
+/// Changes as they come.
+fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    kind: Cow<'static, str>,
+) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
     watch_objects(api, config.streaming_lists()).default_backoff().filter_map(move |event| {
-        let kept = match event {
-            Ok(event) => sound(event, &kind),
-            Err(error) => {
-                tracing::warn!(%kind, error = %chain(&error), "cannot watch; trying again");
-                None
-            }
-        };
-        std::future::ready(kept)
+        let event = event
+            .inspect_err(|error| tracing::warn!(%kind, error = %chain(error), "cannot watch; trying again"))
+            .ok();
+        std::future::ready(event)
     })
 }
 
@@ -119,13 +128,33 @@ impl<T: Send + Sync + 'static> Mirror<T> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
+        Self::spawn_from(changes(api, config), take)
+    }
+
+    /// Starts to mirror what `take` makes of each object's metadata; nothing else is sent by the server.
+    #[must_use]
+    pub fn spawn_metadata<K>(
+        api: Api<PartialObjectMeta<K>>,
+        config: watcher::Config,
+        take: impl Fn(PartialObjectMeta<K>) -> T + Send + 'static,
+    ) -> (Self, JoinHandle<()>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    {
+        Self::spawn_from(events(api, config, K::kind(&())), take)
+    }
+
+    fn spawn_from<K: ResourceExt + Send + 'static>(
+        events: impl Stream<Item = Event<K>> + Send + 'static,
+        take: impl Fn(K) -> T + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
         let objects = Arc::new(Mutex::new(BTreeMap::new()));
         let (turn, version) = watch::channel(0);
         let mirror = Self { objects: Arc::clone(&objects), version };
         let task = tokio::spawn(async move {
             let mut listing = BTreeMap::new();
-            let mut changes = std::pin::pin!(changes(api, config));
-            while let Some(event) = changes.next().await {
+            let mut events = std::pin::pin!(events);
+            while let Some(event) = events.next().await {
                 let mut held = objects.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
                     Event::Init => {

@@ -5,9 +5,12 @@
 
 pub mod agent;
 pub mod connect;
+pub mod controller;
 pub mod epoch;
 pub mod mirror;
+pub mod raw;
 pub mod slices;
+pub mod view;
 
 /// Field manager of what Gaoler writes.
 pub const FIELD_MANAGER: &str = "gaoler";

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Client;
 use tokio::sync::watch;
 
+use super::picture::NodeSeen;
 use crate::agent::handle::AgentHandle;
 use crate::agent::report::Condition;
 use crate::agent::situation::Situation;
 use crate::api::v1alpha1::NodeName;
 use crate::config::Config;
+use crate::engine::JailName;
 
 /// What a task of this node's agent works with. Shared by all of them.
 #[derive(Clone)]
@@ -48,6 +50,10 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// Where the jails' lines lie on this node, what their bans close, who belongs to the house.
     pub situation: Arc<Situation>,
+    /// How many pods of this node each jail reads. A jail without any is not here.
+    pub pods: BTreeMap<JailName, u32>,
+    /// This node's object.
+    pub node: NodeSeen,
 }
 
 /// What tasks have to say about themselves, each under a name of its own.

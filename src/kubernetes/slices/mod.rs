@@ -12,7 +12,6 @@
 
 mod code;
 mod exchange;
-mod figures;
 mod follow;
 mod outbox;
 mod publish;
@@ -20,8 +19,7 @@ mod receive;
 mod shelf;
 
 pub use code::{Decoded, Fault, decode, moment, pardon};
-pub use exchange::{Exchange, spawn};
-pub use figures::{Figures, Tally};
+pub use exchange::run;
 
 /// Bans in one BanSlice at most, as its schema says.
 pub const MOST_PER_SLICE: usize = 256;

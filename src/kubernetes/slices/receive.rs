@@ -13,20 +13,23 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use tokio::sync::watch;
 
-use super::figures::Figures;
 use super::follow::{Gap, followed};
 use super::shelf::{Entry, Part, Shelf};
 use super::{decode, pardon};
-use crate::agent::handle::{AgentHandle, Gone};
-use crate::api::v1alpha1::{self as api, NodeName};
+use crate::agent::handle::Gone;
+use crate::agent::report::{Condition, ConditionType};
+use crate::api::v1alpha1 as api;
 use crate::bans::{Ban, Pardon};
 use crate::engine::Timestamp;
+use crate::kubernetes::agent::station::Station;
 use crate::kubernetes::epoch::{Epoch, LABEL};
 use crate::kubernetes::mirror::chain;
 
+/// Under this name it says what is wrong.
+const NAME: &str = "following bans";
 /// How long bans wait for the Pardons at start: longer, and a server without the kind Pardon would keep a node from
 /// guarding against what others know.
 const PARDONS_FIRST: Duration = Duration::from_secs(10);
@@ -46,11 +49,8 @@ type Pardons = Vec<Result<Event<api::Pardon>, Gap>>;
 
 /// Follows both kinds.
 pub(super) struct Receiver {
-    client: Client,
-    node: NodeName,
-    agent: AgentHandle,
+    station: Station,
     shelf: Arc<Mutex<Shelf>>,
-    figures: Arc<Figures>,
     /// Grows when all is known that the server holds, and when that may have become less.
     lists: watch::Sender<u64>,
     epochs: BTreeMap<Epoch, Watch>,
@@ -73,20 +73,10 @@ struct Watch {
 }
 
 impl Receiver {
-    pub(super) fn new(
-        client: Client,
-        node: NodeName,
-        agent: AgentHandle,
-        shelf: Arc<Mutex<Shelf>>,
-        figures: Arc<Figures>,
-        lists: watch::Sender<u64>,
-    ) -> Self {
+    pub(super) fn new(station: Station, shelf: Arc<Mutex<Shelf>>, lists: watch::Sender<u64>) -> Self {
         Self {
-            client,
-            node,
-            agent,
+            station,
             shelf,
-            figures,
             lists,
             epochs: BTreeMap::new(),
             everything: None,
@@ -99,7 +89,7 @@ impl Receiver {
 
     /// Runs until the detector ends.
     pub(super) async fn run(mut self) -> Result<(), Gone> {
-        let pardons = followed(&self.client, watcher::Config::default());
+        let pardons = followed(&self.station.client, watcher::Config::default());
         let mut pardons = std::pin::pin!(pardons.ready_chunks(256));
         // So that nobody who was pardoned is shut out for the moment between the two lists.
         let first = self.pardoned_first(&mut pardons);
@@ -138,20 +128,21 @@ impl Receiver {
         for epoch in watched {
             self.epochs.entry(epoch).or_insert_with(|| {
                 let only = watcher::Config::default().labels(&epoch.selector());
-                let events = followed(&self.client, only).ready_chunks(GATHER).boxed();
+                let events = followed(&self.station.client, only).ready_chunks(GATHER).boxed();
                 Watch { events, listed: false }
             });
         }
         if self.list_at.is_some_and(|at| at <= Instant::now()) {
             self.list_at = None;
-            let list = followed(&self.client, watcher::Config::default()).ready_chunks(GATHER).boxed();
+            let list =
+                followed(&self.station.client, watcher::Config::default()).ready_chunks(GATHER).boxed();
             self.everything = Some(list);
         }
     }
 
     /// Lists everything anew when the server's storage is not the one it was: what was believed published is gone.
     async fn look_at_storage(&mut self) {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let namespaces: Api<Namespace> = Api::all(self.station.client.clone());
         let asked = tokio::time::timeout(ANSWER, namespaces.get_metadata(CLUSTER)).await;
         let found = match asked {
             Ok(Ok(namespace)) => namespace.metadata.uid,
@@ -173,7 +164,7 @@ impl Receiver {
     fn list_soon(&mut self) {
         self.list_at.get_or_insert_with(|| {
             let millis = u64::try_from(SPREAD.as_millis()).unwrap_or(0);
-            Instant::now() + Duration::from_millis(super::lot(self.node.as_str()) % millis)
+            Instant::now() + Duration::from_millis(super::lot(self.station.node.as_str()) % millis)
         });
     }
 
@@ -198,7 +189,7 @@ impl Receiver {
             Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(Gap) => None,
         });
         let given: Vec<Pardon> = given.collect();
-        if given.is_empty() { Ok(()) } else { self.agent.receive(Vec::new(), given).await }
+        if given.is_empty() { Ok(()) } else { self.station.agent.receive(Vec::new(), given).await }
     }
 
     async fn take_in(&mut self, part: Part, events: Events) -> Result<(), Gone> {
@@ -227,12 +218,13 @@ impl Receiver {
             }
         }
         if !bans.is_empty() {
-            Figures::add(&self.figures.received, bans.len());
-            self.agent.receive(bans, Vec::new()).await?;
+            self.station.agent.receive(bans, Vec::new()).await?;
         }
-        if told && self.complete && self.epochs.values().all(|watch| watch.listed) {
+        let current = self.epochs.values().all(|watch| watch.listed);
+        if told && self.complete && current {
             self.lists.send_modify(|lists| *lists += 1);
         }
+        self.station.concerns.say(NAME, if current { Vec::new() } else { vec![behind()] });
         Ok(())
     }
 
@@ -258,9 +250,8 @@ impl Receiver {
 
     /// The bans of an object that this node did not just write itself.
     fn read(&self, part: Part, object: &api::BanSlice) -> Vec<Ban> {
-        let decoded = decode(&object.spec, self.node.as_str(), now());
+        let decoded = decode(&object.spec, self.station.node.as_str(), now());
         if let Some((place, fault)) = decoded.faults.first() {
-            Figures::add(&self.figures.left_out, decoded.faults.len());
             tracing::warn!(
                 slice = object.name_any(),
                 entries = decoded.faults.len(),
@@ -277,16 +268,26 @@ impl Receiver {
 
     /// An object was deleted: it lifts nothing. Tells whether it was ours, to be written again.
     fn shelf_without(&self, part: Part, object: &api::BanSlice) -> bool {
-        let decoded = decode(&object.spec, self.node.as_str(), now());
+        let decoded = decode(&object.spec, self.station.node.as_str(), now());
         let mut shelf = self.shelf();
         for ban in &decoded.bans {
             shelf.take(part, &Entry::from(ban));
         }
-        object.spec.node == self.node
+        object.spec.node == self.station.node
     }
 
     fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is said as long as a watch is broken.
+fn behind() -> Condition {
+    Condition {
+        kind: ConditionType::Disconnected,
+        status: true,
+        reason: "BansNotFollowed".into(),
+        message: "what other nodes ban now is not known here: BanSlices cannot be watched".into(),
     }
 }
 

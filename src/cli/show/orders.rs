@@ -1,0 +1,63 @@
+//! What came of an order.
+
+use super::why;
+use crate::agent::report::{Banned, Durability, Unbanned};
+use crate::cli::{Context, ExitStatus, when};
+
+/// Prints what came of a ban by hand.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(in crate::cli) fn banned(banned: &Banned, context: &Context) -> anyhow::Result<ExitStatus> {
+    if context.data() {
+        context.print_data(banned)?;
+    } else {
+        let ban = &banned.ban;
+        let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
+        let until =
+            ban.until.map_or_else(|| "until unbanned".into(), |u| format!("until {}", when::relative(u)));
+        let word = if banned.known { "was banned already" } else { "is banned" };
+        let only = if ban.enforced { "" } else { ", observed only: nothing is dropped" };
+        context.say(format!("{} {word} ({what}) {until}{only}", context.bold(ban.subject)))?;
+    }
+    Ok(saved(&banned.saved, context))
+}
+
+/// Prints what came of an unban.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow::Result<ExitStatus> {
+    if context.data() {
+        context.print_data(unbanned)?;
+    } else {
+        for ban in &unbanned.ended {
+            let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
+            context.say(format!("{} may connect again ({what})", context.bold(ban.subject)))?;
+        }
+        for ban in &unbanned.remaining {
+            let until = ban.until.map_or_else(|| "for ever".into(), when::relative);
+            context.say(format!("{} stays banned: {}, {until}", context.bold(ban.subject), why(ban)))?;
+        }
+        if unbanned.ended.is_empty() && unbanned.remaining.is_empty() {
+            context.say("nobody was banned; failures so far are forgotten")?;
+        }
+    }
+    let positive = !unbanned.ended.is_empty() && unbanned.remaining.is_empty();
+    Ok(match saved(&unbanned.saved, context) {
+        ExitStatus::Success => ExitStatus::from_answer(positive),
+        failed => failed,
+    })
+}
+
+/// Says so when the order is not on disk.
+fn saved(durability: &Durability, context: &Context) -> ExitStatus {
+    match durability {
+        Durability::Saved | Durability::NotKept => ExitStatus::Success,
+        Durability::Failed(problem) => {
+            let word = context.yellow("warning");
+            eprintln!("{word}: in force, but not saved ({problem}): a crash now would forget it");
+            ExitStatus::Negative
+        }
+    }
+}

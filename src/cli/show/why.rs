@@ -1,0 +1,71 @@
+//! All about one address.
+
+use super::why;
+use crate::agent::report::{BanReport, WhyReport};
+use crate::cli::{Context, Table, when};
+
+/// A line about a ban: what it tells, and what is told.
+pub(in crate::cli) type Fact = (&'static str, String);
+
+/// The report as text. `more` knows further facts about a ban.
+pub(in crate::cli) fn dossier(
+    report: &WhyReport,
+    context: &Context,
+    more: impl Fn(&BanReport) -> Vec<Fact>,
+) -> String {
+    let address = context.bold(report.address);
+    let mut out = match (report.dropped, report.bans.is_empty()) {
+        (true, _) => format!("{address} is {}", context.red("banned")),
+        (false, false) => {
+            format!("{address} is banned, but its packets are {}", context.yellow("not dropped"))
+        }
+        (false, true) => format!("{address} is {}", context.green("not banned")),
+    };
+    for ban in &report.bans {
+        out += &format!("\n{}", facts(ban, report, more(ban)));
+    }
+    for allowance in &report.allowed {
+        let by = allowance.jail.as_ref().map_or_else(String::new, |jail| format!(" by jail {jail}"));
+        out += &format!("\nnever banned{by}: {}", allowance.why);
+    }
+    for watched in &report.watched {
+        out += &format!(
+            "\njail {} counts {} of {} failures against {}, the last at {}",
+            watched.jail,
+            watched.weight,
+            watched.needed,
+            watched.subject,
+            when::relative(watched.last)
+        );
+    }
+    out
+}
+
+fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {
+    let jail = ban.jail.as_ref().map_or_else(|| "no jail".into(), |jail| format!("jail {jail}"));
+    let mut facts = Table::plain();
+    let mut fact = |name: &str, value: String| facts.row([format!("  {name}"), value]);
+    fact("subject", ban.subject.to_string());
+    fact("by", format!("{jail}, ban number {}", ban.n));
+    fact("why", why(ban));
+    for rule in &ban.rules {
+        fact("rule", format!("{} × {}", rule.matches, rule.rule));
+    }
+    if let Some(first) = ban.first {
+        fact("first failure", when::relative(first));
+    }
+    fact("since", when::relative(ban.since));
+    fact("until", ban.until.map_or_else(|| "until unbanned".into(), when::relative));
+    if let Some(closed) = report.closed.iter().find(|ports| ports.jail == ban.jail) {
+        let ports: Vec<String> = closed.ports.iter().map(ToString::to_string).collect();
+        match closed.all {
+            true => fact("closed ports", "all".into()),
+            false if ports.is_empty() => {}
+            false => fact("closed ports", ports.join(", ")),
+        }
+    }
+    for (name, value) in more {
+        fact(name, value);
+    }
+    facts
+}

@@ -1,0 +1,205 @@
+//! The watches of one node. What is needed follows the jails: Services and labels of pods only where jails are.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::picture::{LocalPod, NodeSeen, Picture, PodLabels, ServiceSeen};
+use super::pods::namespace_of;
+use super::raw::Raw;
+use crate::api::v1alpha1::{
+    AllowList, BanList, Filter, House, HouseMember, HouseSpec, Jail, NodeName, RateLimit,
+};
+use crate::config::{Config, JailConfig, Source};
+use crate::kubernetes::mirror::Mirror;
+
+/// One mirror; its watch ends with it.
+struct Watched<T> {
+    what: String,
+    mirror: Mirror<T>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl<T: Send + Sync + 'static> Watched<T> {
+    fn new(
+        what: impl Into<String>,
+        (mirror, watch): (Mirror<T>, JoinHandle<()>),
+        bell: &Arc<Notify>,
+    ) -> Self {
+        let (mut changes, bell) = (mirror.clone(), Arc::clone(bell));
+        let ring = tokio::spawn(async move {
+            loop {
+                changes.changed().await;
+                bell.notify_one();
+            }
+        });
+        Self { what: what.into(), mirror, tasks: [watch, ring] }
+    }
+}
+
+impl<T> Drop for Watched<T> {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Every watch of this node.
+pub struct Sources {
+    client: Client,
+    bell: Arc<Notify>,
+    declared: Vec<Watched<Value>>,
+    house: Watched<Vec<HouseMember>>,
+    node: Watched<NodeSeen>,
+    pods: Watched<Option<Arc<LocalPod>>>,
+    services: BTreeMap<String, Watched<ServiceSeen>>,
+    labels: BTreeMap<(String, String), Watched<PodLabels>>,
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+impl Sources {
+    /// Starts the watches that every node has. `bell` rings whenever something changed.
+    #[must_use]
+    pub fn start(client: &Client, node: &NodeName, bell: &Arc<Notify>) -> Self {
+        let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let on_node = watcher::Config::default().fields(&format!("spec.nodeName={}", node.as_str()));
+        let house = Mirror::spawn_as(
+            Api::<DeserializeGuard<House>>::all(client.clone()),
+            named(HouseSpec::NAME),
+            |house: House| house.spec.members,
+        );
+        let this = Mirror::spawn_as(
+            Api::<DeserializeGuard<Node>>::all(client.clone()),
+            named(node.as_str()),
+            |node: Node| NodeSeen::of(&node),
+        );
+        let pods =
+            Mirror::spawn_as(Api::<DeserializeGuard<Pod>>::all(client.clone()), on_node, |pod: Pod| {
+                LocalPod::of(&pod).map(Arc::new)
+            });
+        Self {
+            client: client.clone(),
+            bell: Arc::clone(bell),
+            declared: vec![
+                declared::<Filter>(client, bell),
+                declared::<Jail>(client, bell),
+                declared::<RateLimit>(client, bell),
+                declared::<BanList>(client, bell),
+                declared::<AllowList>(client, bell),
+            ],
+            house: Watched::new("House", house, bell),
+            node: Watched::new("Node", this, bell),
+            pods: Watched::new("Pod", pods, bell),
+            services: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// What is declared; `None` before all of it was listed.
+    #[must_use]
+    pub fn declared(&self) -> Option<Vec<Arc<Value>>> {
+        if !self.declared.iter().all(|watched| watched.mirror.is_ready()) {
+            return None;
+        }
+        Some(self.declared.iter().flat_map(|watched| watched.mirror.all()).collect())
+    }
+
+    /// Watches what these jails need, and no longer what only others needed.
+    pub fn follow(&mut self, config: &Config) {
+        let reads_pods = |jail: &&JailConfig| matches!(jail.source, Source::Pods { .. });
+        let mut namespaces = BTreeSet::new();
+        let mut selectors = BTreeSet::new();
+        for jail in config.jails.iter().map(Borrow::<JailConfig>::borrow).filter(reads_pods) {
+            let namespace = namespace_of(jail).to_owned();
+            // Who names Services or ports needs no pods to find them.
+            if let Source::Pods { selector, .. } = &jail.source
+                && jail.enforce.services.is_empty()
+                && jail.enforce.ports.is_empty()
+            {
+                selectors.insert((namespace.clone(), selector.to_string()));
+            }
+            namespaces.insert(namespace);
+        }
+        self.services.retain(|namespace, _| namespaces.contains(namespace));
+        self.labels.retain(|key, _| selectors.contains(key));
+        for namespace in namespaces {
+            let (client, bell) = (&self.client, &self.bell);
+            self.services.entry(namespace).or_insert_with_key(|namespace| {
+                let api = Api::<DeserializeGuard<Service>>::namespaced(client.clone(), namespace);
+                let take = |service: Service| ServiceSeen::of(&service);
+                let mirror = Mirror::spawn_as(api, watcher::Config::default(), take);
+                Watched::new(format!("Service in {namespace}"), mirror, bell)
+            });
+        }
+        for key in selectors {
+            let (client, bell) = (&self.client, &self.bell);
+            self.labels.entry(key).or_insert_with_key(|(namespace, selector)| {
+                let api = Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), namespace);
+                let mirror =
+                    Mirror::spawn_metadata(api, watcher::Config::default().labels(selector), |pod| {
+                        let namespace = pod.namespace().unwrap_or_default();
+                        PodLabels { namespace, labels: pod.labels().clone() }
+                    });
+                Watched::new(format!("Pod with {selector} in {namespace}"), mirror, bell)
+            });
+        }
+    }
+
+    /// What was not listed yet.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        fn add<T>(into: &mut Vec<String>, watched: &Watched<T>) {
+            if !watched.mirror.is_ready() {
+                into.push(watched.what.clone());
+            }
+        }
+        let mut waiting = Vec::new();
+        self.declared.iter().for_each(|watched| add(&mut waiting, watched));
+        add(&mut waiting, &self.house);
+        add(&mut waiting, &self.node);
+        add(&mut waiting, &self.pods);
+        self.services.values().for_each(|watched| add(&mut waiting, watched));
+        self.labels.values().for_each(|watched| add(&mut waiting, watched));
+        waiting
+    }
+
+    /// Everything as it is now, with what is declared as given.
+    #[must_use]
+    pub fn picture(&self, declared: Vec<Arc<Value>>, servers: Vec<IpAddr>) -> Picture {
+        let mut labels: Vec<Arc<PodLabels>> =
+            self.labels.values().flat_map(|watched| watched.mirror.all()).collect();
+        // Pods of one workload are all alike to us.
+        labels.sort_unstable_by(|a, b| (&a.namespace, &a.labels).cmp(&(&b.namespace, &b.labels)));
+        labels.dedup();
+        Picture {
+            declared,
+            house: self.house.mirror.all().iter().flat_map(|members| (**members).clone()).collect(),
+            node: self.node.mirror.all().first().map(|node| (**node).clone()).unwrap_or_default(),
+            servers,
+            pods: self.pods.mirror.all().iter().filter_map(|pod| (**pod).clone()).collect(),
+            services: self.services.values().flat_map(|watched| watched.mirror.all()).collect(),
+            labels,
+        }
+    }
+}
+
+fn declared<K>(client: &Client, bell: &Arc<Notify>) -> Watched<Value>
+where
+    K: Resource<DynamicType = ()> + 'static,
+{
+    let api = Api::<DeserializeGuard<Raw<K>>>::all(client.clone());
+    Watched::new(K::kind(&()), Mirror::spawn_as(api, watcher::Config::default(), Raw::declared), bell)
+}

@@ -1,0 +1,319 @@
+//! The bans in force, as every node computes them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use kube::ResourceExt;
+
+use super::read::Objects;
+use super::report::{ClusterWhy, Saw, SeenBan};
+use super::status;
+use crate::agent::report::{Allowance, BanReport, Ports, Refusal, Watched, WhyReport};
+use crate::api::v1alpha1 as api;
+use crate::bans::{Ban, Changes, Evidence, Ledger, LedgerLimits, Origin, Recorded};
+use crate::config::{Allowed, JailConfig, Loaded, Mode};
+use crate::engine::house::{NeverBan, Why};
+use crate::engine::{AddressPolicy, JailName, Subject, Timestamp};
+use crate::kubernetes::slices;
+
+/// A jail (`None`: none, everything is closed) and a subject.
+type Whose = (Option<JailName>, Subject);
+
+/// A cluster's bans, house and failures at one moment.
+///
+/// Hosts of AllowLists are not among those who are never banned here: each node asks its own name server for them.
+#[derive(Debug)]
+pub struct View {
+    pub(super) loaded: Loaded,
+    pub(super) ledger: Ledger,
+    house: Vec<(IpNet, Why)>,
+    never: NeverBan,
+    seen: HashMap<Whose, BTreeSet<String>>,
+    sightings: Vec<Sighted>,
+    /// Where the names of objects are left out: on whose entries nothing is known.
+    left_out: usize,
+}
+
+#[derive(Debug)]
+struct Sighted {
+    jail: JailName,
+    subject: Subject,
+    /// When and how heavy.
+    failures: Vec<(Timestamp, u32)>,
+}
+
+impl View {
+    /// The view of what was read at `now`.
+    #[must_use]
+    pub fn new(objects: Objects, now: Timestamp) -> Self {
+        let Objects { loaded, slices, pardons, house, sightings, .. } = objects;
+        let mut view = Self {
+            loaded: Loaded::default(),
+            ledger: Ledger::new(LedgerLimits::default()),
+            house: prefixes(&house),
+            never: NeverBan::default(),
+            seen: HashMap::new(),
+            sightings: sightings.iter().flat_map(sighted).collect(),
+            left_out: 0,
+        };
+        for pardon in &pardons {
+            view.pardon(pardon, now);
+        }
+        for slice in &slices {
+            view.record(&slice.spec, now);
+        }
+        view.declare(loaded, now);
+        view
+    }
+
+    /// Takes in a BanSlice.
+    pub fn record(&mut self, slice: &api::BanSliceSpec, now: Timestamp) -> Vec<(Recorded, Ban)> {
+        for entry in &slice.bans {
+            let Ok(subject) = entry.prefix.as_str().parse() else { continue };
+            let jail = entry.jail.as_ref().map(|jail| JailName::new(jail.as_str()));
+            let seen = self.seen.entry((jail, subject)).or_default();
+            seen.insert(slice.node.as_str().to_owned());
+            seen.extend(entry.with.iter().map(|node| node.as_str().to_owned()));
+        }
+        // On no node: every ban keeps the name of the one that decided it.
+        let decoded = slices::decode(slice, "", now);
+        self.left_out += decoded.faults.len();
+        decoded.bans.into_iter().map(|ban| (self.ledger.record(&ban, now), ban)).collect()
+    }
+
+    /// Takes in a Pardon. Answers with the bans it ended.
+    pub fn pardon(&mut self, pardon: &api::Pardon, now: Timestamp) -> Vec<Ban> {
+        match slices::pardon(&pardon.spec, pardon.metadata.creation_timestamp.as_ref()) {
+            Ok(pardon) => self.ledger.pardon(pardon, now),
+            Err(fault) => {
+                tracing::warn!(pardon = pardon.name_any(), %fault, "a Pardon is left out");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Takes other declarations. Answers with what that changed of bans.
+    pub fn declare(&mut self, loaded: Loaded, now: Timestamp) -> Changes {
+        let allowed = loaded.config.allowed.iter().filter(|e| e.until.is_none_or(|until| until > now));
+        let allowed = allowed.filter_map(|entry| match &entry.who {
+            Allowed::Prefix(net) => Some((*net, Why::AllowList(entry.list.clone()))),
+            Allowed::Host(_) => None,
+        });
+        let house = self.house.iter().cloned();
+        self.never = NeverBan::new(house.chain(allowed).chain(NeverBan::health_checks()));
+        let entries = loaded.config.ban_entries.iter();
+        let entries = entries.filter(|entry| self.never.overlap(entry.subject).is_none());
+        let bans: Vec<Ban> = entries
+            .map(|entry| Ban {
+                jail: entry.jail.clone(),
+                subject: entry.subject,
+                n: 1,
+                since: now,
+                until: entry.until,
+                origin: Origin::List(entry.list.clone()),
+                evidence: Evidence { reason: Some(entry.reason.clone()), ..Evidence::default() },
+            })
+            .collect();
+        self.loaded = loaded;
+        self.ledger.set_list(bans, now)
+    }
+
+    /// Bans that ended since the last call.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<Ban> {
+        self.ledger.expire(now)
+    }
+
+    /// When the next ban ends.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.ledger.next_expiry()
+    }
+
+    /// Entries of BanSlices that no node takes.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// Jails, filters and lists in force.
+    #[must_use]
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// A ban as it is told.
+    #[must_use]
+    pub fn report(&self, ban: &Ban) -> SeenBan {
+        SeenBan { ban: BanReport::new(ban, self.bites(ban)), nodes: self.nodes(ban) }
+    }
+
+    /// Bans in force that are `wanted`, those that end first first.
+    pub fn bans(&self, now: Timestamp, wanted: impl Fn(&Ban) -> bool) -> Vec<SeenBan> {
+        let active = self.ledger.active(now).filter(wanted);
+        let mut bans: Vec<SeenBan> = active.map(|ban| self.report(&ban)).collect();
+        bans.sort_by_key(|SeenBan { ban, .. }| (ban.until.is_none(), ban.until, ban.subject));
+        bans
+    }
+
+    /// How many subjects are kept out.
+    #[must_use]
+    pub fn held(&self, now: Timestamp) -> usize {
+        self.ledger.holds(now).count()
+    }
+
+    /// All about one address.
+    #[must_use]
+    pub fn why(&self, address: IpAddr, now: Timestamp) -> ClusterWhy {
+        let canonical = AddressPolicy::default().canonical(address);
+        let address = canonical.unwrap_or_else(|| address.to_canonical());
+        let host = Subject::host(address);
+        let spared = self.never.overlap(host);
+        let covering = self.ledger.covering(address, now);
+        let bans: Vec<BanReport> = covering.iter().map(|ban| BanReport::new(ban, self.bites(ban))).collect();
+        let saw: Vec<Saw> = covering.iter().map(|ban| self.saw(ban)).collect();
+        let mut closed: Vec<Ports> = Vec::new();
+        for ban in &bans {
+            if !closed.iter().any(|ports| ports.jail == ban.jail) {
+                closed.push(self.ports(ban.jail.as_ref()));
+            }
+        }
+        let mut allowed = Vec::new();
+        let mut allow = |jail: Option<&JailName>, why: String| {
+            allowed.push(Allowance { jail: jail.cloned(), why });
+        };
+        if let Some(why) = spared {
+            allow(None, why.to_string());
+        }
+        if canonical.is_none() {
+            allow(None, Refusal::NotBannable(host).to_string());
+        }
+        for jail in self.jails() {
+            let subject = jail.spec.prefix.subject(address);
+            if let Some(why) = self.spared_by(jail, subject).filter(|_| spared.is_none()) {
+                allow(Some(jail.name()), why);
+            }
+        }
+        let watched = self.jails().iter().filter_map(|jail| self.watched(jail, address, now)).collect();
+        let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
+        ClusterWhy { why: WhyReport { address, dropped, bans, closed, allowed, watched }, saw }
+    }
+
+    /// Why nobody may ban `subject` in `jail`; `None`: everywhere.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn may_ban(&self, subject: Subject, jail: Option<&JailName>) -> Result<(), Refusal> {
+        if AddressPolicy::default().canonical(subject.addr()).is_none() {
+            return Err(Refusal::NotBannable(subject));
+        }
+        let refuse = |why: String| Err(Refusal::NeverBan { subject, why });
+        if let Some(why) = self.never.overlap(subject) {
+            return refuse(why.to_string());
+        }
+        let Some(jail) = jail else { return Ok(()) };
+        let Some(jail) = self.jail(jail) else { return Err(Refusal::NoSuchJail(jail.clone())) };
+        match self.spared_by(jail, subject) {
+            Some(why) => refuse(format!("{why} (jail {})", jail.name())),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn jails(&self) -> &[std::sync::Arc<JailConfig>] {
+        &self.loaded.config.jails
+    }
+
+    pub(super) fn jail(&self, name: &JailName) -> Option<&JailConfig> {
+        self.jails().iter().find(|jail| jail.name() == name).map(AsRef::as_ref)
+    }
+
+    /// Whether nodes drop the subject's packets.
+    fn bites(&self, ban: &Ban) -> bool {
+        self.never.overlap(ban.subject).is_none()
+            && ban.jail.as_ref().is_none_or(|name| {
+                self.jail(name).is_some_and(|jail| {
+                    jail.mode == Mode::Enforce && self.spared_by(jail, ban.subject).is_none()
+                })
+            })
+    }
+
+    /// Why this jail spares somebody whom others need not.
+    fn spared_by(&self, jail: &JailConfig, subject: Subject) -> Option<String> {
+        if jail.spec.ignore.iter().any(|net| subject.overlaps(*net)) {
+            return Some(Why::JailIgnore.to_string());
+        }
+        let private = || NeverBan::private().any(|(net, _)| subject.overlaps(net));
+        (!jail.ban_private && private()).then(|| Why::Private.to_string())
+    }
+
+    fn nodes(&self, ban: &Ban) -> Vec<String> {
+        if ban.origin.is_list() {
+            return Vec::new();
+        }
+        let seen = self.seen.get(&(ban.jail.clone(), ban.subject));
+        seen.into_iter().flatten().cloned().collect()
+    }
+
+    fn saw(&self, ban: &Ban) -> Saw {
+        let services = ban.jail.as_ref().and_then(|name| self.jail(name));
+        let services = services.map_or_else(Vec::new, |jail| jail.enforce.services.clone());
+        Saw { jail: ban.jail.clone(), subject: ban.subject, nodes: self.nodes(ban), services }
+    }
+
+    fn ports(&self, jail: Option<&JailName>) -> Ports {
+        let enforce = jail.and_then(|name| self.jail(name)).map(|jail| &jail.enforce);
+        let all = enforce.map_or(jail.is_none(), |enforce| enforce.all_ports);
+        let ports = enforce.filter(|_| !all).map_or_else(Vec::new, |enforce| enforce.ports.clone());
+        Ports { jail: jail.cloned(), ports, all }
+    }
+
+    /// What all nodes together counted below the threshold, as far as they published it.
+    fn watched(&self, jail: &JailConfig, address: IpAddr, now: Timestamp) -> Option<Watched> {
+        let subject = jail.spec.prefix.subject(address);
+        let begin = now - jail.spec.find_time;
+        let reports = self.sightings.iter().filter(|s| s.jail == *jail.name() && s.subject == subject);
+        let failures = reports.flat_map(|s| &s.failures).filter(|(at, _)| *at >= begin);
+        let (mut weight, mut first, mut last) = (0_u32, None, None);
+        for (at, heavy) in failures {
+            weight = weight.saturating_add(*heavy);
+            first = Some(first.map_or(*at, |first: Timestamp| first.min(*at)));
+            last = last.max(Some(*at));
+        }
+        let needed = jail.spec.max_retry;
+        let (first, last) = (first?.into(), last?.into());
+        Some(Watched { jail: jail.name().clone(), subject, weight, needed, first, last })
+    }
+}
+
+fn sighted(list: &api::SightingList) -> Vec<Sighted> {
+    let subjects = list.spec.jails.iter().flat_map(|jail| jail.subjects.iter().map(move |s| (jail, s)));
+    let read = |(jail, sighting): (&api::JailSightings, &api::Sighting)| {
+        let failures = sighting.failures.iter();
+        Some(Sighted {
+            jail: JailName::new(jail.jail.as_str()),
+            subject: sighting.prefix.as_str().parse().ok()?,
+            failures: failures.filter_map(|f| Some((status::moment(f.at.as_str())?, f.weight))).collect(),
+        })
+    };
+    subjects.filter_map(read).collect()
+}
+
+fn prefixes(house: &[api::HouseMember]) -> Vec<(IpNet, Why)> {
+    let read = |member: &api::HouseMember| {
+        let subject: Subject = member.prefix.as_str().parse().ok()?;
+        let role = match member.role {
+            api::HouseRole::Node => "node",
+            api::HouseRole::Pods => "pods of",
+            api::HouseRole::Service => "Service",
+            api::HouseRole::LoadBalancer => "load balancer",
+            api::HouseRole::ApiServer => "API server",
+        };
+        let name = member.name.as_deref().unwrap_or_default();
+        Some((subject.net(), Why::Cluster(format!("{role} {name}").trim_end().to_owned())))
+    };
+    house.iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+#[path = "tests/look.rs"]
+mod tests;

@@ -1,0 +1,26 @@
+//! A cluster's bans as a person sees them: read once from the API server, judged with the agents' own code.
+//!
+//! ```text
+//!  Jails, Filters, BanLists, AllowLists ── config ──► Config ─┐
+//!  BanSlices, Pardons ── slices ──► Ledger ───────────────────┼──► View ──► reports, plans of orders
+//!  House, SightingLists, NodeAgents ──────────────────────────┘
+//! ```
+//!
+//! [`View`] is pure; [`read`] and [`orders`] talk to the API server.
+
+mod ask;
+mod look;
+mod news;
+pub mod orders;
+mod plan;
+mod read;
+mod report;
+mod status;
+
+pub use ask::{AskError, REACH};
+pub use look::View;
+pub use news::follow;
+pub use plan::{Lift, NoJail};
+pub use read::{Objects, Scope, configuration, read};
+pub use report::{ClusterWhy, Saw, SeenBan};
+pub use status::{AgentReport, ClusterStatus, JailOverview, Trouble, status};

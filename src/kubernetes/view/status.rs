@@ -1,0 +1,165 @@
+//! How jails and agents are, over the whole cluster.
+
+use kube::ResourceExt;
+use serde::Serialize;
+
+use super::look::View;
+use super::read::Objects;
+use crate::api::v1alpha1 as api;
+use crate::engine::{Duration, Timestamp};
+
+/// Agents write at least every five minutes; one that missed two of these is silent.
+const SILENT: Duration = Duration::from_secs(11 * 60);
+
+/// The whole cluster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Subjects kept out now, entries of BanLists included.
+    pub bans: usize,
+    /// Entries of BanSlices that no node takes.
+    pub left_out: usize,
+    /// Jails, by namespace and name.
+    pub jails: Vec<JailOverview>,
+    /// Agents, by node.
+    pub agents: Vec<AgentReport>,
+    /// Objects that are refused or not wholly what their author meant.
+    pub troubles: Vec<Trouble>,
+}
+
+/// One jail.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JailOverview {
+    /// `namespace/name`
+    pub name: String,
+    /// As declared.
+    pub mode: api::JailMode,
+    /// As declared.
+    pub filters: Vec<String>,
+    /// Subjects it keeps out now.
+    pub banned: usize,
+    /// What the controller says of it over all nodes.
+    pub status: api::JailStatus,
+}
+
+/// One agent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentReport {
+    /// Its node.
+    pub node: String,
+    /// Whether it has not been heard of for longer than it may be silent.
+    pub silent: bool,
+    /// What it says of itself.
+    pub status: api::NodeAgentStatus,
+}
+
+/// Something a person should look at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// The object, or the agent.
+    pub who: String,
+    /// A sentence.
+    pub what: String,
+}
+
+impl ClusterStatus {
+    /// Whether nothing needs a look.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.troubles.is_empty()
+    }
+}
+
+/// How everything is at `now`.
+#[must_use]
+pub fn status(objects: Objects, now: Timestamp) -> ClusterStatus {
+    let mut agents: Vec<AgentReport> = objects.agents.iter().map(|agent| report(agent, now)).collect();
+    agents.sort_by(|a, b| a.node.cmp(&b.node));
+    let mut declared = objects.jails.clone();
+    declared.sort_by_key(|jail| (jail.namespace(), jail.name_any()));
+    let view = View::new(objects, now);
+    let jails: Vec<JailOverview> = declared.iter().map(|jail| overview(jail, &view, now)).collect();
+    let troubles = troubles(&view, &jails, &agents);
+    ClusterStatus { bans: view.held(now), left_out: view.left_out(), jails, agents, troubles }
+}
+
+fn report(agent: &api::NodeAgent, now: Timestamp) -> AgentReport {
+    let status = agent.status.clone().unwrap_or_default();
+    let heard = moment(&status.reported);
+    let silent = heard.is_none_or(|heard| heard + SILENT < now);
+    AgentReport { node: agent.name_any(), silent, status }
+}
+
+fn overview(jail: &api::Jail, view: &View, now: Timestamp) -> JailOverview {
+    let name = format!("{}/{}", jail.namespace().unwrap_or_default(), jail.name_any());
+    let held = view.ledger.holds(now).filter(|(of, ..)| of.is_some_and(|of| of.as_str() == name));
+    JailOverview {
+        banned: held.count(),
+        mode: jail.spec.mode,
+        filters: jail.spec.filters.iter().map(|filter| filter.as_str().to_owned()).collect(),
+        status: jail.status.clone().unwrap_or_default(),
+        name,
+    }
+}
+
+fn troubles(view: &View, jails: &[JailOverview], agents: &[AgentReport]) -> Vec<Trouble> {
+    let mut found = Vec::new();
+    let mut add = |who: String, what: String| found.push(Trouble { who, what });
+    for object in view.loaded.objects.iter().filter(|object| !object.accepted) {
+        let first = object.problems.first().map_or_else(String::new, |p| format!(": {}", p.message));
+        add(object.name.to_string(), format!("is refused{first}"));
+    }
+    for jail in jails {
+        for condition in jail.status.conditions.iter().filter(|c| is_trouble(c)) {
+            add(format!("Jail {}", jail.name), sentence(condition));
+        }
+    }
+    if agents.is_empty() {
+        add("agents".into(), "there are none: nobody guards anything".into());
+    }
+    for agent in agents {
+        let who = format!("agent on {}", agent.node);
+        if agent.silent {
+            let last = moment(&agent.status.reported);
+            let last = last
+                .map_or_else(|| "it never reported".into(), |last| format!("the last report is of {last}"));
+            add(who.clone(), format!("is silent: {last}"));
+        }
+        for condition in agent.status.conditions.iter().filter(|c| is_trouble(c)) {
+            add(who.clone(), sentence(condition));
+        }
+        for jail in &agent.status.jails {
+            for condition in jail.conditions.iter().filter(|c| is_trouble(c)) {
+                add(format!("{who}, jail {}", jail.name.as_str()), sentence(condition));
+            }
+        }
+    }
+    if view.left_out() > 0 {
+        add("BanSlices".into(), format!("{} entries are not bans and are left out", view.left_out()));
+    }
+    found
+}
+
+/// Whether a person should look: `Accepted` and `Ready` should be true, everything else should not.
+fn is_trouble(condition: &api::Condition) -> bool {
+    let good = matches!(condition.type_.as_str(), "Accepted" | "Ready");
+    if good { condition.status == "False" } else { condition.status == "True" }
+}
+
+fn sentence(condition: &api::Condition) -> String {
+    let not = if condition.status == "False" { "not " } else { "" };
+    let message = if condition.message.is_empty() { &condition.reason } else { &condition.message };
+    format!("{not}{}: {message}", condition.type_)
+}
+
+/// A time that somebody wrote.
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    text.parse::<jiff::Timestamp>().ok().map(Into::into)
+}
+
+#[cfg(test)]
+#[path = "tests/status.rs"]
+mod tests;
