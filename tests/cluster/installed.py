@@ -36,6 +36,11 @@ class InstalledCase(ClusterCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.install()
+
+    @classmethod
+    def install(cls):
+        """Applies all of it, also once more after the storage was emptied."""
         cls.plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
         cls.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
         # A new kind's storage answers "(re)initializing" for a moment.
