@@ -56,7 +56,7 @@ class SharedCase(InstalledCase):
 
     def wait_guarding(self, node):
         """Until packets to its James pass by the guard of the jail."""
-        node.agent.wait(lambda: node.james.ip in node.agent.kernel(), 60)
+        node.agent.wait(lambda: node.james.ip in node.kernel(), 60)
 
     def attack(self, node, address, times=5):
         """James on that node says that this address failed to log in, so often."""
