@@ -195,7 +195,8 @@ class Bans(SharedCase):
             {**ban, "prefix": "45.129.14.41", "since": "2500-01-01T00:00:00Z"},
             {**ban, "prefix": "999.1.1.1"}, {**ban, "prefix": "45.129.14.42", "jail": "mail/none"},
         ]  # fmt: skip
-        self.make("banslices", "n9-hostile", {"node": "n9", "bans": [*odd, {**ban, "prefix": "45.129.14.43"}]})
+        epoch = {"gaoler.dev/epoch": str(int(time.time()) // 600)}
+        self.make("banslices", "n9-hostile", {"node": "n9", "bans": [*odd, {**ban, "prefix": "45.129.14.43"}]}, labels=epoch)
         self.wait_dropped("45.129.14.43")
         self.assertEqual({b for b in one.agent.kernel_bans() if not b.startswith("45.129.14.43")}, set())
         self.assertFalse(self.is_dropped(one, "45.129.14.44"))
