@@ -67,7 +67,12 @@ where
                     }
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(kind = %K::kind(&()), error = %chain(&error), "cannot watch; trying again");
+                    let (kind, error) = (K::kind(&()), chain(&error));
+                    if follow.patience == RETRY {
+                        tracing::warn!(%kind, error, "cannot watch; trying again");
+                    } else {
+                        tracing::debug!(%kind, error, "still cannot watch; trying again");
+                    }
                     follow.broken = true;
                     return Some((Err(Gap), follow));
                 }
