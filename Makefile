@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build release install
 build: ## Debug build, all features
@@ -59,12 +59,16 @@ lint: ## Format, clippy (both feature sets), licences and sources of dependencie
 	@scripts/setup.sh test
 	@scripts/test.sh fmt clippy deny
 
-.PHONY: bench acceptance
+.PHONY: bench bench-cluster acceptance
 bench: ## Gaoler beside fail2ban and fail2ban-rs, same input, same run: throughput and latency
 	@scripts/setup.sh bench
 	$(CARGO) build --locked --profile bench
 	$(PYTHON) benches/compare/compare.py --binary $(TARGET)/release/gaoler
 	$(PYTHON) tests/acceptance/latency.py --binary $(TARGET)/release/gaoler
+bench-cluster: ## Through a real API server: line written to dropped on every node, unban, 10,000 attackers in 10 s; 3 and 10 nodes
+	@scripts/setup.sh cluster
+	$(CARGO) build --locked --profile bench
+	$(PYTHON) tests/cluster/bench.py --binary $(TARGET)/release/gaoler
 acceptance: bench ## The long measurements: bench, memory, 100 kills, a minute without nft
 	@scripts/setup.sh test
 	$(PYTHON) tests/acceptance/memory.py --binary $(TARGET)/release/gaoler

@@ -58,16 +58,9 @@ pub type Task = fn(Station) -> BoxFuture<'static, ()>;
 
 /// The tasks, by name. To add one, write its line here: `("publish", |station| Box::pin(publish::run(station)))`.
 pub const TASKS: &[(&str, Task)] = &[
-    ("bans", |station| Box::pin(share_bans(station))),
+    ("exchange of bans", |station| Box::pin(slices::run(station))),
     ("sightings", |station| Box::pin(sightings::run(station))),
 ];
-
-/// Shares what this node decides, and takes in what others do.
-async fn share_bans(station: Station) {
-    let Station { client, node, agent, .. } = station;
-    let _exchange = slices::spawn(client, node, agent);
-    std::future::pending().await
-}
 
 /// How long to wait at start for the kernel to remove what must not be there.
 const PATIENCE: Duration = Duration::from_secs(10);
