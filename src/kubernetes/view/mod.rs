@@ -15,6 +15,9 @@ pub mod orders;
 mod plan;
 mod read;
 mod report;
+#[cfg(test)]
+#[path = "tests/samples.rs"]
+mod samples;
 mod status;
 
 pub use ask::{AskError, REACH};
