@@ -8,6 +8,7 @@
 pub mod ban;
 #[cfg(feature = "standalone")]
 pub mod bans;
+mod called;
 pub mod check;
 pub mod cleanup;
 pub mod completions;
@@ -20,6 +21,8 @@ pub mod explain;
 pub mod filters;
 pub mod import;
 pub mod man;
+#[cfg(feature = "kubernetes")]
+pub mod plugin;
 mod plural;
 pub mod regex;
 #[cfg(feature = "standalone")]
@@ -43,11 +46,14 @@ pub mod why;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use called::Called;
 pub use context::{Context, Format, Global};
 pub use exit::ExitStatus;
 pub use table::Table;
 use tracing_subscriber::filter::LevelFilter;
 
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes::view::AskError;
 #[cfg(feature = "standalone")]
 use crate::standalone::client::ClientError;
 
@@ -96,6 +102,10 @@ impl Cli {
 pub fn status_of(error: &anyhow::Error) -> ExitStatus {
     #[cfg(feature = "standalone")]
     if let Some(ClientError::NotRunning { .. }) = error.downcast_ref() {
+        return ExitStatus::NotRunning;
+    }
+    #[cfg(feature = "kubernetes")]
+    if error.downcast_ref::<AskError>().is_some_and(AskError::is_unreachable) {
         return ExitStatus::NotRunning;
     }
     let _ = error;

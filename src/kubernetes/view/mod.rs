@@ -23,7 +23,7 @@ mod status;
 pub use ask::{AskError, REACH};
 pub use look::View;
 pub use news::follow;
-pub use plan::{Lift, NoJail};
+pub use plan::{Lift, NoJail, meant};
 pub use read::{Objects, Scope, configuration, read};
 pub use report::{ClusterWhy, Saw, SeenBan};
 pub use status::{AgentReport, ClusterStatus, JailOverview, Trouble, status};

@@ -82,10 +82,11 @@ fn everybody_is_two_pardons() {
 #[test]
 fn a_jails_name_alone_is_enough_where_it_is_the_only_one_or_in_ones_own_namespace() {
     let view = view();
-    let meant = |name: &str, namespace: &str| view.meant(name, namespace).map(|jail| jail.to_string());
-    assert_eq!(meant("james", "default").unwrap(), "mail/james");
-    assert_eq!(meant("imap", "other").unwrap(), "other/imap");
-    assert_eq!(meant("mail/imap", "other").unwrap(), "mail/imap");
-    assert_eq!(meant("imap", "default"), Err(NoJail::Several("mail/imap, other/imap".into())));
-    assert_eq!(meant("pop3", "default"), Err(NoJail::Unknown("pop3".into())));
+    let named =
+        |name: &str, namespace: &str| meant(view.loaded(), name, namespace).map(|jail| jail.to_string());
+    assert_eq!(named("james", "default").unwrap(), "mail/james");
+    assert_eq!(named("imap", "other").unwrap(), "other/imap");
+    assert_eq!(named("mail/imap", "other").unwrap(), "mail/imap");
+    assert_eq!(named("imap", "default"), Err(NoJail::Several("mail/imap, other/imap".into())));
+    assert_eq!(named("pop3", "default"), Err(NoJail::Unknown("pop3".into())));
 }
