@@ -24,6 +24,7 @@ pub mod http;
 pub mod kubernetes;
 pub mod logs;
 pub mod metrics;
+pub mod service;
 #[cfg(feature = "standalone")]
 pub mod standalone;
 pub mod telemetry;

@@ -41,6 +41,10 @@ fn every_field_is_documented_and_every_list_and_string_bounded() {
         }
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
+            // YAML 1.1, which kubectl and Helm read: a key without quotes that would be a truth value there.
+            if ["y", "n", "yes", "no", "on", "off"].contains(&name.to_ascii_lowercase().as_str()) {
+                complaints.push(format!("{path}: kubectl reads the name as true or false"));
+            }
             if field.get("description").is_none() {
                 complaints.push(format!("{path}: not documented"));
             }

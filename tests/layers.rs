@@ -42,6 +42,7 @@ const TABLE: &[(&str, &[(&str, May)])] = &[
     ("agent", AGENT),
     ("metrics", &[("agent", All), ("engine", Types)]),
     ("http", &[("agent", All), ("metrics", All)]),
+    ("service", &[("agent", All), ("http", All)]),
     ("standalone", ABOVE_AGENT),
     ("kubernetes", ABOVE_AGENT),
     ("cli", CLI),
@@ -60,6 +61,7 @@ const ABOVE_AGENT: &[(&str, May)] = &[
     ("metrics", All),
     ("agent", All),
     ("http", All),
+    ("service", All),
     ("telemetry", All),
 ];
 const CLI: &[(&str, May)] = &[

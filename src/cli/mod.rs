@@ -14,6 +14,8 @@ pub mod cleanup;
 pub mod completions;
 mod context;
 #[cfg(feature = "kubernetes")]
+pub mod controller;
+#[cfg(feature = "kubernetes")]
 pub mod crds;
 pub mod doctor;
 mod exit;
@@ -141,6 +143,8 @@ macro_rules! verbs {
                 match self {
                     #[cfg(feature = "standalone")]
                     Self::Run(_) => true,
+                    #[cfg(feature = "kubernetes")]
+                    Self::Controller(_) => true,
                     _ => false,
                 }
             }
@@ -162,6 +166,8 @@ verbs! {
     Check = check,
     Cleanup = cleanup,
     Completions = completions,
+    #[cfg(feature = "kubernetes")]
+    Controller = controller,
     #[cfg(feature = "kubernetes")]
     Crds = crds,
     Doctor = doctor,

@@ -5,7 +5,10 @@
 
 pub mod agent;
 pub mod connect;
+pub mod controller;
+pub mod epoch;
 pub mod mirror;
+pub mod raw;
 pub mod slices;
 pub mod view;
 

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::config_report::{ConfigReport, ObjectReport, ProblemReport};
-use super::notify::Notifier;
 use crate::agent::handle::{AgentHandle, Gone, Unusable};
 use crate::agent::report::{Condition, ConditionType, Moment, Status};
 use crate::config::{Loaded, ObjectName, Problem, Severity, load};
 use crate::engine::Timestamp;
+use crate::service::notify::Notifier;
 
 /// The status of the whole daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

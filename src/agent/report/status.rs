@@ -238,8 +238,19 @@ pub enum ConditionType {
     NoClientAddress,
     /// Clients come through a proxy: dropping their packets here does not reach them.
     EnforceAtProxy,
+    /// A Service that it closes is not there, or nothing leads to its pods: bans may close nothing.
+    ServiceMissing,
+    /// The failures come from addresses that stand for others (nodes, load balancers): whose they are is lost, and
+    /// nobody is banned for them.
+    SourceAddressLost,
     /// The snapshot cannot be written.
     StateNotSaved,
+    /// This host's clock is not the API server's.
+    ClockSkew,
+    /// The API server does not take or tell what it should.
+    Disconnected,
+    /// The table was removed as asked; nothing is guarded.
+    CleanedUp,
 }
 
 impl ConditionType {

@@ -1,6 +1,14 @@
 //! `gaoler agent`: one node of a cluster. Guards by itself; the API server tells it what to guard and carries bans.
 
+pub mod house;
+pub mod picture;
+pub mod pods;
+pub mod raw;
+pub mod scopes;
 pub mod station;
+pub mod surroundings;
+#[cfg(test)]
+mod tests;
 
 use futures::future::BoxFuture;
 

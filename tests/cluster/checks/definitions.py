@@ -6,7 +6,7 @@ import subprocess
 from cluster.api import Refused
 from cluster.case import BINARY, ClusterCase
 from cluster.manifests import as_json, definitions, rules, samples
-from cluster.rules import BROKEN, CHANGES, KEPT
+from cluster.rules import BROKEN, CHANGES, KEPT, STATUS
 from harness.daemon import wait_until
 
 ONLY_PLAIN = "in Kubernetes a jail reads `pods`; `files` and `journal` exist only on a plain host"
@@ -177,7 +177,6 @@ class Definitions(ClusterCase):
                             self.assertIn(plain(field["description"]), told)
 
     def test_kubectl_get_answers_in_columns_by_short_name_and_by_category(self):
-        made = []
         for kind, crd in self.kinds.items():
             path = f"{self.where(kind)}/seen"
             self.create(kind, KEPT[kind][-1], "seen", dry=False)
@@ -187,12 +186,11 @@ class Definitions(ClusterCase):
                 for t in ("Accepted", "Ready")
             ]
             if "status" in self.version(kind)["schema"]["openAPIV3Schema"]["properties"]:
-                self.plane.api.patch(f"{path}/status", {"status": {"observedGeneration": 1, "conditions": conditions}})
-            made.append(f"{crd['metadata']['name'].partition('.')[0]}")
-            columns = self.version(kind)["additionalPrinterColumns"]
+                self.plane.api.patch(f"{path}/status", {"status": {"conditions": conditions, **STATUS.get(kind, {})}})
+            columns = self.version(kind).get("additionalPrinterColumns", [])
             for wide in (False, True):
                 names = [c["name"].upper() for c in columns if wide or not c.get("priority")]
-                for short in crd["spec"]["names"]["shortNames"]:
+                for short in crd["spec"]["names"].get("shortNames", [crd["spec"]["names"]["singular"]]):
                     with self.subTest(kind=kind, short=short, wide=wide):
                         told = self.plane.kubectl("get", short, "-n", "mail", *(["-o", "wide"] if wide else [])).stdout.splitlines()
                         self.assertEqual(told[0].split(), ["NAME", *names])

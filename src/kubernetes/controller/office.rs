@@ -1,0 +1,64 @@
+//! Everything that goes on while the lease is ours.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::crier;
+use super::housekeeper::Housekeeper;
+use super::judge::{Declared, Judgement};
+use super::lease::Tenure;
+use super::pen::{Counts, Pen};
+use super::statuses;
+use super::sweeper::Sweeper;
+use crate::api::v1alpha1::{BanSlice, NodeAgent, Pardon};
+use crate::kubernetes::mirror::Mirror;
+
+/// Watches and writers. Dropping it ends them all, whatever they are about.
+pub(super) struct Office {
+    watches: Vec<JoinHandle<()>>,
+    writers: JoinSet<()>,
+}
+
+impl Office {
+    pub(super) async fn open(client: &Client, tenure: Tenure, counts: Arc<Counts>, me: &str) -> Self {
+        let pen = Pen::new(client.clone(), tenure, counts);
+        let mut watches = Vec::new();
+        let all = watcher::Config::default;
+        let (nodes, watch_nodes) = Mirror::<Node>::spawn(Api::all(client.clone()), all());
+        let (agents, watch_agents) = Mirror::<NodeAgent>::spawn(Api::all(client.clone()), all());
+        let (slices, watch_slices) = Mirror::<BanSlice>::spawn(Api::all(client.clone()), all());
+        let (pardons, watch_pardons) = Mirror::<Pardon>::spawn(Api::all(client.clone()), all());
+        watches.extend([watch_nodes, watch_agents, watch_slices, watch_pardons]);
+        let declared = Declared::open(client, &mut watches);
+        let housekeeper = Housekeeper::open(client, nodes.clone(), &mut watches).await;
+
+        let (house, house_known) = watch::channel(None);
+        let (verdicts, judged) = watch::channel(Arc::new(Judgement::default()));
+        let mut writers = JoinSet::new();
+        writers.spawn(housekeeper.keep(pen.clone(), house));
+        writers.spawn(declared.clone().judge(house_known, verdicts));
+        writers.spawn(crier::cry(slices.clone(), declared.jails.clone(), pen.clone(), me.to_owned()));
+        writers.spawn(statuses::write(declared, agents.clone(), judged.clone(), pen.clone()));
+        writers.spawn(Sweeper { slices, pardons, agents, nodes, verdicts: judged, pen }.sweep());
+        Self { watches, writers }
+    }
+
+    /// Ends when a writer ends, which none should.
+    pub(super) async fn work(&mut self) {
+        let ended = self.writers.join_next().await;
+        tracing::error!(?ended, "a part of the controller ended by itself");
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        for watch in &self.watches {
+            watch.abort();
+        }
+    }
+}
