@@ -150,7 +150,7 @@ mod tests {
 
     fn ban(i: usize) -> SlicedBan {
         serde_json::from_value(json!({
-            "jail": "mail/james", "prefix": format!("45.{}.{}.{}", i >> 16, i >> 8 & 255, i & 255), "n": 1,
+            "jail": "mail/james", "prefix": format!("45.{}.{}.{}", i >> 16, i >> 8 & 255, i & 255), "nth": 1,
             "since": "2026-11-22T20:00:00Z", "until": "2026-11-22T20:10:00Z",
         }))
         .unwrap()

@@ -149,7 +149,7 @@ mod tests {
 
     fn ban(prefix: &str, more: &serde_json::Value) -> SlicedBan {
         let mut ban = json!({
-            "jail": "mail/james", "prefix": prefix, "n": 1, "weight": 5,
+            "jail": "mail/james", "prefix": prefix, "nth": 1, "weight": 5,
             "since": "2026-11-22T20:09:59.5Z", "until": "2026-11-22T20:19:59.5Z",
             "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 3}, {"rule": "james-smtp-auth/rules[1]", "times": 2}],
             "with": ["n2"],
@@ -170,7 +170,7 @@ mod tests {
             "Banned 45.129.14.30 for 10m: 5 x james-smtp-auth on n1,n2"
         );
         assert_eq!(
-            hear(&mut herald, &ban("45.129.14.31", &json!({"until": null, "n": 3, "with": []}))).unwrap(),
+            hear(&mut herald, &ban("45.129.14.31", &json!({"until": null, "nth": 3, "with": []}))).unwrap(),
             "Banned 45.129.14.31 for ever (ban number 3): 5 x james-smtp-auth on n1"
         );
         assert_eq!(

@@ -115,13 +115,13 @@ fn drafts(
 
     let agents = agents.all();
     let reports = Reports::of(agents.iter().map(AsRef::as_ref), now);
-    let selectors: BTreeMap<&str, &str> = judgement
+    let selectors: BTreeMap<&str, String> = judgement
         .loaded
         .config
         .jails
         .iter()
         .filter_map(|jail| match &jail.source {
-            Source::Pods { selector, .. } => Some((jail.name().as_str(), selector.as_str())),
+            Source::Pods { selector, .. } => Some((jail.name().as_str(), selector.to_string())),
             Source::Files(_) | Source::Journal(_) => None,
         })
         .collect();
@@ -137,7 +137,7 @@ fn drafts(
             mode: mode
                 .and_then(|mode| serde_json::from_value(mode.clone()).ok())
                 .unwrap_or(JailMode::Enforce),
-            selector: selectors.get(name.name.as_str()).copied(),
+            selector: selectors.get(name.name.as_str()).map(String::as_str),
             age: age(&*jail, now),
             agents: reports.agents,
         };

@@ -139,7 +139,7 @@ mod tests {
 
     fn ban(prefix: &str, jail: &str, until: Option<&str>) -> SlicedBan {
         let ban =
-            json!({"jail": jail, "prefix": prefix, "n": 1, "since": "2026-01-01T00:00:00Z", "until": until});
+            json!({"jail": jail, "prefix": prefix, "nth": 1, "since": "2026-01-01T00:00:00Z", "until": until});
         serde_json::from_value(ban).unwrap()
     }
 

@@ -49,7 +49,7 @@ fn bytes(name: &str, slice: &Slice) -> u64 {
 fn ban(number: usize, at: Timestamp) -> SlicedBan {
     let (high, low) = (number / 256, number % 256);
     serde_json::from_value(json!({
-        "jail": "mail/james-auth", "prefix": format!("45.129.{high}.{low}"), "n": 1, "since": at.to_string(),
+        "jail": "mail/james-auth", "prefix": format!("45.129.{high}.{low}"), "nth": 1, "since": at.to_string(),
         "until": (at + LENGTH).to_string(), "weight": 5, "first": at.to_string(),
         "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 5}], "with": ["worker-02", "worker-03"],
     }))
