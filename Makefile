@@ -58,9 +58,9 @@ test-all: test test-james test-cluster ## All tests (the end-to-end tests join h
 image: ## The container image, as an OCI archive; needs no image registry
 	@scripts/setup.sh image
 	@scripts/image.sh
-test-image: image ## What is in the image, and that it runs with the rights of the DaemonSet
-	@$(CARGO) build --locked
-	@$(PYTHON) tests/image/run.py
+test-image: ## What is in the image, and that it works with the rights of the DaemonSet and no others
+	@scripts/setup.sh image
+	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
 
 .PHONY: fmt lint deny
 fmt: ## Formats the code

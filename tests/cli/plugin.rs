@@ -38,7 +38,11 @@ fn what_is_wrong_is_told_before_any_server_is_asked() {
     let output = called("kubectl-gaoler", &["ban", "0.0.0.0/0"]);
     assert!(output.status.code() == Some(2) && said(&output).contains("is everybody"), "{}", said(&output));
     let output = called("kubectl-gaoler", &["bans", "-A", "-n", "mail"]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("cannot be used with"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("cannot be used with"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Session;
 use crate::cli::{ExitStatus, check};
-use crate::kubernetes::view::configuration;
+use crate::kubernetes::view::readable;
 
 /// Validate what the cluster declares, or manifests before they are applied, and run every filter's examples
 ///
@@ -30,7 +30,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session<'_>) -> anyhow::Result<ExitStatus> {
     let loaded = if args.paths.is_empty() {
-        session.ask(async |client| Ok(configuration(&client, &session.scope()).await?))?
+        session.ask(async |client| Ok(readable(&client, &session.scope()).await?))?
     } else {
         check::judged(&args.paths, true)?
     };

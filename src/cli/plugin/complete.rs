@@ -12,7 +12,7 @@ use super::session::{Session, now};
 use crate::cli::context::Color;
 use crate::cli::{Context, Format};
 use crate::kubernetes::connect::Access;
-use crate::kubernetes::view::configuration;
+use crate::kubernetes::view::readable;
 
 /// Nobody who pressed a key waits longer for a server.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -125,7 +125,7 @@ fn banned(words: &[String]) -> Vec<String> {
 
 fn jails(words: &[String]) -> Vec<String> {
     let names = asked(words, async |session, client| {
-        let loaded = configuration(&client, &session.scope()).await?;
+        let loaded = readable(&client, &session.scope()).await?;
         Ok(loaded.config.jails.iter().map(|jail| jail.name().to_string()).collect())
     });
     names.unwrap_or_default()

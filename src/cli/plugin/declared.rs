@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::Session;
 use crate::cli::{ExitStatus, explain, filters, replay};
 use crate::config::Loaded;
-use crate::kubernetes::view::{configuration, meant};
+use crate::kubernetes::view::{meant, readable};
 
 /// What the cluster declares, and the namespace in which names are looked for first.
 fn declared(session: &Session<'_>) -> anyhow::Result<(Loaded, String)> {
     session.ask(async |client| {
-        let loaded = configuration(&client, &session.scope()).await?;
+        let loaded = readable(&client, &session.scope()).await?;
         let own = session.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         Ok((loaded, own))
     })

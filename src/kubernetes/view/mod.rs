@@ -24,6 +24,6 @@ pub use ask::{AskError, REACH};
 pub use look::View;
 pub use news::follow;
 pub use plan::{Lift, NoJail, meant};
-pub use read::{Objects, Scope, configuration, read};
+pub use read::{Objects, Scope, configuration, read, readable};
 pub use report::{ClusterWhy, Saw, SeenBan};
 pub use status::{AgentReport, ClusterStatus, JailOverview, Trouble, status};

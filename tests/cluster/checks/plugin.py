@@ -10,8 +10,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from cluster.case import BINARY, ClusterCase
-from cluster.manifests import definitions
+from cluster.case import BINARY, REPOSITORY, ClusterCase
+from cluster.manifests import definitions, documents
 from cluster.rules import jail
 
 SLICES, PARDONS, LISTS = (f"/apis/gaoler.dev/v1alpha1/{plural}" for plural in ("banslices", "pardons", "banlists"))
@@ -235,6 +235,21 @@ class Plugin(ClusterCase):
         self.jail("other", "broken", filters=["nonsense"])
         self.assertIn("there is no filter `nonsense`", self.gaoler("check", expect=1))
         self.assertIn("ok", self.gaoler("check", "-n", "mail"))
+
+    def test_the_roles_for_people_let_operators_ban_and_owners_of_a_namespace_try_their_jails(self):
+        for text in documents(REPOSITORY / "deploy" / "kubernetes" / "people-rbac.yaml"):
+            self.plane.apply(text)
+        operator, owner = self.plane.user("olga"), self.plane.user("tom")
+        self.plane.kubectl("create", "clusterrolebinding", "olga", "--clusterrole=gaoler-operator", "--user=olga")
+        self.plane.kubectl("create", "rolebinding", "tom", "-n", "mail", "--clusterrole=gaoler-view", "--user=tom")
+        self.gaoler("ban", "45.129.14.30", kubeconfig=operator)
+        self.gaoler("why", "45.129.14.30", kubeconfig=operator)
+        self.gaoler("unban", "45.129.14.30", kubeconfig=operator)
+        self.assertIn("mail/james", self.gaoler("status", expect=1, kubeconfig=operator))
+        self.assertIn("ok: 1 jail accepted", self.gaoler("check", "-n", "mail", kubeconfig=owner))
+        self.assertIn("does not let you list", self.gaoler("check", expect=2, kubeconfig=owner))
+        self.assertIn("does not let you list", self.gaoler("ban", "45.129.14.30", expect=2, kubeconfig=owner))
+        self.assertEqual(self.items("bans"), [])
 
     def test_a_server_that_is_away_is_exit_code_3_and_a_no_is_2(self):
         stranger = self.plane.user("stranger")

@@ -1,5 +1,7 @@
 //! Objects for tests.
 
+#![allow(clippy::needless_pass_by_value)] // json!(…) stands in the calls
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 

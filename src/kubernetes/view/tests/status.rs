@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value)] // json!(…) stands in the calls
+
 use serde_json::json;
 
 use super::*;
