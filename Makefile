@@ -20,8 +20,10 @@ build: ## Debug build, all features
 	$(CARGO) build --locked
 release: ## Release build in target/release/gaoler
 	$(CARGO) build --release --locked
-install: release ## Binary, manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
+install: release ## Binary (also as plugin of kubectl), manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
 	install -Dm755 $(TARGET)/release/gaoler $(DESTDIR)$(PREFIX)/bin/gaoler
+	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl-gaoler
+	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl_complete-gaoler
 	$(TARGET)/release/gaoler man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -dm755 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	$(TARGET)/release/gaoler completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gaoler
@@ -51,6 +53,14 @@ test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes
 	@$(CARGO) build --locked
 	@$(PYTHON) tests/cluster/run.py --binary $(TARGET)/debug/gaoler
 test-all: test test-james test-cluster ## All tests (the end-to-end tests join here)
+
+.PHONY: image test-image
+image: ## The container image, as an OCI archive; needs no image registry
+	@scripts/setup.sh image
+	@scripts/image.sh
+test-image: ## What is in the image, and that it works with the rights of the DaemonSet and no others
+	@scripts/setup.sh image
+	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
 
 .PHONY: fmt lint deny
 fmt: ## Formats the code

@@ -77,19 +77,20 @@ impl Context {
     /// The context of this process: its terminal and environment.
     #[must_use]
     pub fn new(global: &Global) -> Self {
+        Self::of(global.output, global.color, global.socket.clone(), global.verbose)
+    }
+
+    /// The same of single options.
+    #[must_use]
+    pub(super) fn of(format: Format, color: Color, socket: PathBuf, verbose: u8) -> Self {
         let quiet = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var_os("TERM").is_some_and(|v| v == "dumb");
-        let color = match global.color {
+        let color = match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => io::stdout().is_terminal() && !quiet,
         };
-        Self {
-            format: global.output,
-            color: color && matches!(global.output, Format::Text | Format::Wide),
-            socket: global.socket.clone(),
-            verbose: global.verbose,
-        }
+        Self { format, color: color && matches!(format, Format::Text | Format::Wide), socket, verbose }
     }
 
     /// Whether the answer is for a program.

@@ -20,7 +20,7 @@ use crate::engine::{JailName, Timestamp};
 ///
 /// Reads the log from its beginning with the clock of its own lines. Nothing is banned and no daemon is asked. Times of
 /// day without a date are taken for the last ones before the file was modified; on standard input, before now.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   gaoler replay /opt/james/log/james.log --jail james
@@ -30,13 +30,13 @@ Examples:
 pub struct Args {
     /// Log files in the order they were written, plain or .gz, or `-` for standard input
     #[arg(required = true, value_name = "LOG")]
-    logs: Vec<PathBuf>,
+    pub(super) logs: Vec<PathBuf>,
     /// The jail; may be left out where only one is declared
     #[arg(short, long, value_name = "JAIL")]
-    jail: Option<String>,
-    /// Manifests: a file, or a directory of .yaml files; may be given several times
-    #[arg(short, long, value_name = "PATH", default_value = "/etc/gaoler")]
-    config: Vec<PathBuf>,
+    pub(super) jail: Option<String>,
+    /// Manifests: a file, or a directory of .yaml files; may be given several times [default: /etc/gaoler]
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) config: Vec<PathBuf>,
 }
 
 /// How much is read at once, in bytes: what stays in the processor's cache until it was searched.
@@ -49,11 +49,20 @@ const KEPT: usize = BLOCK / 2;
 /// # Errors
 /// When the jail is not there or cannot be used, a log cannot be read, or stdout cannot be written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    if let Some(path) = args.config.iter().find(|path| !path.exists()) {
+    let usual = [PathBuf::from("/etc/gaoler")];
+    let config = if args.config.is_empty() { &usual[..] } else { &args.config };
+    if let Some(path) = config.iter().find(|path| !path.exists()) {
         bail!("{} does not exist; name the manifests with --config", path.display());
     }
-    let loaded = load(&args.config, None);
-    let jail = jail(&loaded, args.jail.as_deref())?;
+    judge(args, &load(config, None), context)
+}
+
+/// As [`run`], with jails and filters from elsewhere.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn judge(args: &Args, loaded: &Loaded, context: &Context) -> anyhow::Result<ExitStatus> {
+    let jail = jail(loaded, args.jail.as_deref())?;
     if loaded.errors() > 0 {
         tracing::warn!("{} errors in the configuration: `gaoler check` tells them", loaded.errors());
     }
