@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::api::v1alpha1::{GoDuration, SlicedBan};
+use crate::api::v1alpha1::{GoDuration, NodeName, SlicedBan};
 use crate::engine::{Duration, Timestamp};
 
 /// Bans of a jail that are told one by one within a minute; the others are told together.
@@ -128,7 +128,7 @@ fn note(node: &str, ban: &SlicedBan) -> String {
             filters.iter().map(|(filter, times)| format!("{times} x {filter}")).collect();
         counted.join(", ")
     };
-    let mut nodes: Vec<&str> = ban.with.iter().map(|node| node.as_str()).chain([node]).collect();
+    let mut nodes: Vec<&str> = ban.with.iter().map(NodeName::as_str).chain([node]).collect();
     nodes.sort_unstable();
     nodes.dedup();
     let text = format!("Banned {who} {long}{again}: {why} on {}", nodes.join(","));

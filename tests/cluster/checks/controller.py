@@ -5,7 +5,6 @@ import signal
 import time
 
 from cluster.installed import GROUP, NAMESPACE, InstalledCase, moment, sliced
-from harness.daemon import wait_until
 
 PODS = {"selector": {"matchLabels": {"app": "james"}}}
 JAIL = {"filters": ["james-smtp-auth"], "source": {"pods": PODS}}
@@ -47,6 +46,7 @@ class Controlling(InstalledCase):
         second = self.controller("second", *short)
         second.wait(lambda: second.said("another controller writes; waiting"))
         self.assertEqual(self.holder(), "first")
+        before = self.plane.api.get(LEASE)["spec"]["leaseTransitions"]
         # A crash: the lease runs out.
         first.kill()
         second.wait(lambda: self.holder() == "second")
@@ -56,7 +56,7 @@ class Controlling(InstalledCase):
         self.assertEqual(second.stop(), 0)
         self.assertTrue(second.said("the lease is given back"))
         third.wait(lambda: self.holder() == "third")
-        self.assertEqual(self.plane.api.get(LEASE)["spec"]["leaseTransitions"], 2)
+        self.assertEqual(self.plane.api.get(LEASE)["spec"]["leaseTransitions"], before + 2)
 
     def test_a_replica_that_stood_still_writes_nothing_after_its_lease_went_to_another(self):
         short = ("--lease", "6s")
@@ -234,7 +234,8 @@ class Controlling(InstalledCase):
         within = [sliced("45.10.2.3", moment(1200), moment(600))]
         self.make("banslices", "n1-remembered", {"node": "n1", "bans": within}, labels=old)
         controller = self.controller("sweeper")
-        controller.wait(lambda: "n1-over" not in self.names("banslices") and "n1-0000" not in self.names("banslices"), 90)
+        old_ones = {"n1-over", "n1-remembered", *(f"n1-{i:04}" for i in range(20))}
+        controller.wait(lambda: not old_ones & self.names("banslices"), 90)
         left = self.names("banslices")
         merged = {name for name in left if name.startswith("merged-")}
         self.assertEqual((len(merged), len(left - merged)), (1, 10), left)
