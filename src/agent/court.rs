@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::colleagues::Colleagues;
 use super::plan::scope_of;
 use super::report::{BanReport, Event, EventKind, Moment};
 use super::seat::Seat;
@@ -39,6 +40,8 @@ pub(super) struct Court {
     pub(super) observe: bool,
     /// Bans of others that hit somebody who is never banned here.
     pub(super) spared: Vec<Ban>,
+    /// Other nodes that told what they saw.
+    pub(super) colleagues: Colleagues,
     /// Windows of jails that have not been configured yet.
     waiting: BTreeMap<JailName, JailSnapshot>,
 }
@@ -54,6 +57,7 @@ impl Court {
             house: NeverBan::default(),
             observe,
             spared: Vec::new(),
+            colleagues: Colleagues::default(),
             waiting,
         }
     }
@@ -160,7 +164,7 @@ impl Court {
         }
     }
 
-    fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
+    pub(super) fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
         let Some(at) = self.seats.get_mut(seat) else { return };
         let in_force = conviction.until.is_none_or(|until| until > now);
         // By the log's time, so that catching up on an hour is not an hour's bans in one second.
@@ -183,6 +187,7 @@ impl Court {
                 weight: conviction.weight,
                 first: Some(conviction.first),
                 rules,
+                nodes: conviction.nodes.iter().map(|node| self.colleagues.name(*node)).collect(),
                 reason: None,
             },
         };
@@ -268,9 +273,14 @@ impl Court {
     }
 
     /// An event about the ban the ledger holds.
-    fn told_by_ledger(&mut self, event: EventKind, name: &JailName, subject: Subject, now: Timestamp) {
-        let held = self.ledger.covering(subject.addr(), now);
-        if let Some(ban) = held.into_iter().find(|b| b.subject == subject && b.jail.as_ref() == Some(name)) {
+    pub(super) fn told_by_ledger(
+        &mut self,
+        event: EventKind,
+        name: &JailName,
+        subject: Subject,
+        now: Timestamp,
+    ) {
+        if let Some(ban) = self.ledger.counted(name, subject, now) {
             self.tell(event, &ban, now);
         }
     }

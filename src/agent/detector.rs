@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::census::Totals;
 use super::chronicle::Chronicle;
@@ -37,6 +37,7 @@ pub(super) struct Parts {
     pub(super) commands: Receiver<Command>,
     pub(super) waker: Waker,
     pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) news: watch::Sender<u64>,
     pub(super) turns: Arc<AtomicU64>,
     pub(super) enforcer: Enforcer,
     pub(super) kernel: Receiver<EnforcerEvent>,
@@ -51,6 +52,7 @@ pub(super) struct Detector {
     commands: Receiver<Command>,
     pub(super) waker: Waker,
     events: broadcast::Sender<Arc<Event>>,
+    news: watch::Sender<u64>,
     chronicle: Chronicle,
     turns: Arc<AtomicU64>,
     pub(super) enforcer: Enforcer,
@@ -80,8 +82,19 @@ enum Then {
 
 impl Detector {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { commands, waker, events, turns, enforcer, kernel, mut saver, snapshot, observe, totals } =
-            parts;
+        let Parts {
+            commands,
+            waker,
+            events,
+            news,
+            turns,
+            enforcer,
+            kernel,
+            mut saver,
+            snapshot,
+            observe,
+            totals,
+        } = parts;
         let Snapshot { files, journals, scans, jails, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(limits(&Config::default()), &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
@@ -95,6 +108,7 @@ impl Detector {
             commands,
             waker,
             events,
+            news,
             chronicle: Chronicle::new(),
             turns,
             enforcer,
@@ -131,6 +145,9 @@ impl Detector {
             let more = self.configured && self.read(now);
             self.court.expire(now);
             self.emit();
+            if self.court.take_news() {
+                self.news.send_modify(|turn| *turn += 1);
+            }
             if Instant::now() >= self.sweep_at {
                 self.court.sweep(now);
                 self.sweep_at = Instant::now() + SWEEP;
@@ -167,7 +184,7 @@ impl Detector {
         progress.more
     }
 
-    fn emit(&mut self) {
+    pub(super) fn emit(&mut self) {
         emit(&mut self.court, &self.enforcer, &self.events, &mut self.chronicle);
     }
 
@@ -239,6 +256,9 @@ impl Detector {
                 self.emit();
                 answer(reply, ());
             }
+            Command::Hear(node, accounts, reply) => answer(reply, self.hear_node(&node, accounts, now)),
+            Command::Share(quotas, reply) => answer(reply, self.court.share(&quotas)),
+            Command::Sightings(reply) => answer(reply, self.court.sightings(now)),
             Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
             Command::Status(reply) => answer(reply, self.status(now)),
             Command::Counters(reply) => self.ask_counters(reply),

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 
+use super::colleagues::{Account, Told};
 use super::report::{BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, WhyReport};
 use super::situation::Situation;
 use super::wake::Waker;
@@ -31,6 +32,13 @@ pub enum Command {
     Receive(Vec<Ban>, Vec<Pardon>, Reply<()>),
     /// Tell those of the latest so many bans that were decided here, those that are over included, which are wanted.
     OwnBans(usize, Wanted, Reply<Vec<Ban>>),
+    /// Take in what another node saw of subjects below the threshold, each account in place of its earlier one.
+    Hear(Arc<str>, Vec<Account>, Reply<()>),
+    /// Gather for other nodes what these jails count, each from this weight on, and what others saw too; all other
+    /// jails gather nothing.
+    Share(Vec<(JailName, u32)>, Reply<()>),
+    /// Tell what other nodes should know.
+    Sightings(Reply<Vec<Told>>),
     /// Tell everything; what the kernel dropped as of the last [`Command::Counters`].
     Status(Reply<Status>),
     /// Fetch the kernel's counters. Answered when they are there.
@@ -80,6 +88,7 @@ pub struct AgentHandle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) waker: Waker,
     pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) sightings: watch::Receiver<u64>,
     pub(super) turns: Arc<AtomicU64>,
     /// Shared with the detector's thread as long as that runs.
     pub(super) alive: Weak<()>,
@@ -131,6 +140,38 @@ impl AgentHandle {
         wanted: impl FnMut(&Ban) -> bool + Send + 'static,
     ) -> Result<Vec<Ban>, Gone> {
         self.ask(|reply| Command::OwnBans(most, Wanted(Box::new(wanted)), reply)).await
+    }
+
+    /// Takes in what another node saw of subjects below the threshold, each account in place of the one that node
+    /// gave before; an empty one takes it back. Jails that do not add up over nodes, or are not there, ignore it.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn hear(&self, node: Arc<str>, accounts: Vec<Account>) -> Result<(), Gone> {
+        self.ask(|reply| Command::Hear(node, accounts, reply)).await
+    }
+
+    /// Gathers for other nodes what these jails count, each from this own weight within a window on, and subjects
+    /// that others told of. All other jails gather nothing.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn share(&self, quotas: Vec<(JailName, u32)>) -> Result<(), Gone> {
+        self.ask(|reply| Command::Share(quotas, reply)).await
+    }
+
+    /// What other nodes should know: the subjects below the threshold, as this node alone saw them.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn sightings(&self) -> Result<Vec<Told>, Gone> {
+        self.ask(Command::Sightings).await
+    }
+
+    /// A number that changes whenever there is something new to tell other nodes.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.sightings.clone()
     }
 
     /// How everything is.

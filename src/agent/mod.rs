@@ -12,6 +12,7 @@
 
 mod census;
 mod chronicle;
+pub mod colleagues;
 mod court;
 mod detector;
 mod efficacy;
@@ -43,7 +44,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::firewall::Firewall;
 use crate::firewall::enforcer::Enforcer;
@@ -106,8 +107,10 @@ pub fn spawn(
     let (commands, inbox) = mpsc::channel();
     let (events, _) = broadcast::channel(EVENTS);
     let turns = Arc::new(AtomicU64::new(0));
+    let (news, sightings) = watch::channel(0);
     let parts = Parts {
         commands: inbox,
+        news,
         waker: waker.clone(),
         events: events.clone(),
         turns: Arc::clone(&turns),
@@ -125,5 +128,5 @@ pub fn spawn(
         let _life = life;
         Detector::new(parts).run();
     })?;
-    Ok((AgentHandle { commands, waker, events, turns, alive: gone }, thread))
+    Ok((AgentHandle { commands, waker, events, sightings, turns, alive: gone }, thread))
 }

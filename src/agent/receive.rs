@@ -4,7 +4,7 @@ use super::court::Court;
 use super::handle::Wanted;
 use super::report::EventKind;
 use crate::bans::{Ban, Pardon, Recorded};
-use crate::engine::Timestamp;
+use crate::engine::{History, JailName, Subject, Timestamp};
 
 /// Bans of others that hit somebody who is never banned here, remembered at most.
 const MOST_SPARED: usize = 10_000;
@@ -49,12 +49,33 @@ impl Court {
         }
         let recorded = self.ledger.record(&ban, now);
         self.dirty |= !matches!(recorded, Recorded::Known | Recorded::Pardoned);
-        match recorded {
-            Recorded::New => self.tell(EventKind::Ban, &ban, now),
-            Recorded::Prolonged => self.tell(EventKind::Prolong, &ban, now),
-            Recorded::Known | Recorded::Over | Recorded::Pardoned => return,
+        let told = match recorded {
+            Recorded::New => Some(EventKind::Ban),
+            Recorded::Prolonged => Some(EventKind::Prolong),
+            Recorded::Known | Recorded::Over | Recorded::Pardoned => None,
+        };
+        if let Some(event) = told {
+            self.tell(event, &ban, now);
+            self.sync(ban.jail.as_ref(), ban.subject, now);
         }
-        self.sync(ban.jail.as_ref(), ban.subject, now);
+        if let Some(jail) = &ban.jail {
+            self.settle(jail, ban.subject, now);
+        }
+    }
+
+    /// What was counted here up to the end of a ban that is known now belongs to that ban.
+    fn settle(&mut self, name: &JailName, subject: Subject, now: Timestamp) {
+        let Some(term) = self.ledger.history(name).latest(subject) else { return };
+        let Some(seat) = self.seats.iter_mut().find(|seat| seat.name() == name) else { return };
+        let Some(until) = seat.jail.settle(subject, term) else { return };
+        let told = match self.ledger.prolong(name, subject, term.n, until, now) {
+            // It was over, and these failures bring it into force.
+            Recorded::New => EventKind::Ban,
+            Recorded::Prolonged => EventKind::Prolong,
+            Recorded::Known | Recorded::Over | Recorded::Pardoned => return,
+        };
+        self.told_by_ledger(told, name, subject, now);
+        self.sync(Some(name), subject, now);
     }
 
     /// Of the bans decided here the `most` that began last, as far as they are wanted.

@@ -99,6 +99,16 @@ impl Seat {
             None => "a rule that is gone".into(),
         }
     }
+
+    /// The rule of this name, as [`Seat::rule_name`] gives it; [`RuleRef::GONE`] when there is none here.
+    pub(super) fn rule_called(&self, name: &str) -> RuleRef {
+        for (filter, rules) in (0_u16..).zip(&self.rules) {
+            if let Some(rule) = rules.iter().position(|known| &**known == name) {
+                return RuleRef { filter, rule: u16::try_from(rule).unwrap_or(u16::MAX) };
+            }
+        }
+        RuleRef::GONE
+    }
 }
 
 fn names(filters: &[Arc<FilterSpec>]) -> impl Iterator<Item = &str> {

@@ -61,6 +61,9 @@ pub struct Evidence {
     /// `filter/rule` and how often it matched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<(std::sync::Arc<str>, u32)>,
+    /// Other nodes that saw some of the failures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<std::sync::Arc<str>>,
     /// A person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

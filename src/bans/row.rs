@@ -42,34 +42,54 @@ pub(super) struct Row {
 pub(super) struct More {
     pub(super) reason: Option<Box<str>>,
     pub(super) rules: Vec<(u16, u32)>,
+    /// Numbers of other nodes, as [`Names::node`] gives them.
+    pub(super) nodes: Vec<u16>,
 }
 
-/// No rule.
+/// No rule, and no node.
 pub(super) const NO_RULE: u16 = u16::MAX;
 
 /// Names that many bans share, held once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    rules: Vec<Arc<str>>,
-    rule_ids: HashMap<Arc<str>, u16>,
+    rules: Interned,
+    nodes: Interned,
     origins: Vec<Origin>,
     origin_ids: HashMap<Origin, u32>,
+}
+
+/// Texts and their numbers.
+#[derive(Clone, Debug, Default)]
+struct Interned {
+    names: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u16>,
+}
+
+impl Interned {
+    fn number(&mut self, name: &Arc<str>) -> u16 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        match u16::try_from(self.names.len()) {
+            Ok(number) if number != NO_RULE => {
+                self.names.push(name.clone());
+                self.numbers.insert(name.clone(), number);
+                number
+            }
+            _ => NO_RULE,
+        }
+    }
 }
 
 impl Names {
     /// The number of a rule; [`NO_RULE`] when there are more names than numbers.
     pub(super) fn rule(&mut self, name: &Arc<str>) -> u16 {
-        if let Some(id) = self.rule_ids.get(name) {
-            return *id;
-        }
-        match u16::try_from(self.rules.len()) {
-            Ok(id) if id != NO_RULE => {
-                self.rules.push(name.clone());
-                self.rule_ids.insert(name.clone(), id);
-                id
-            }
-            _ => NO_RULE,
-        }
+        self.rules.number(name)
+    }
+
+    /// The number of a node; [`NO_RULE`] when there are more names than numbers.
+    pub(super) fn node(&mut self, name: &Arc<str>) -> u16 {
+        self.nodes.number(name)
     }
 
     pub(super) fn origin(&mut self, origin: &Origin) -> u32 {
@@ -87,7 +107,11 @@ impl Names {
     }
 
     pub(super) fn rules(&self) -> &[Arc<str>] {
-        &self.rules
+        &self.rules.names
+    }
+
+    pub(super) fn nodes(&self) -> &[Arc<str>] {
+        &self.nodes.names
     }
 
     pub(super) fn origins(&self) -> &[Origin] {
@@ -97,9 +121,10 @@ impl Names {
 
 impl Row {
     pub(super) fn new(ban: &Ban, names: &mut Names) -> Self {
-        let Evidence { weight, first, rules, reason } = &ban.evidence;
-        let (rules, more) =
-            pack(rules.iter().map(|(name, times)| (names.rule(name), *times)).collect(), reason.as_deref());
+        let Evidence { weight, first, rules, nodes, reason } = &ban.evidence;
+        let rules = rules.iter().map(|(name, times)| (names.rule(name), *times)).collect();
+        let nodes = nodes.iter().map(|name| names.node(name)).filter(|node| *node != NO_RULE).collect();
+        let (rules, more) = pack(rules, nodes, reason.as_deref());
         Self {
             since: ban.since,
             end: end(ban.until),
@@ -133,12 +158,17 @@ impl Row {
         few.chain(self.more.iter().flat_map(|more| more.rules.iter().copied()))
     }
 
+    /// Other nodes that saw some of it.
+    pub(super) fn nodes(&self) -> &[u16] {
+        self.more.as_ref().map_or(&[], |more| &more.nodes)
+    }
+
     pub(super) fn reason(&self) -> Option<&str> {
         self.more.as_ref()?.reason.as_deref()
     }
 
     pub(super) fn ban(&self, jail: Option<&JailName>, subject: Subject, names: &Names) -> Ban {
-        let named = |(rule, times): (u16, u32)| Some((names.rules.get(usize::from(rule))?.clone(), times));
+        let named = |(rule, times): (u16, u32)| Some((names.rules().get(usize::from(rule))?.clone(), times));
         Ban {
             jail: jail.cloned(),
             subject,
@@ -150,6 +180,11 @@ impl Row {
                 weight: self.weight,
                 first: (self.first != Timestamp::MIN).then_some(self.first),
                 rules: self.counts().filter_map(named).collect(),
+                nodes: self
+                    .nodes()
+                    .iter()
+                    .filter_map(|n| names.nodes().get(usize::from(*n)).cloned())
+                    .collect(),
                 reason: self.reason().map(Into::into),
             },
         }
@@ -189,15 +224,20 @@ impl Row {
             size_of::<More>()
                 + more.reason.as_ref().map_or(0, |r| r.len())
                 + more.rules.capacity() * size_of::<(u16, u32)>()
+                + more.nodes.capacity() * size_of::<u16>()
         })
     }
 }
 
-/// Rules and a reason in the form of a row.
-pub(super) fn pack(counts: Vec<(u16, u32)>, reason: Option<&str>) -> ([(u16, u16); 2], Option<Box<More>>) {
+/// Rules, other nodes and a reason in the form of a row.
+pub(super) fn pack(
+    counts: Vec<(u16, u32)>,
+    nodes: Vec<u16>,
+    reason: Option<&str>,
+) -> ([(u16, u16); 2], Option<Box<More>>) {
     let mut few = [(NO_RULE, 0); 2];
     let fits = counts.len() <= few.len() && counts.iter().all(|(_, times)| *times <= u32::from(u16::MAX));
-    let mut more = More { reason: reason.map(Into::into), rules: Vec::new() };
+    let mut more = More { reason: reason.map(Into::into), rules: Vec::new(), nodes };
     if fits {
         for (place, (rule, times)) in few.iter_mut().zip(counts) {
             *place = (rule, times as u16);

@@ -19,6 +19,7 @@ pub struct LedgerSnapshot {
     rules: Vec<Arc<str>>,
     origins: Vec<Origin>,
     reasons: Vec<String>,
+    nodes: Vec<Arc<str>>,
     bans: Vec<i64>,
     pardons: Vec<Pardon>,
     forgotten: u64,
@@ -30,6 +31,8 @@ const NEVER: i64 = i64::MIN;
 const LISTED: u8 = 1;
 const OVER: u8 = 2;
 const REPORTED: u8 = 4;
+/// The numbers of other nodes follow at the end.
+const WITNESSED: u8 = 8;
 
 impl Ledger {
     /// What goes into the state file.
@@ -39,6 +42,7 @@ impl Ledger {
             jails: self.books.iter().map(|book| book.jail.clone()).collect(),
             rules: self.names.rules().to_vec(),
             origins: self.names.origins().to_vec(),
+            nodes: self.names.nodes().to_vec(),
             pardons: self.pardons().collect(),
             forgotten: self.forgotten,
             ..LedgerSnapshot::default()
@@ -69,6 +73,7 @@ impl Ledger {
         }
         ledger.forgotten = snapshot.forgotten;
         let rules: Vec<u16> = snapshot.rules.iter().map(|name| ledger.names.rule(name)).collect();
+        let nodes: Vec<u16> = snapshot.nodes.iter().map(|name| ledger.names.node(name)).collect();
         let origins: Vec<u32> = snapshot.origins.iter().map(|origin| ledger.names.origin(origin)).collect();
         let mut words = Words::new(&snapshot.bans);
         while !words.is_done() {
@@ -89,6 +94,8 @@ impl Ledger {
                     }
                     None => false,
                 });
+                more.nodes =
+                    more.nodes.iter().filter_map(|node| nodes.get(usize::from(*node)).copied()).collect();
             }
             let key = Key { book: id, listed, subject };
             match (row.over, listed) {
@@ -111,7 +118,10 @@ impl Ledger {
 impl LedgerSnapshot {
     fn put(&mut self, row: &Row, listed: u8) {
         let flag = |set, flag| if set { flag } else { 0 };
-        let flags = listed | flag(row.over, OVER) | flag(row.reported, REPORTED);
+        let flags = listed
+            | flag(row.over, OVER)
+            | flag(row.reported, REPORTED)
+            | flag(!row.nodes().is_empty(), WITNESSED);
         let near = |time: Timestamp| match time {
             Timestamp::MIN | Timestamp::MAX => NEVER,
             time => relative(time, row.since),
@@ -137,6 +147,10 @@ impl LedgerSnapshot {
             count(counts.len()),
         ]);
         self.bans.extend(counts.iter().flat_map(|(rule, times)| [i64::from(*rule), i64::from(*times)]));
+        if !row.nodes().is_empty() {
+            self.bans.push(count(row.nodes().len()));
+            self.bans.extend(row.nodes().iter().map(|node| i64::from(*node)));
+        }
     }
 
     fn read(&self, words: &mut Words<'_>) -> Result<(Row, bool), WordsError> {
@@ -155,8 +169,14 @@ impl LedgerSnapshot {
         for _ in 0..words.number::<usize>()? {
             counts.push((words.number()?, words.number()?));
         }
+        let mut nodes: Vec<u16> = Vec::new();
+        if flags & WITNESSED != 0 {
+            for _ in 0..words.number::<usize>()? {
+                nodes.push(words.number()?);
+            }
+        }
         let reason = reason.checked_sub(1).and_then(|at| self.reasons.get(at));
-        let (rules, more) = pack(counts, reason.map(String::as_str));
+        let (rules, more) = pack(counts, nodes, reason.map(String::as_str));
         let (over, reported) = (flags & OVER != 0, flags & REPORTED != 0);
         let row = Row { since, end, first, acked, more, n, weight, origin, rules, over, reported };
         Ok((row, flags & LISTED != 0))

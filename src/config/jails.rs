@@ -69,6 +69,7 @@ pub(super) fn lower(
         enforce: enforce(jail.enforce.as_ref(), cluster, notes),
         bans_per_minute: jail.brake.clone().unwrap_or_default().bans_per_minute,
         ban_private: jail.ban_private.unwrap_or(!cluster),
+        adds_up: cluster && jail.count == api::Count::Cluster,
     }
 }
 

@@ -88,6 +88,8 @@ pub struct JailConfig {
     pub bans_per_minute: u32,
     /// Whether RFC 1918, RFC 6598 and ULA addresses may be banned.
     pub ban_private: bool,
+    /// Whether failures are added up over all nodes of a cluster.
+    pub adds_up: bool,
 }
 
 impl JailConfig {

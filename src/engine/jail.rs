@@ -3,14 +3,20 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::elsewhere::Elsewhere;
 use super::house::{NeverBan, Why};
 use super::roster::{Roster, Tracked};
 use super::trust::Trust;
-use super::window::{Decision, Hit};
+use super::window::Hit;
 use super::words::{Words, WordsError, count, put_subject, relative};
-use super::{
-    Conviction, History, JailSpec, Match, Outcome, RuleRef, Skip, Subject, Term, Timestamp, Verdict, sentence,
-};
+use super::{History, JailSpec, Match, Outcome, RuleRef, Skip, Subject, Term, Timestamp, Verdict, sentence};
+use judge::{judge, needed, settled};
+use sharing::Sharing;
+
+mod judge;
+mod sharing;
+
+pub use sharing::{Shared, quota};
 
 /// The windows of a jail. What it remembers of bans is the ledger's: it asks a [`History`].
 ///
@@ -24,11 +30,16 @@ use super::{
 /// What arrival order can change: a record dated before a ban that is known already is left alone, where sorted
 /// reading would have begun that ban earlier (and, when `banTime` is shorter than `findTime`, ended it earlier). And a
 /// success helps only from the moment it is read. Who is banned at all does not depend on the order of failures.
+///
+/// Where failures are added up over several nodes, what the others tell ([`Jail::hear`]) counts like records that come
+/// late.
 #[derive(Clone, Debug)]
 pub struct Jail {
     spec: JailSpec,
     ignore: NeverBan,
     roster: Roster,
+    elsewhere: Elsewhere,
+    sharing: Option<Sharing>,
 }
 
 /// The windows of a jail, for the state file: one flat row of integers.
@@ -49,7 +60,11 @@ impl Jail {
     /// A jail that has seen nothing.
     #[must_use]
     pub fn new(spec: JailSpec) -> Self {
-        Self { ignore: ignored(&spec), roster: Roster::new(0, 0), spec }
+        Self::with(spec, Roster::new(0, 0))
+    }
+
+    fn with(spec: JailSpec, roster: Roster) -> Self {
+        Self { ignore: ignored(&spec), roster, elsewhere: Elsewhere::default(), sharing: None, spec }
     }
 
     /// Its settings.
@@ -68,6 +83,9 @@ impl Jail {
     /// Gives the rules of counted failures their places in a new scanner; rules without one become
     /// [`RuleRef::GONE`].
     pub fn renumber(&mut self, place: impl Fn(RuleRef) -> Option<RuleRef>) {
+        for hit in self.elsewhere.hits_mut() {
+            hit.rule = place(hit.rule).unwrap_or(RuleRef::GONE);
+        }
         self.roster.update_all(
             |_| true,
             |tracked| {
@@ -84,7 +102,7 @@ impl Jail {
     /// counts the next match, or the same subject is convicted again.
     pub fn count(&mut self, m: &Match, never: &NeverBan, history: &dyn History, now: Timestamp) -> Verdict {
         let subject = self.spec.prefix.subject(m.address);
-        if never.overlap(subject).is_some() || self.ignore.overlap(subject).is_some() {
+        if self.spares(subject, never) {
             return Verdict::Skipped(Skip::NeverBan);
         }
         let pardoned = history.pardoned(subject);
@@ -96,6 +114,10 @@ impl Jail {
             Outcome::Success => self.succeeded(subject, m.time, now),
             Outcome::Failure => self.failed(subject, m, history.latest(subject), pardoned, now),
         }
+    }
+
+    fn spares(&self, subject: Subject, never: &NeverBan) -> bool {
+        never.overlap(subject).is_some() || self.ignore.overlap(subject).is_some()
     }
 
     fn succeeded(&mut self, subject: Subject, time: Timestamp, now: Timestamp) -> Verdict {
@@ -111,6 +133,7 @@ impl Jail {
                 trust.note(time, span);
             });
             self.roster.bound(self.spec.max_tracked, now - span);
+            self.note_for_others(subject, horizon);
         }
         Verdict::Trusted(subject)
     }
@@ -131,17 +154,21 @@ impl Jail {
         }
         let horizon = self.horizon(now);
         let met = |t: &Tracked| t.window.is_near(m.time, span, horizon);
-        if m.time < now - span && !self.roster.get(subject).is_some_and(met) {
+        if m.time < now - span
+            && !self.roster.get(subject).is_some_and(met)
+            && !self.elsewhere.is_near(subject, m.time, span, horizon)
+        {
             return Verdict::Skipped(Skip::TooOld);
         }
         let hit = Hit { time: m.time, weight: m.weight, rule: m.rule };
-        let settled = last.and_then(|term| term.until).max(pardoned);
-        let spec = &self.spec;
+        let settled = settled(last, pardoned);
+        let (spec, others) = (&self.spec, self.elsewhere.of(subject));
         let verdict = self.roster.update(subject, span, |tracked| {
-            tracked.window.forget_through(settled.unwrap_or(Timestamp::MIN));
-            judge(spec, tracked, subject, hit, last, horizon)
+            tracked.window.forget_through(settled);
+            judge(spec, tracked, others, subject, hit, last, settled, horizon)
         });
         self.roster.bound(self.spec.max_tracked, now - span);
+        self.note_for_others(subject, horizon);
         verdict
     }
 
@@ -170,7 +197,9 @@ impl Jail {
     /// Gives back the memory of subjects that cannot matter any more. Counting does it little by little; a jail
     /// without traffic is swept from time to time by its owner.
     pub fn sweep(&mut self, now: Timestamp) {
-        self.roster.sweep_all(self.horizon(now));
+        let horizon = self.horizon(now);
+        self.roster.sweep_all(horizon);
+        self.elsewhere.sweep(horizon, horizon - self.spec.find_time);
     }
 
     /// How many subjects are tracked below the threshold.
@@ -199,7 +228,7 @@ impl Jail {
     /// Bytes the windows hold, heap included.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.roster.bytes()
+        self.roster.bytes() + self.elsewhere.bytes()
     }
 
     /// A failure that comes `findTime` late reaches this far back.
@@ -244,7 +273,7 @@ impl Jail {
             roster.update(subject, span, |t| *t = tracked);
         }
         roster.bound(spec.max_tracked, Timestamp::MIN);
-        Ok(Self { ignore: ignored(&spec), roster, spec })
+        Ok(Self::with(spec, roster))
     }
 }
 
@@ -273,56 +302,6 @@ fn read_tracked(words: &mut Words<'_>) -> Result<Tracked, WordsError> {
 
 fn ignored(spec: &JailSpec) -> NeverBan {
     NeverBan::new(spec.ignore.iter().map(|net| (*net, Why::JailIgnore)))
-}
-
-fn needed(spec: &JailSpec, trusted: bool) -> u32 {
-    let factor = if trusted { spec.trusted_factor.max(1) } else { 1 };
-    spec.max_retry.max(1).saturating_mul(factor)
-}
-
-/// Inserts `hit` and decides.
-fn judge(
-    spec: &JailSpec,
-    tracked: &mut Tracked,
-    subject: Subject,
-    hit: Hit,
-    last: Option<Term>,
-    horizon: Timestamp,
-) -> Verdict {
-    let span = spec.find_time;
-    if hit.weight > 0 {
-        tracked.window.insert(hit);
-    }
-    let needed_at = |end| needed(spec, tracked.is_trusted(end, span));
-    if let Some(decision) = tracked.window.decide(hit.time, span, needed_at) {
-        return Verdict::Ban(convict(spec, tracked, subject, decision, last));
-    }
-    // Twice the threshold is more than any two neighbouring windows below it can hold.
-    tracked.window.keep(horizon, needed(spec, true).saturating_mul(2));
-    let end = tracked.window.last().unwrap_or(hit.time);
-    let weight = tracked.window.weight_at(end, span);
-    Verdict::Counted { subject, weight, needed: needed(spec, tracked.is_trusted(end, span)) }
-}
-
-fn convict(
-    spec: &JailSpec,
-    tracked: &mut Tracked,
-    subject: Subject,
-    decision: Decision,
-    last: Option<Term>,
-) -> Conviction {
-    let Decision { first, deciding: since, weight, rules } = decision;
-    let n = sentence::next_n(&spec.sentence, last, since);
-    let end = |from| sentence::end(&spec.sentence, &spec.name, subject, n, from);
-    let mut until = end(since);
-    tracked.window.forget_through(since);
-    // Failures that were read before a late one decided: during the ban they do what they would have done had they
-    // come after it.
-    while let Some(time) = tracked.window.first().filter(|time| until.is_none_or(|until| *time <= until)) {
-        until = sentence::prolonged(until, end(time)).unwrap_or(until);
-        tracked.window.forget_through(time);
-    }
-    Conviction { subject, n, since, until, weight, first, rules }
 }
 
 #[cfg(test)]

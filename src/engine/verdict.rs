@@ -1,6 +1,6 @@
 //! What counting one match led to.
 
-use super::{RuleRef, Subject, Timestamp};
+use super::{NodeIndex, RuleRef, Subject, Timestamp};
 
 /// The answer of [`super::jail::Jail::count`].
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,8 @@ pub struct Conviction {
     pub first: Timestamp,
     /// Rules and how often each matched within the window.
     pub rules: Vec<(RuleRef, u32)>,
+    /// Other nodes that saw some of these failures.
+    pub nodes: Vec<NodeIndex>,
 }
 
 /// A ban of the past or present, as counting must know it.

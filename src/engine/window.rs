@@ -39,6 +39,12 @@ pub struct Decision {
 }
 
 impl Window {
+    /// A window of these failures, whatever their order. Nothing is made one: it is for looking, not for keeping.
+    pub(super) fn of(mut hits: SmallVec<[Hit; 2]>) -> Self {
+        hits.sort_by_key(|hit| hit.time);
+        Self { hits }
+    }
+
     /// Inserts a failure in time order, wherever it belongs.
     pub fn insert(&mut self, hit: Hit) {
         let at = self.hits.partition_point(|h| h.time <= hit.time);
@@ -79,6 +85,21 @@ impl Window {
         let from = self.hits.partition_point(|h| h.time < end - span);
         let to = self.hits.partition_point(|h| h.time <= end);
         self.hits.get(from..to).map_or(0, sum)
+    }
+
+    /// The most weight in any window of this span.
+    #[must_use]
+    pub fn peak(&self, span: Duration) -> u32 {
+        let (mut low, mut weight, mut most) = (0, 0_u64, 0_u64);
+        for hit in &self.hits {
+            weight += u64::from(hit.weight);
+            while let Some(oldest) = self.hits.get(low).filter(|oldest| oldest.time < hit.time - span) {
+                weight -= u64::from(oldest.weight);
+                low += 1;
+            }
+            most = most.max(weight);
+        }
+        u32::try_from(most).unwrap_or(u32::MAX)
     }
 
     /// Whether a failure at `time` shares some window of this span with one that is kept and not before `horizon`.
@@ -221,6 +242,13 @@ mod tests {
             (d.weight, d.rules),
             (7, vec![(RuleRef { filter: 0, rule: 2 }, 2), (RuleRef { filter: 0, rule: 3 }, 1)])
         );
+    }
+
+    #[test]
+    fn the_peak_is_the_heaviest_of_all_windows_wherever_it_is() {
+        assert_eq!(window(&[]).peak(SPAN), 0);
+        assert_eq!(window(&[0, 100, 101, 900]).peak(SPAN), 2);
+        assert_eq!(window(&[0, 50, 100, 900, 901]).peak(SPAN), 3, "both ends included");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod controller;
 pub mod epoch;
 pub mod mirror;
 pub mod raw;
+pub mod sightings;
 pub mod slices;
 pub mod view;
 

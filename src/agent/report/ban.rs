@@ -37,6 +37,9 @@ pub struct BanReport {
     /// Which rules matched, and how often.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleCount>,
+    /// Other nodes that saw some of the failures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<Arc<str>>,
     /// A person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -73,6 +76,7 @@ impl BanReport {
             weight: ban.evidence.weight,
             first: ban.evidence.first.map(Into::into),
             rules: rules.map(|(rule, matches)| RuleCount { rule: rule.clone(), matches: *matches }).collect(),
+            nodes: ban.evidence.nodes.clone(),
             reason: ban.evidence.reason.clone(),
         }
     }

@@ -42,7 +42,7 @@ pub use penalty::Penalty;
 pub use rate_limit::*;
 pub use sighting_list::*;
 pub use source::{Journal, LabelRequirement, LabelSelector, Layout, LayoutType, Operator, Pods, Source};
-pub use text::{Fault, HostName, Name, NodeName, Prefix, QualifiedName, Scope, Time, explain};
+pub use text::{Fault, HostName, Name, NodeName, Prefix, QualifiedName, RuleName, Scope, Time, explain};
 
 /// The API group.
 pub const GROUP: &str = "gaoler.dev";

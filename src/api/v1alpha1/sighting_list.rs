@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NodeName, Prefix, QualifiedName, Time};
+use super::{NodeName, Prefix, QualifiedName, RuleName, Time};
 
 /// What one node counted below the threshold, for jails that add up over nodes. One per node that counts, written by
 /// its agent at most once a second.
@@ -43,6 +43,10 @@ pub struct SightingListSpec {
 pub struct JailSightings {
     /// The jail, as `namespace/name`.
     pub jail: QualifiedName,
+    /// Rules that failures below name by their place here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub rules: Vec<RuleName>,
     /// Who was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4096))]
@@ -55,8 +59,10 @@ pub struct JailSightings {
 pub struct Sighting {
     /// Who.
     pub prefix: Prefix,
-    /// Its failures within `findTime`, oldest first.
-    #[schemars(length(max = 256))]
+    /// Its failures within the last two `findTime`s, oldest first: a record that is read `findTime` late may share a
+    /// window with any of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
     pub failures: Vec<SeenFailure>,
     /// Spans within which it logged in again and again: what makes it trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,6 +80,10 @@ pub struct SeenFailure {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub weight: u32,
+    /// Its rule, as a place in `rules`. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 255))]
+    pub rule: u32,
 }
 
 /// One span of successes.

@@ -75,6 +75,10 @@ text! {
     QualifiedName, 127, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 }
 text! {
+    /// A rule of a filter: `james-smtp-auth/rules[0]`.
+    RuleName, 160, r"^[^\x00-\x1f]+$"
+}
+text! {
     /// An address or a prefix in CIDR notation.
     Prefix, 64, r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$"
 }

@@ -285,12 +285,15 @@ fn evidence_comes_back_whole() {
             weight: 7,
             first: Some(at(3)),
             rules: (0..rules).map(|i| (format!("smtp/{i}").into(), 70_000 * (i / 2) + 1)).collect(),
+            nodes: (0..rules / 3).map(|i| format!("n{i}").into()).collect(),
             reason: (rules == 9).then(|| "by hand".into()),
         };
         let origin = if rules == 1 { Origin::Node("n1".into()) } else { Origin::Hand };
         let whole = Ban { evidence, origin, ..ban(EVE, rules + 1, 10 + i64::from(rules), 100) };
         l.record(&whole, at(11));
-        assert_eq!(l.active(at(11)).collect::<Vec<_>>(), [whole]);
+        assert_eq!(l.active(at(11)).collect::<Vec<_>>(), [whole.clone()]);
+        let back = Ledger::restore(LedgerLimits::default(), &l.snapshot()).unwrap();
+        assert_eq!(back.active(at(11)).collect::<Vec<_>>(), [whole]);
     }
 }
 
@@ -300,8 +303,12 @@ fn many(count: u32) -> Ledger {
     for i in 0..count {
         let who = Subject::host(std::net::Ipv4Addr::from_bits(0x0b00_0000 + i).into());
         let since = 1_687_000_000 + i64::from(i % 1000);
-        let evidence =
-            Evidence { weight: 5, first: Some(at(since - 9)), rules: vec![(rule.clone(), 5)], reason: None };
+        let evidence = Evidence {
+            weight: 5,
+            first: Some(at(since - 9)),
+            rules: vec![(rule.clone(), 5)],
+            ..Evidence::default()
+        };
         let ban = Ban { subject: who, evidence, ..ban(EVE, 1, since, since + 604_800) };
         assert_eq!(l.record(&ban, at(1_687_000_000)), Recorded::New);
     }

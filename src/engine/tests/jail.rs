@@ -7,8 +7,8 @@ use crate::engine::{Duration, PrefixPolicy, SentenceSpec};
 /// The bans and pardons of one jail, as plain as can be.
 #[derive(Default)]
 pub(super) struct Book {
-    terms: RefCell<BTreeMap<Subject, Term>>,
-    pardon: Option<Timestamp>,
+    pub(super) terms: RefCell<BTreeMap<Subject, Term>>,
+    pub(super) pardon: Option<Timestamp>,
 }
 
 impl History for Book {
@@ -68,7 +68,7 @@ pub(super) fn failure(address: &str, secs: i64) -> Match {
     }
 }
 
-fn success(address: &str, secs: i64) -> Match {
+pub(super) fn success(address: &str, secs: i64) -> Match {
     Match { outcome: Outcome::Success, ..failure(address, secs) }
 }
 

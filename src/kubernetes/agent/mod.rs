@@ -38,7 +38,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::connect::{Access, ConnectError, open};
-use super::slices;
+use super::{sightings, slices};
 use crate::agent::handle::Gone;
 use crate::agent::state_file::{StateError, StateFile};
 use crate::agent::{self, AgentError};
@@ -57,14 +57,10 @@ use storage::Storage;
 pub type Task = fn(Station) -> BoxFuture<'static, ()>;
 
 /// The tasks, by name. To add one, write its line here: `("publish", |station| Box::pin(publish::run(station)))`.
-pub const TASKS: &[(&str, Task)] = &[("bans", |station| Box::pin(share_bans(station)))];
-
-/// Shares what this node decides, and takes in what others do.
-async fn share_bans(station: Station) {
-    let Station { client, node, agent, .. } = station;
-    let _exchange = slices::spawn(client, node, agent);
-    std::future::pending::<()>().await;
-}
+pub const TASKS: &[(&str, Task)] = &[
+    ("exchange of bans", |station| Box::pin(slices::run(station))),
+    ("sightings", |station| Box::pin(sightings::run(station))),
+];
 
 /// How long to wait at start for the kernel to remove what must not be there.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -6,13 +6,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as Stamp;
 
 use crate::agent::report::{BanReport, RuleCount};
 use crate::api::v1alpha1::{
-    BanSliceSpec, MatchedRule, PardonSpec, Prefix, QualifiedName, SlicedBan, Time, explain,
+    BanSliceSpec, MatchedRule, NodeName, PardonSpec, Prefix, QualifiedName, SlicedBan, Time, explain,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon};
 use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
 
 /// Rules in one entry at most, as its schema says.
 const RULES: usize = 8;
+/// Other nodes in one entry at most, as its schema says.
+const NODES: usize = 16;
+/// Characters in the name of a node at most, as its schema says.
+const NODE: usize = 253;
 /// Characters in the name of a rule at most, as its schema says.
 const RULE: usize = 160;
 /// Characters in a reason at most, as its schema says.
@@ -121,6 +125,7 @@ fn entry_of(entry: &SlicedBan, origin: Origin, now: Timestamp) -> Result<Ban, Fa
             weight: entry.weight,
             first,
             rules: rules.collect(),
+            nodes: entry.with.iter().take(NODES).map(|node| cut(node.as_str(), NODE).into()).collect(),
             reason: entry.reason.as_deref().map(|reason| cut(reason, REASON).to_owned()),
         },
     })
@@ -186,7 +191,7 @@ pub(super) fn encode(ban: &BanReport) -> Option<SlicedBan> {
         weight: ban.weight.min(MOST),
         first: ban.first.map(|first| Time(first.to_string())),
         rules: ban.rules.iter().filter(|rule| !rule.rule.is_empty()).take(RULES).map(rule).collect(),
-        with: Vec::new(),
+        with: ban.nodes.iter().take(NODES).map(|node| NodeName(node.to_string())).collect(),
         reason: ban.reason.as_deref().map(|reason| cut(reason, REASON).to_owned()),
     })
 }

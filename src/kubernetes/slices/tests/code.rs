@@ -19,6 +19,7 @@ fn ban() -> Ban {
             weight: 5,
             first: Some(at("2026-11-22T11:55:00.5Z")),
             rules: vec![("james-smtp-auth/rules[0]".into(), 4), ("james-smtp-auth/failRegex[1]".into(), 1)],
+            nodes: vec!["n2".into(), "n3".into()],
             reason: None,
         },
     }
@@ -64,10 +65,11 @@ fn a_usual_entry_takes_less_than_300_bytes() {
     let long = Ban {
         jail: Some("mail-production/james-smtp-auth".into()),
         subject: "2001:db8:1234:5678::/64".parse().unwrap(),
-        evidence: Evidence { rules: ban().evidence.rules[..1].to_vec(), ..ban().evidence },
+        evidence: Evidence { rules: ban().evidence.rules[..1].to_vec(), nodes: Vec::new(), ..ban().evidence },
         ..ban()
     };
-    for ban in [ban(), long] {
+    let usual = Ban { evidence: Evidence { nodes: Vec::new(), ..ban().evidence }, ..ban() };
+    for ban in [usual, long] {
         let bytes = serde_json::to_vec(&encode(&BanReport::new(&ban, true)).unwrap()).unwrap().len();
         assert!(bytes < 300, "{bytes} bytes");
     }
@@ -148,10 +150,11 @@ fn wrong_evidence_weakens_no_ban() {
 fn what_is_written_keeps_to_the_schema_whatever_a_filter_is_called() {
     let rules = (0..20).map(|n| (Arc::from("f".repeat(200 + n)), u32::MAX)).collect();
     let reason = Some("ü".repeat(1000));
-    let odd = Ban { evidence: Evidence { weight: u32::MAX, first: None, rules, reason }, ..ban() };
+    let nodes = (0..20).map(|n| Arc::from(format!("n{n}"))).collect();
+    let odd = Ban { evidence: Evidence { weight: u32::MAX, first: None, rules, nodes, reason }, ..ban() };
     let entry = encode(&BanReport::new(&odd, true)).unwrap();
     assert_eq!((entry.weight, entry.rules.len(), entry.rules[0].times), (MOST, RULES, MOST));
-    assert_eq!(entry.rules[0].rule.len(), RULE);
+    assert_eq!((entry.rules[0].rule.len(), entry.with.len()), (RULE, NODES));
     assert_eq!(entry.reason.unwrap().chars().count(), REASON);
     assert_eq!(encode(&BanReport::new(&Ban { jail: Some("james".into()), ..ban() }, true)), None);
 }
