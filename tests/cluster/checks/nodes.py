@@ -10,17 +10,10 @@ from harness.daemon import wait_until
 from harness.jameslog import failure
 
 JAILS = "/apis/gaoler.dev/v1alpha1/namespaces/{}/jails"
-# Nobody but this test writes to /apis; what an agent of a release may do stands in deploy/ and is checked there.
-RIGHTS = {
-    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "agent-under-test"},
-    "rules": [
-        {"apiGroups": ["gaoler.dev"], "resources": ["*"], "verbs": ["*"]},
-        {"apiGroups": [""], "resources": ["pods", "services", "nodes"], "verbs": ["get", "list", "watch"]},
-    ],
-}  # fmt: skip
+# The harness' account gets what a release's agent may, and no more.
 BINDING = {
     "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "agent-under-test"},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "agent-under-test"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "gaoler-agent"},
     "subjects": [{"kind": "ServiceAccount", "name": "gaoler-agent", "namespace": "gaoler-system"}],
 }  # fmt: skip
 
@@ -37,7 +30,9 @@ class NodeCase(ClusterCase):
         super().setUpClass()
         cls.plane.kubectl("apply", "--server-side", "-f", REPOSITORY / "crds")
         cls.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
-        cls.plane.apply([RIGHTS, BINDING])
+        cls.plane.namespace("gaoler")
+        cls.plane.kubectl("apply", "--server-side", "-f", REPOSITORY / "deploy" / "kubernetes" / "agent-rbac.yaml")
+        cls.plane.apply(BINDING)
 
     def setUp(self):
         super().setUp()
