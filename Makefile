@@ -13,15 +13,17 @@ PREFIX ?= /usr/local
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build release install
 build: ## Debug build, all features
 	$(CARGO) build --locked
 release: ## Release build in target/release/gaoler
 	$(CARGO) build --release --locked
-install: release ## Binary, manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
+install: release ## Binary (also as plugin of kubectl), manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
 	install -Dm755 $(TARGET)/release/gaoler $(DESTDIR)$(PREFIX)/bin/gaoler
+	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl-gaoler
+	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl_complete-gaoler
 	$(TARGET)/release/gaoler man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -dm755 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	$(TARGET)/release/gaoler completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gaoler
@@ -52,6 +54,14 @@ test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes
 	@$(PYTHON) tests/cluster/run.py --binary $(TARGET)/debug/gaoler
 test-all: test test-james test-cluster ## All tests (the end-to-end tests join here)
 
+.PHONY: image test-image
+image: ## The container image, as an OCI archive; needs no image registry
+	@scripts/setup.sh image
+	@scripts/image.sh
+test-image: ## What is in the image, and that it works with the rights of the DaemonSet and no others
+	@scripts/setup.sh image
+	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
+
 .PHONY: fmt lint deny
 fmt: ## Formats the code
 	$(CARGO) fmt --all
@@ -59,12 +69,16 @@ lint: ## Format, clippy (both feature sets), licences and sources of dependencie
 	@scripts/setup.sh test
 	@scripts/test.sh fmt clippy deny
 
-.PHONY: bench acceptance
+.PHONY: bench bench-cluster acceptance
 bench: ## Gaoler beside fail2ban and fail2ban-rs, same input, same run: throughput and latency
 	@scripts/setup.sh bench
 	$(CARGO) build --locked --profile bench
 	$(PYTHON) benches/compare/compare.py --binary $(TARGET)/release/gaoler
 	$(PYTHON) tests/acceptance/latency.py --binary $(TARGET)/release/gaoler
+bench-cluster: ## Through a real API server: line written to dropped on every node, unban, 10,000 attackers in 10 s; 3 and 10 nodes
+	@scripts/setup.sh cluster
+	$(CARGO) build --locked --profile bench
+	$(PYTHON) tests/cluster/bench.py --binary $(TARGET)/release/gaoler
 acceptance: bench ## The long measurements: bench, memory, 100 kills, a minute without nft
 	@scripts/setup.sh test
 	$(PYTHON) tests/acceptance/memory.py --binary $(TARGET)/release/gaoler

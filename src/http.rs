@@ -69,6 +69,7 @@ async fn readyz(State(agent): State<AgentHandle>) -> Response {
         Ok(Status { firewall, .. }) => match firewall.state {
             FirewallState::Enforcing | FirewallState::Observing => "ok\n".into_response(),
             FirewallState::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
+            FirewallState::Removed => (StatusCode::SERVICE_UNAVAILABLE, "cleaned up\n").into_response(),
             FirewallState::Failing => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the firewall fails\n").into_response()
             }

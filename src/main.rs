@@ -3,14 +3,13 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
-use gaoler::cli::{self, Cli, ExitStatus};
+use gaoler::cli::{self, Called, ExitStatus};
 use gaoler::telemetry;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    telemetry::init(cli.global.log_format, cli.log_level());
-    match cli::run(&cli) {
+    let called = Called::parse(std::env::args_os());
+    telemetry::init(called.log_format(), called.log_level());
+    match called.run() {
         Ok(status) => status.into(),
         // `gaoler bans | head` is no error.
         Err(error) if is_broken_pipe(&error) => ExitStatus::Success.into(),

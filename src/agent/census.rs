@@ -12,9 +12,17 @@ use super::report::{
     Condition, ConditionType, FileReport, FirewallState, JailReport, Moment, RateLimitReport, Status, Tallies,
 };
 use super::seat::Seat;
+use super::spared::Accused;
 use crate::config::{Mode, RateLimitConfig};
 use crate::engine::Timestamp;
+use crate::engine::house::Why;
 use crate::firewall::{Action, Dropped, LimitCounts, Reach, ScopeName};
+
+/// So many failures of this host, another node or a load balancer before a jail says that addresses are lost: one may
+/// be somebody who tries it out.
+const RELAYED: u64 = 5;
+/// So many of others of the house: a pod may as well be a client that has an old password.
+const HOUSED: u64 = 20;
 
 /// What the kernel counted, as of the last time it was asked.
 #[derive(Debug, Default)]
@@ -121,6 +129,45 @@ impl Detector {
         report
     }
 
+    /// Whether failures come from addresses behind which are many: then nobody can be banned for them.
+    fn lost_addresses(&self, seat: &Seat, now: Timestamp) -> Option<Condition> {
+        let masking = self.situation.masking(seat.name());
+        let (mut relayed, mut housed) = (0, 0);
+        let mut worst: Option<Accused> = None;
+        for accused in seat.spared.recent(now) {
+            let relay = self.house.is_reached_by(accused.address)
+                || self.situation.relays.iter().any(|net| net.contains(&accused.address));
+            if relay {
+                relayed += accused.times;
+            } else if matches!(self.house.never().covers(accused.address), Some(Why::Cluster(_))) {
+                housed += accused.times;
+            } else {
+                continue;
+            }
+            worst = worst.filter(|worst| worst.times >= accused.times).or(Some(accused));
+        }
+        let enough = if masking.is_empty() { RELAYED } else { 1 };
+        let worst = worst.filter(|_| relayed >= enough || housed >= HOUSED)?;
+        let who = match self.house.never().covers(worst.address) {
+            Some(why) => format!("{} ({why})", worst.address),
+            None => worst.address.to_string(),
+        };
+        let (reason, remedy) = if masking.is_empty() {
+            ("SharedAddress", "let what stands before the server pass on its clients' addresses".to_owned())
+        } else {
+            let services = masking.join(", ");
+            (
+                "ExternalTrafficPolicyCluster",
+                format!("set `externalTrafficPolicy: Local` on Service {services}"),
+            )
+        };
+        let message = format!(
+            "failures are logged as those of {who}, which stands for others: whose they are is lost, and nobody is \
+             banned for them; {remedy}"
+        );
+        Some(condition(ConditionType::SourceAddressLost, true, reason, message))
+    }
+
     fn conditions(
         &self,
         id: SeatId,
@@ -156,6 +203,7 @@ impl Detector {
             );
             found.push(condition(ConditionType::BanIneffective, true, "SeenAgain", message));
         }
+        found.extend(self.lost_addresses(seat, now));
         found.extend(self.situation.remarks(seat.name()).iter().cloned());
         found.extend(self.intake.sights(id, &seat.config, seat.enforces(self.court.observe)));
         let ready = if !seat.unusable.is_empty() {

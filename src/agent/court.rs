@@ -130,7 +130,10 @@ impl Court {
         self.dirty = true;
         if m.outcome == MatchOutcome::Failure {
             match verdict {
-                Verdict::Skipped(Skip::NeverBan) => at.tallies.never_banned += 1,
+                Verdict::Skipped(Skip::NeverBan) => {
+                    at.tallies.never_banned += 1;
+                    at.spared.note(m.address, now);
+                }
                 Verdict::Skipped(_) => at.tallies.too_late += 1,
                 Verdict::Extended { .. } => at.tallies.while_banned += 1,
                 _ => at.tallies.failures += 1,
@@ -277,8 +280,7 @@ impl Court {
         subject: Subject,
         now: Timestamp,
     ) {
-        let held = self.ledger.covering(subject.addr(), now);
-        if let Some(ban) = held.into_iter().find(|b| b.subject == subject && b.jail.as_ref() == Some(name)) {
+        if let Some(ban) = self.ledger.counted(name, subject, now) {
             self.tell(event, &ban, now);
         }
     }

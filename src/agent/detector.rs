@@ -15,6 +15,7 @@ use super::court::{Court, limits};
 use super::handle::{Command, Reply, Unusable};
 use super::house::House;
 use super::intake::Intake;
+use super::kernel::Retirement;
 use super::report::{Banned, Durability, Event, FirewallReport, FirewallState, Refusal, Unbanned};
 use super::saver::Saver;
 use super::situation::Situation;
@@ -67,6 +68,7 @@ pub(super) struct Detector {
     pub(super) config: Arc<Config>,
     pub(super) situation: Arc<Situation>,
     pub(super) configured: bool,
+    pub(super) retirement: Retirement,
     sweep_at: Instant,
     pub(super) clock: (Instant, Timestamp),
 }
@@ -121,6 +123,7 @@ impl Detector {
             config: Arc::default(),
             situation: Arc::default(),
             configured: false,
+            retirement: Retirement::default(),
             sweep_at: Instant::now() + SWEEP,
             clock: (Instant::now(), now),
         }
@@ -273,6 +276,7 @@ impl Detector {
                     unbanned.saved = saved;
                 });
             }
+            Command::Retire(reply) => self.retire(reply),
             Command::Save(reply) if !self.saver.keeps() => answer(reply, Ok(())),
             Command::Save(reply) => self.saver.wait(Box::new(move |outcome| answer(reply, outcome))),
             Command::Stop(reply) => {
@@ -317,6 +321,9 @@ impl Detector {
             }
         }
         self.config = config;
+        if self.retirement.is_asked() {
+            return Vec::new();
+        }
         self.configured = true;
         self.plan();
         // What the lists ended, then all that shall hold: in one go, before a line is read.

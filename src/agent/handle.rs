@@ -53,6 +53,8 @@ pub enum Command {
     Unban(UnbanOrder, Reply<Result<Unbanned, Refusal>>),
     /// Write the snapshot now. The answer is why it failed.
     Save(Reply<Result<(), String>>),
+    /// Remove the table and with it every ban, and guard nothing until the process ends. Answered when it is gone.
+    Retire(Reply<()>),
     /// Write the snapshot and end. Bans stay in the kernel.
     Stop(Reply<Result<(), String>>),
 }
@@ -220,6 +222,23 @@ impl AgentHandle {
     /// When the detector has ended.
     pub async fn save(&self) -> Result<Result<(), String>, Gone> {
         self.ask(Command::Save).await
+    }
+
+    /// Removes the table from the kernel; every ban ends there. Nothing is read, counted or closed any more until the
+    /// process ends. What was decided is still known, so that the next process can go on.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn retire(&self) -> Result<(), Gone> {
+        self.ask(Command::Retire).await
+    }
+
+    /// How everything is, what the kernel counted as of the last [`Self::status`].
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn glance(&self) -> Result<Status, Gone> {
+        self.ask(Command::Status).await
     }
 
     /// Ends the detector in good order. The answer is why the last snapshot could not be written.

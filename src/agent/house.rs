@@ -95,6 +95,12 @@ impl House {
         &self.never
     }
 
+    /// Whether others reach this host by this address: one of its own, and not loopback.
+    #[must_use]
+    pub(super) fn is_reached_by(&self, address: IpAddr) -> bool {
+        !address.is_loopback() && self.own.contains(&address)
+    }
+
     /// The same as prefixes, for the kernel.
     #[must_use]
     pub(super) fn kernel(&self) -> &[IpNet] {

@@ -14,7 +14,40 @@ use crate::firewall::enforcer::{EnforcerEvent, Order};
 /// A clock that moved by more than this against the monotonic one was set.
 const STEP: Duration = Duration::from_secs(2);
 
+/// Whether this node was asked to guard no longer, and who waits until the table is gone.
+#[derive(Debug, Default)]
+pub(super) enum Retirement {
+    /// It was not.
+    #[default]
+    No,
+    /// The table is being removed.
+    Asked(Vec<Reply<()>>),
+    /// It is gone.
+    Done,
+}
+
+impl Retirement {
+    pub(super) fn is_asked(&self) -> bool {
+        !matches!(self, Self::No)
+    }
+}
+
 impl Detector {
+    /// Has the table removed; from now on nothing is read or ordered.
+    pub(super) fn retire(&mut self, reply: Reply<()>) {
+        match &mut self.retirement {
+            Retirement::Done => return answer(reply, ()),
+            Retirement::Asked(waiting) => return waiting.push(reply),
+            Retirement::No => self.retirement = Retirement::Asked(vec![reply]),
+        }
+        tracing::warn!("asked to clean up: the table is removed and nothing is guarded any more");
+        self.configured = false;
+        self.skeleton = None;
+        // Whatever is decided from now on, by lists or by others, stays with us.
+        self.court.observe = true;
+        self.order(Order::Teardown);
+    }
+
     /// The house is another.
     pub(super) fn furnish(&mut self, now: Timestamp) {
         self.court.furnish(self.house.never().clone());
@@ -74,7 +107,17 @@ impl Detector {
                     self.firewall.state = FirewallState::Failing;
                     self.firewall.problem = Some(problem);
                 }
-                EnforcerEvent::TornDown | EnforcerEvent::Stopped => {}
+                EnforcerEvent::TornDown => {
+                    self.firewall.state = FirewallState::Removed;
+                    self.firewall.problem = None;
+                    self.court.ledger.unacknowledge();
+                    if let Retirement::Asked(waiting) =
+                        std::mem::replace(&mut self.retirement, Retirement::Done)
+                    {
+                        waiting.into_iter().for_each(|reply| answer(reply, ()));
+                    }
+                }
+                EnforcerEvent::Stopped => {}
             }
         }
     }
@@ -82,6 +125,9 @@ impl Detector {
     pub(super) fn works(&mut self) {
         if self.firewall.state == FirewallState::Failing {
             tracing::info!("the firewall works again");
+        }
+        if self.retirement.is_asked() {
+            return;
         }
         let observing = self.court.observe;
         self.firewall.state = if observing { FirewallState::Observing } else { FirewallState::Enforcing };

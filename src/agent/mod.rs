@@ -35,6 +35,7 @@ mod seat;
 mod sights;
 pub mod situation;
 mod snapshot;
+mod spared;
 pub mod state_file;
 mod wake;
 

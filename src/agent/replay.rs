@@ -3,7 +3,7 @@
 //! The daemon's own court reads it, so that a replay and a daemon cannot differ; only there are no sources, no kernel
 //! and no state file, and the clock is that of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -106,7 +106,8 @@ struct Told {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     bans: BTreeMap<(Timestamp, Subject), BanReport>,
-    addresses: BTreeMap<(IpAddr, u16), Said>,
+    /// By address, as the subject of its own, and filter.
+    addresses: HashMap<(Subject, u16), Said>,
     hints: BTreeMap<u16, Hints>,
 }
 
@@ -200,7 +201,10 @@ impl Replay {
             Some(filter) => filter.name.clone(),
             None => FilterName::new(""),
         };
-        let addresses = addresses.into_iter().map(|((address, filter), said)| {
+        let mut addresses: Vec<_> = addresses.into_iter().collect();
+        addresses.sort_unstable_by_key(|(who, _)| *who);
+        let addresses = addresses.into_iter().map(|((subject, filter), said)| {
+            let address = subject.addr();
             let Said { failures, weight, successes } = said;
             AddressReport { address, filter: name(filter), failures, weight, successes }
         });
@@ -225,7 +229,7 @@ impl Replay {
 
 impl Told {
     fn count(&mut self, m: &Match) {
-        let said = self.addresses.entry((m.address, m.rule.filter)).or_default();
+        let said = self.addresses.entry((Subject::host(m.address), m.rule.filter)).or_default();
         match m.outcome {
             Outcome::Failure => {
                 said.failures += 1;

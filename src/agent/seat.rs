@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::efficacy::Efficacy;
 use super::plan::scope_of;
 use super::report::Tallies;
+use super::spared::Spared;
 use crate::bans::Brake;
 use crate::config::{JailConfig, Mode};
 use crate::engine::house::NeverBan;
@@ -22,6 +23,7 @@ pub(super) struct Seat {
     pub(super) scope: ScopeName,
     pub(super) tallies: Tallies,
     pub(super) efficacy: Efficacy,
+    pub(super) spared: Spared,
     /// Why part of it cannot be used.
     pub(super) unusable: Vec<String>,
     rules: Vec<Vec<Arc<str>>>,
@@ -46,6 +48,7 @@ impl Seat {
             scope: scope_of(Some(config.name())),
             tallies: Tallies::default(),
             efficacy: Efficacy::default(),
+            spared: Spared::default(),
             unusable: Vec::new(),
             rules: rule_names(config),
         }

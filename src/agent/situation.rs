@@ -51,6 +51,12 @@ impl Situation {
         self.jails.get(jail).map_or(&[], |placement| &placement.logs)
     }
 
+    /// Services that may hide a jail's clients.
+    #[must_use]
+    pub fn masking(&self, jail: &JailName) -> &[String] {
+        self.jails.get(jail).map_or(&[], |placement| &placement.masking)
+    }
+
     /// What a person should know of a jail's surroundings.
     #[must_use]
     pub fn remarks(&self, jail: &JailName) -> &[Condition] {

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
+use super::row::Row;
 use super::{Ban, Ledger};
 use crate::engine::{Duration, JailName, Subject, Timestamp};
 
@@ -50,15 +53,16 @@ impl Ledger {
         let mut found = Vec::new();
         for book in self.books.iter_mut().filter(|b| b.jail.is_none() || b.jail.as_ref() == Some(jail)) {
             for listed in [false, true] {
-                let covering: Vec<Subject> =
-                    book.table(listed).covering(host).map(|(subject, _)| subject).collect();
-                for subject in covering {
-                    let Some(row) = book.table_mut(listed).get_mut(subject) else { continue };
+                let doubtful = |row: &Row| {
                     let bites =
                         row.acked == Timestamp::MIN || failure <= row.acked + GRACE || failure >= row.end;
-                    if row.reported || bites {
-                        continue;
-                    }
+                    !(row.reported || bites)
+                };
+                let covering = book.table(listed).covering(host);
+                let covering: SmallVec<[Subject; 4]> =
+                    covering.filter(|(_, row)| doubtful(row)).map(|(subject, _)| subject).collect();
+                for subject in covering {
+                    let Some(row) = book.table_mut(listed).get_mut(subject) else { continue };
                     row.reported = true;
                     let row = row.clone();
                     let ban = row.ban(book.jail.as_ref(), subject, &self.names);

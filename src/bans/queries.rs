@@ -53,6 +53,14 @@ impl Ledger {
         self.book(jail)?.hold(subject, now).map(|end| Hold { until: until(end) })
     }
 
+    /// The ban of this jail on exactly this subject, when it is in force. Entries of BanLists are not asked.
+    #[must_use]
+    pub fn counted(&self, jail: &JailName, subject: Subject, now: Timestamp) -> Option<Ban> {
+        let book = self.book(Some(jail))?;
+        let row = book.rows.get(subject).filter(|row| row.is_active(now))?;
+        Some(row.ban(book.jail.as_ref(), subject, &self.names))
+    }
+
     /// The bans in force that keep this address out, of every jail, BanLists included.
     #[must_use]
     pub fn covering(&self, address: IpAddr, now: Timestamp) -> Vec<Ban> {

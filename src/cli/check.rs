@@ -42,8 +42,15 @@ pub struct Args {
 /// # Errors
 /// When a path is not there, or stdout cannot be written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let (stdin, paths): (Vec<_>, Vec<_>) =
-        args.paths.iter().cloned().partition(|path| path.as_os_str() == "-");
+    tell(&judged(&args.paths, args.cluster)?, args.strict, context)
+}
+
+/// Reads and judges files, for a plain host or for a cluster.
+///
+/// # Errors
+/// When a path is not there.
+pub(super) fn judged(paths: &[PathBuf], cluster: bool) -> anyhow::Result<Loaded> {
+    let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path.as_os_str() == "-");
     if let Some(path) = paths.iter().find(|path| !path.exists()) {
         bail!("{} does not exist", path.display());
     }
@@ -53,8 +60,15 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)?;
         files::text_into(&std::path::Path::new("<stdin>").into(), bytes, &mut manifests);
     }
-    let around = Surroundings { cluster: args.cluster, lint: true, ..Surroundings::default() };
-    let loaded = assemble(manifests, None, &around);
+    let around = Surroundings { cluster, lint: true, ..Surroundings::default() };
+    Ok(assemble(manifests, None, &around))
+}
+
+/// Prints the verdict.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn tell(loaded: &Loaded, strict: bool, context: &Context) -> anyhow::Result<ExitStatus> {
     if context.data() {
         context.print_data(&json!({
             "errors": loaded.errors(),
@@ -66,9 +80,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         for problem in loaded.all_problems() {
             context.say(painted(problem, context))?;
         }
-        context.say(summary(&loaded, context))?;
+        context.say(summary(loaded, context))?;
     }
-    let fine = loaded.errors() == 0 && !(args.strict && loaded.warnings() > 0);
+    let fine = loaded.errors() == 0 && !(strict && loaded.warnings() > 0);
     Ok(ExitStatus::from_answer(fine))
 }
 

@@ -77,19 +77,20 @@ impl Context {
     /// The context of this process: its terminal and environment.
     #[must_use]
     pub fn new(global: &Global) -> Self {
+        Self::of(global.output, global.color, global.socket.clone(), global.verbose)
+    }
+
+    /// The same of single options.
+    #[must_use]
+    pub(super) fn of(format: Format, color: Color, socket: PathBuf, verbose: u8) -> Self {
         let quiet = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var_os("TERM").is_some_and(|v| v == "dumb");
-        let color = match global.color {
+        let color = match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => io::stdout().is_terminal() && !quiet,
         };
-        Self {
-            format: global.output,
-            color: color && matches!(global.output, Format::Text | Format::Wide),
-            socket: global.socket.clone(),
-            verbose: global.verbose,
-        }
+        Self { format, color: color && matches!(format, Format::Text | Format::Wide), socket, verbose }
     }
 
     /// Whether the answer is for a program.
@@ -115,7 +116,7 @@ impl Context {
     /// # Errors
     /// When stdout cannot be written.
     pub fn print_data(&self, answer: &impl Serialize) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         if self.format == Format::Yaml {
             // Into memory first: an error of a closed pipe keeps its kind.
             out.write_all(serde_yaml::to_string(answer)?.as_bytes())?;
@@ -123,6 +124,7 @@ impl Context {
             serde_json::to_writer_pretty(&mut out, answer)?;
             writeln!(out)?;
         }
+        out.flush()?;
         Ok(())
     }
 
@@ -149,7 +151,9 @@ impl Context {
     /// # Errors
     /// When stdout cannot be written.
     pub fn say(&self, text: impl std::fmt::Display) -> anyhow::Result<()> {
-        writeln!(io::stdout().lock(), "{text}")?;
+        let mut out = stdout();
+        writeln!(out, "{text}")?;
+        out.flush()?;
         Ok(())
     }
 
@@ -186,4 +190,9 @@ impl Context {
     fn paint(&self, code: &str, text: impl std::fmt::Display) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
     }
+}
+
+/// Stdout that is written in large pieces: by itself it writes every line at once.
+fn stdout() -> io::BufWriter<io::StdoutLock<'static>> {
+    io::BufWriter::with_capacity(64 * 1024, io::stdout().lock())
 }

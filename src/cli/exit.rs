@@ -11,7 +11,7 @@ pub enum ExitStatus {
     Negative,
     /// Wrong usage, or an error that kept the command from its work.
     Failure,
-    /// Nobody answers on the control socket.
+    /// Nobody answers: on the control socket, or the API server.
     NotRunning,
 }
 

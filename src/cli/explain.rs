@@ -22,7 +22,7 @@ use crate::engine::{AddressPolicy, FilterName, FilterSpec, JailName, LayoutSpec,
 /// The same code as in the daemon says why. Without --jail and --filter, the filters of all declared jails are asked,
 /// or all built-in filters if no jail is declared. Several lines are read as lines of one source: an event that
 /// was counted is not counted again.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Exit codes:
   0  some line would count
@@ -36,16 +36,16 @@ Examples:
 pub struct Args {
     /// The line, or `-` for lines from standard input
     #[arg(value_name = "LINE")]
-    line: String,
+    pub(super) line: String,
     /// The jail whose filters, layout and ignore list are used
     #[arg(short, long, value_name = "JAIL")]
-    jail: Option<String>,
+    pub(super) jail: Option<String>,
     /// A filter, declared or built in; may be given several times
     #[arg(short, long, value_name = "FILTER", conflicts_with = "jail")]
-    filter: Vec<String>,
+    pub(super) filter: Vec<String>,
     /// Manifests: a file, or a directory of .yaml files; may be given several times [default: /etc/gaoler if it exists]
     #[arg(short, long, value_name = "PATH")]
-    config: Vec<PathBuf>,
+    pub(super) config: Vec<PathBuf>,
 }
 
 /// One line's account. This is `-o json`, one object a line: fields are added, never renamed or removed.
@@ -68,10 +68,17 @@ struct Account {
 /// # Errors
 /// When a jail or filter is not there or is broken, or stdout cannot be written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let loaded = configuration(args)?;
-    let jail = args.jail.as_deref().map(|name| jail(&loaded, name)).transpose()?;
-    let filters = filters(args, &loaded, jail)?;
-    let never = house(&loaded, jail);
+    judge(args, &configuration(args)?, context)
+}
+
+/// As [`run`], with jails and filters from elsewhere.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn judge(args: &Args, loaded: &Loaded, context: &Context) -> anyhow::Result<ExitStatus> {
+    let jail = args.jail.as_deref().map(|name| jail(loaded, name)).transpose()?;
+    let filters = filters(args, loaded, jail)?;
+    let never = house(loaded, jail);
     let layout = jail.map_or(LayoutSpec::Auto, |jail| jail.layout.clone());
     let zone = TimeZone::system();
     let clock = ReadClock { now: jiff::Timestamp::now().into(), live: false, zone: &zone };

@@ -1,12 +1,14 @@
 //! `gaoler filters`
 
+use std::sync::Arc;
+
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{Context, ExitStatus, Table};
 use crate::config::library::{BuiltIn, built_in};
-use crate::engine::FilterName;
+use crate::engine::{FilterName, FilterSpec};
 
 /// List the built-in filters, or show one
 ///
@@ -48,27 +50,53 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
                 context.say(filter.manifest.trim_end())?;
             }
         }
-        None if context.data() => {
-            context.print_data(
-                &library.iter().map(|(name, filter)| described(name, filter)).collect::<Vec<_>>(),
-            )?;
-        }
-        None => {
-            let mut table = Table::new(&["NAME", "RULES", "SUCCESSES", "EXAMPLES", "DESCRIPTION"]);
-            for (name, filter) in library.iter() {
-                let Counts { rules, successes, examples } = Counts::of(filter);
-                table.row([
-                    context.bold(name),
-                    rules.to_string(),
-                    successes.to_string(),
-                    examples.to_string(),
-                    filter.declared.description.clone().unwrap_or_default(),
-                ]);
-            }
-            context.say(table)?;
-        }
+        None => return list(&[], context),
     }
     Ok(ExitStatus::Success)
+}
+
+/// Lists the built-in filters and these declared ones.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn list(declared: &[Arc<FilterSpec>], context: &Context) -> anyhow::Result<ExitStatus> {
+    let library = built_in();
+    if context.data() {
+        let built_in = library.iter().map(|(name, filter)| described(name, filter));
+        let declared = declared.iter().map(|filter| json!({"name": filter.name, "rules": rules(filter), "successes": filter.successes.len(), "declared": true}));
+        context.print_data(&built_in.chain(declared).collect::<Vec<_>>())?;
+    } else {
+        let mut table = Table::new(&["NAME", "RULES", "SUCCESSES", "EXAMPLES", "DESCRIPTION"]);
+        for (name, filter) in library.iter() {
+            let Counts { rules, successes, examples } = Counts::of(filter);
+            table.row([
+                context.bold(name),
+                rules.to_string(),
+                successes.to_string(),
+                examples.to_string(),
+                filter.declared.description.clone().unwrap_or_default(),
+            ]);
+        }
+        for filter in declared {
+            let counts = [rules(filter), filter.successes.len()].map(|n| n.to_string());
+            let cells = [context.bold(&filter.name)].into_iter().chain(counts);
+            table.row(cells.chain([String::new(), "(declared)".to_owned()]));
+        }
+        context.say(table)?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+impl Args {
+    /// Whether one filter is asked for by name.
+    #[cfg(feature = "kubernetes")]
+    pub(super) fn is_about_one(&self) -> bool {
+        self.verb.is_some()
+    }
+}
+
+fn rules(filter: &FilterSpec) -> usize {
+    filter.rules.len() + filter.text.as_ref().map_or(0, |text| text.fail_regex.len())
 }
 
 struct Counts {
@@ -79,9 +107,8 @@ struct Counts {
 
 impl Counts {
     fn of(filter: &BuiltIn) -> Self {
-        let text = filter.spec.text.as_ref().map_or(0, |text| text.fail_regex.len());
         Self {
-            rules: filter.spec.rules.len() + text,
+            rules: rules(&filter.spec),
             successes: filter.spec.successes.len(),
             examples: filter.declared.examples.as_ref().map_or(0, Vec::len),
         }

@@ -10,6 +10,7 @@ pub mod agent;
 pub mod ban;
 #[cfg(feature = "standalone")]
 pub mod bans;
+mod called;
 pub mod check;
 pub mod cleanup;
 pub mod completions;
@@ -26,6 +27,8 @@ pub mod import;
 #[cfg(any(feature = "kubernetes", feature = "standalone"))]
 mod listen;
 pub mod man;
+#[cfg(feature = "kubernetes")]
+pub mod plugin;
 mod plural;
 pub mod regex;
 #[cfg(feature = "standalone")]
@@ -49,11 +52,14 @@ pub mod why;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use called::Called;
 pub use context::{Context, Format, Global};
 pub use exit::ExitStatus;
 pub use table::Table;
 use tracing_subscriber::filter::LevelFilter;
 
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes::view::AskError;
 #[cfg(feature = "standalone")]
 use crate::standalone::client::ClientError;
 
@@ -102,6 +108,10 @@ impl Cli {
 pub fn status_of(error: &anyhow::Error) -> ExitStatus {
     #[cfg(feature = "standalone")]
     if let Some(ClientError::NotRunning { .. }) = error.downcast_ref() {
+        return ExitStatus::NotRunning;
+    }
+    #[cfg(feature = "kubernetes")]
+    if error.downcast_ref::<AskError>().is_some_and(AskError::is_unreachable) {
         return ExitStatus::NotRunning;
     }
     let _ = error;

@@ -20,7 +20,7 @@ use crate::engine::{JailName, Timestamp};
 ///
 /// Reads the log from its beginning with the clock of its own lines. Nothing is banned and no daemon is asked. Times of
 /// day without a date are taken for the last ones before the file was modified; on standard input, before now.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   gaoler replay /opt/james/log/james.log --jail james
@@ -30,30 +30,39 @@ Examples:
 pub struct Args {
     /// Log files in the order they were written, plain or .gz, or `-` for standard input
     #[arg(required = true, value_name = "LOG")]
-    logs: Vec<PathBuf>,
+    pub(super) logs: Vec<PathBuf>,
     /// The jail; may be left out where only one is declared
     #[arg(short, long, value_name = "JAIL")]
-    jail: Option<String>,
-    /// Manifests: a file, or a directory of .yaml files; may be given several times
-    #[arg(short, long, value_name = "PATH", default_value = "/etc/gaoler")]
-    config: Vec<PathBuf>,
+    pub(super) jail: Option<String>,
+    /// Manifests: a file, or a directory of .yaml files; may be given several times [default: /etc/gaoler]
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) config: Vec<PathBuf>,
 }
 
-/// How much is read at once, in bytes.
-const BLOCK: usize = 1 << 20;
-/// A line longer than this is cut: no filter looks that far.
-const LONGEST: usize = 16 << 20;
+/// How much is read at once, in bytes: what stays in the processor's cache until it was searched.
+const BLOCK: usize = 256 * 1024;
+/// What is kept of a line that does not fit into a block: enough for the jail to see that it is too long.
+const KEPT: usize = BLOCK / 2;
 
 /// Reads, judges and prints.
 ///
 /// # Errors
 /// When the jail is not there or cannot be used, a log cannot be read, or stdout cannot be written.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    if let Some(path) = args.config.iter().find(|path| !path.exists()) {
+    let usual = [PathBuf::from("/etc/gaoler")];
+    let config = if args.config.is_empty() { &usual[..] } else { &args.config };
+    if let Some(path) = config.iter().find(|path| !path.exists()) {
         bail!("{} does not exist; name the manifests with --config", path.display());
     }
-    let loaded = load(&args.config, None);
-    let jail = jail(&loaded, args.jail.as_deref())?;
+    judge(args, &load(config, None), context)
+}
+
+/// As [`run`], with jails and filters from elsewhere.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn judge(args: &Args, loaded: &Loaded, context: &Context) -> anyhow::Result<ExitStatus> {
+    let jail = jail(loaded, args.jail.as_deref())?;
     if loaded.errors() > 0 {
         tracing::warn!("{} errors in the configuration: `gaoler check` tells them", loaded.errors());
     }
@@ -117,25 +126,33 @@ fn read(log: &Path, replay: &mut Replay, bar: &ProgressBar) -> anyhow::Result<()
 
 /// Gives whole lines to the jail. The last one may lack its newline.
 fn lines(mut from: impl Read, replay: &mut Replay, written: Timestamp) -> anyhow::Result<()> {
-    let mut held = Vec::new();
+    // One buffer for the whole log: memory that was touched once costs no more page faults. Room for a last newline.
+    let mut buffer = vec![0; BLOCK + 1];
+    let mut held = 0;
     loop {
-        let before = held.len();
-        from.by_ref().take(BLOCK as u64).read_to_end(&mut held)?;
-        if held.len() == before {
-            break;
-        }
-        match memchr::memrchr(b'\n', held.get(before..).unwrap_or_default()) {
-            Some(end) => {
-                let rest = held.split_off(before + end + 1);
-                replay.read(&held, written)?;
-                held = rest;
+        let read = match from.read(buffer.get_mut(held..BLOCK).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let end = held + read;
+        match memchr::memrchr(b'\n', buffer.get(held..end).unwrap_or_default()) {
+            Some(newline) => {
+                let next = held + newline + 1;
+                replay.read(buffer.get(..next).unwrap_or_default(), written)?;
+                buffer.copy_within(next..end, 0);
+                held = end - next;
             }
-            None => held.truncate(LONGEST),
+            None if end == BLOCK => held = KEPT,
+            None => held = end,
         }
     }
-    if !held.is_empty() {
-        held.push(b'\n');
-        replay.read(&held, written)?;
+    if held > 0
+        && let Some(newline) = buffer.get_mut(held)
+    {
+        *newline = b'\n';
+        replay.read(buffer.get(..=held).unwrap_or_default(), written)?;
     }
     Ok(())
 }
@@ -189,4 +206,75 @@ fn summary(report: &ReplayReport) -> String {
         text += &format!("; {} held back by the brake", counted(tallies.braked, "ban"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFESTS: &str = r"
+kind: Filter
+apiVersion: gaoler.dev/v1alpha1
+metadata: {name: logins}
+spec:
+  failRegex: ['^ login failed from <HOST>$']
+  examples: [{line: '2023-06-17 11:11:50 +0000 login failed from 203.0.113.7', match: true, address: 203.0.113.7}]
+---
+kind: Jail
+apiVersion: gaoler.dev/v1alpha1
+metadata: {name: mail}
+spec:
+  filters: [logins]
+  source: {files: [/nowhere.log], layout: {type: Text}}
+  enforce: {ports: [25]}
+";
+
+    /// Gives no more than so many bytes at once.
+    struct Pieces<'b>(&'b [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = buffer.len().min(self.1);
+            self.0.read(buffer.get_mut(..most).unwrap_or_default())
+        }
+    }
+
+    /// Lines read, and whom the filter accused how often.
+    fn read(log: &[u8], piece: usize) -> (u64, Vec<(String, u64)>) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("all.yaml");
+        std::fs::write(&file, MANIFESTS).unwrap();
+        let loaded = load(&[file], None);
+        let mut replay = Replay::new(loaded.config.jails.first().unwrap(), &[]).unwrap();
+        lines(Pieces(log, piece), &mut replay, Timestamp::from_secs(1_700_000_000)).unwrap();
+        let report = replay.finish();
+        (report.lines, report.addresses.iter().map(|a| (a.address.to_string(), a.failures)).collect())
+    }
+
+    fn failure(n: usize) -> String {
+        format!("2023-06-17 11:00:00 +0000 login failed from 203.0.113.{n}\n")
+    }
+
+    #[test]
+    fn every_line_is_read_once_whatever_the_pieces_it_comes_in() {
+        let mut log: String = (0..20_000).map(|n| failure(n % 250)).collect();
+        log.pop();
+        let whole = read(log.as_bytes(), usize::MAX);
+        assert_eq!((whole.0, whole.1.len()), (20_000, 250));
+        assert!(whole.1.iter().all(|(_, failures)| *failures == 80), "{whole:?}");
+        for piece in [997, BLOCK - 1, BLOCK, BLOCK + 1] {
+            assert_eq!(read(log.as_bytes(), piece), whole, "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_line_longer_than_a_block_hides_neither_the_one_before_nor_the_one_after() {
+        for length in [BLOCK - 1, BLOCK, 2 * BLOCK, 5 * BLOCK] {
+            let log = [failure(1), "x".repeat(length), "\n".into(), failure(2)].concat();
+            for piece in [4096, usize::MAX] {
+                let expected = (3, vec![("203.0.113.1".into(), 1), ("203.0.113.2".into(), 1)]);
+                assert_eq!(read(log.as_bytes(), piece), expected, "{length}");
+            }
+        }
+    }
 }

@@ -66,6 +66,7 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         FirewallState::Starting => context.yellow("starting"),
         FirewallState::Enforcing => context.green("enforcing"),
         FirewallState::Failing => context.red("failing"),
+        FirewallState::Removed => context.yellow("removed as asked: nothing is guarded"),
         FirewallState::Observing => context.yellow("observing only: nothing is dropped"),
     };
     let mut line = state;

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
-
 use super::Timestamp;
 
 /// What a layout found in one line. Fields the layout does not have are empty.
@@ -23,12 +21,18 @@ pub struct Event<'a> {
 
 /// Keys and values of the mapped diagnostic context, in the order of the line.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Context<'a>(SmallVec<[(Cow<'a, str>, Cow<'a, str>); 8]>);
+pub struct Context<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// As many keys as James puts there in a usual line.
+const USUAL: usize = 12;
 
 impl<'a> Context<'a> {
     /// Adds a key and its value. The first of two equal keys wins: the layouts print their own fields before
     /// anything an attacker could add.
     pub fn push(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) {
+        if self.0.is_empty() {
+            self.0.reserve(USUAL);
+        }
         self.0.push((key.into(), value.into()));
     }
 

@@ -55,7 +55,10 @@ where
     })
 }
 
-fn sound<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>, kind: &str) -> Option<Event<K>> {
+pub(super) fn sound<K: Resource<DynamicType = ()>>(
+    event: Event<DeserializeGuard<K>>,
+    kind: &str,
+) -> Option<Event<K>> {
     let open = |guard: DeserializeGuard<K>| match guard.0 {
         Ok(object) => Some(object),
         Err(invalid) => {

@@ -5,5 +5,7 @@
 mod daemon;
 mod host;
 mod manual;
+#[cfg(feature = "kubernetes")]
+mod plugin;
 mod socket;
 mod trying;

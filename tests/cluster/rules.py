@@ -22,15 +22,18 @@ def example(**example):
     return {**structured(), "examples": [{"line": "2026-11-22 failed", **example}]}
 
 
-NOW = "2026-11-22T16:45:43.701Z"
-
-
-def ban(**change):
-    full = {"jail": "mail/james", "prefix": "198.51.100.7", "nth": 1, "since": NOW, "until": "2026-11-22T16:55:43.701Z", **change}
-    return {key: value for key, value in full.items() if value is not None}
-
-
 PODS = jail()["source"]["pods"]
+
+BATCH = {
+    "node": "n1",
+    "bans": [
+        {
+            "jail": "mail/james", "prefix": "2001:db8::/64", "nth": 2, "since": "2026-11-22T20:00:00.123Z", "until": "2026-11-22T21:00:00Z",
+            "weight": 5, "first": "2026-11-22T19:55:00Z", "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 5}], "with": ["n2"],
+            "reason": "asked for",
+        }
+    ],
+}  # fmt: skip
 
 KEPT = {
     "AllowList": [
@@ -39,13 +42,13 @@ KEPT = {
         # Null is absence, for the rules too.
         {"entries": [{"prefix": "2001:db8::/32", "host": None}]},
     ],
-    "BanSlice": [
-        {"node": "n1", "bans": [ban()]},
-        {"node": "n1.example.org", "bans": [ban(jail=None, until=None, reason="by hand"), ban(rules=[{"rule": "f/rules[0]", "times": 5}], **{"with": ["n2"]})]},
-    ],
     "BanList": [
         {"entries": [{"prefix": "198.51.100.0/24", "until": "2027-01-31T00:00:00+01:00", "reason": "spam", "scope": "All"}]},
         {"entries": [{"prefix": "198.51.100.7", "scope": "mail/james"}]},
+    ],
+    "BanSlice": [
+        {"node": "n1", "bans": [{"prefix": "45.129.14.30", "nth": 1, "since": "2026-11-22T20:00:00Z"}]},
+        BATCH,
     ],
     "Filter": [
         structured(),
@@ -56,10 +59,7 @@ KEPT = {
         example(match=True, address="192.0.2.1", count=2, outcome="Failure"),
         example(match=False),
     ],
-    "House": [
-        {"members": []},
-        {"members": [{"prefix": "10.0.0.0/8", "role": "Pods", "name": "n1"}, {"prefix": "192.0.2.1", "role": "ApiServer"}]},
-    ],
+    "House": [{"members": []}, {"members": [{"prefix": "10.89.0.11", "role": "Node", "name": "n1"}, {"prefix": "10.88.0.0/16", "role": "Pods"}]}],
     "Jail": [
         jail(),
         jail(findTime="8760h", banTime="87600h"),
@@ -90,8 +90,23 @@ KEPT = {
     ],
     "SightingList": [
         {"node": "n1", "jails": []},
-        {"node": "n1", "jails": [{"jail": "mail/james", "subjects": [{"prefix": "198.51.100.7", "failures": [{"at": NOW}, {"at": NOW, "weight": 3}]}]}]},
+        {
+            "node": "n1.example.org", "leftOut": 3,
+            "jails": [
+                {"jail": "mail/james", "subjects": [
+                    {"prefix": "2001:db8::/64", "failures": [{"at": "2026-11-22T20:00:00.123Z", "weight": 2}],
+                     "successes": [{"from": "2026-11-22T20:00:00Z", "to": "2026-11-22T20:01:00Z"}]}]},
+            ],
+        },
     ],
+}  # fmt: skip
+
+# What an agent says of itself, for the columns.
+STATUS = {
+    "NodeAgent": {
+        "version": "0.1.0", "kernel": "6.1.0", "reported": "2026-11-22T20:00:00Z", "pods": 2, "bans": 1, "lagBytes": 0, "lostBytes": 0,
+        "clockAheadMillis": 0, "jails": [{"name": "mail/james", "pods": 1}],
+    },
 }  # fmt: skip
 
 BROKEN = {
@@ -154,10 +169,7 @@ BROKEN = {
 
 CHANGES = {
     "BanSlice": {
-        "a BanSlice does not change: its node writes another": [
-            ({"node": "n1", "bans": [ban()]}, {"node": "n1", "bans": [ban(nth=2)]}),
-            ({"node": "n1", "bans": [ban()]}, {"node": "n1", "bans": [ban(), ban(prefix="198.51.100.8")]}),
-        ],
+        "a BanSlice does not change: its node writes another": [(BATCH, {**BATCH, "node": "n2"}), (BATCH, {**BATCH, "bans": BATCH["bans"] * 2})],
     },
     "Pardon": {
         "a Pardon does not change: delete it and make another": [

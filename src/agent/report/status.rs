@@ -169,6 +169,8 @@ pub enum FirewallState {
     Failing,
     /// Nothing reaches the kernel, as asked.
     Observing,
+    /// The table is gone, as asked, and nothing is guarded.
+    Removed,
 }
 
 /// The snapshot.

@@ -6,6 +6,7 @@ use super::DateError;
 use super::directive::{Directive, EPOCH, LONG_EPOCH, TAI64N};
 use super::pattern::{Bounds, Expression, WORD_BOUND, translate};
 use super::template::{First, Template};
+use super::time_of_day;
 
 /// Where a form may stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ struct Form(&'static str, First, Place);
 
 /// The numeric day with one separator throughout, then the time.
 const ISO: &str = r"(?:%ExY-%m-%d|%ExY/%m/%d|%ExY\.%m\.%d)(?:T|  ?)%H:%M:%S(?:[.,]%f)?(?:\s*%z)?";
+
+const TIME_OF_DAY: &str = "{^LN-BEG}%H:%M:%S";
 
 const FORMS: [Form; 13] = [
     // 2005-01-23T21:59:59.981746Z, 2005/01/23 21:59:59
@@ -38,7 +41,7 @@ const FORMS: [Form; 13] = [
     // 01-27-2012 16:22:44.252
     Form(r"%m-%d-%ExY %k:%M:%S(?:\.%f)?", First::Digit, Place::Anywhere),
     // 21:59:59, [21:59:59]; the epoch stands before it, see `templates`
-    Form("{^LN-BEG}%H:%M:%S", First::Digit, Place::Start),
+    Form(TIME_OF_DAY, First::Digit, Place::Start),
     // <09/16/08@05:03:30>
     Form("^<%m/%d/%Exy@%H:%M:%S>", First::Digit, Place::Start),
     // 130322 11:46:11
@@ -112,7 +115,11 @@ impl List {
             self.bound.extend(later(&format!("{{^LN-BEG}}{pattern}"), Bounds::LineStart));
         }
         if let Ok(template) = later(pattern, Bounds::Words) {
-            self.add(template);
+            self.add(if *pattern == TIME_OF_DAY {
+                template.by_hand(time_of_day::at_start)
+            } else {
+                template
+            });
         }
     }
 

@@ -11,6 +11,7 @@ mod syslog;
 mod template;
 #[cfg(test)]
 mod tests;
+mod time_of_day;
 mod zone;
 
 use std::ops::Range;

@@ -303,6 +303,17 @@ proptest! {
         }
     }
 
+    /// So do the two of any form, when there are two.
+    #[test]
+    fn both_readers_of_a_template_agree(
+        line in "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]([ .,0-9a-z_é:/-].{0,6})?", other in date_text(),
+    ) {
+        for template in DEFAULT.templates.iter() {
+            prop_assert_eq!(template.find(&line), template.search(&line), "{}", line);
+            prop_assert_eq!(template.find(&other), template.search(&other), "{}", other);
+        }
+    }
+
     #[test]
     fn a_printed_date_comes_back(micros in 946_684_800_000_000i64..4_000_000_000_000_000) {
         let time = Timestamp::from_micros(micros);

@@ -7,6 +7,7 @@ use regex_syntax::hir::Hir;
 
 use super::dialect::{Mapped, Translated};
 use super::error::RegexError;
+use super::size;
 
 /// Bytes of a compiled regex.
 const SIZE_LIMIT: usize = 4 * 1024 * 1024;
@@ -46,6 +47,10 @@ pub(super) fn parse(source: &str, from: &Mapped) -> Result<Hir, RegexError> {
 
 /// Refuses a regex that would be too large.
 pub(super) fn measure(hir: &Hir) -> Result<(), RegexError> {
+    // Compiling with all of Unicode is most of the work of making a filter, and nearly all regexes are small.
+    if size::at_most(hir) <= SIZE_LIMIT {
+        return Ok(());
+    }
     let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
     match thompson::Compiler::new().configure(config).build_from_hir(hir) {
         Ok(_) => Ok(()),

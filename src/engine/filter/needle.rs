@@ -2,6 +2,8 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::rarity::{ranks, ranks_in_words};
+
 /// Shorter than this, a literal is in too many lines to be worth a search.
 const SHORTEST: usize = 3;
 /// Longer literals are no rarer.
@@ -157,35 +159,23 @@ fn best_window(piece: &[(u8, bool)]) -> Option<Required> {
     if piece.len() < SHORTEST {
         return None;
     }
-    let weight = |window: &[(u8, bool)]| window.iter().map(|(b, _)| u32::from(rank(*b))).sum::<u32>();
+    let (alone, in_words) = (ranks(piece), ranks_in_words(piece));
+    let weight =
+        |ranks: &[u32], start: usize, length: usize| ranks.iter().skip(start).take(length).sum::<u32>();
     // A literal keeps at least half of its bytes, so that a rare beginning does not make it short.
     let latest = (piece.len() / 2).min(piece.len().saturating_sub(SHORTEST.max(8)));
-    let start = (0..=latest)
-        .max_by_key(|start| {
-            (weight(piece.get(*start..).unwrap_or_default().get(..4).unwrap_or_default()), usize::MAX - start)
-        })
-        .unwrap_or(0);
+    let start = (0..=latest).max_by_key(|start| (weight(&alone, *start, 4), usize::MAX - start)).unwrap_or(0);
     let window: Vec<(u8, bool)> = piece.iter().skip(start).take(LONGEST).copied().collect();
     let folded = window.iter().any(|(_, both)| *both);
+    // The packed search looks at four bytes at a time, when all literals have that many.
+    let worth = if window.len() < 4 { 3 } else { 1 };
     Some(Required {
-        rarity: weight(&window),
+        rarity: weight(&in_words, start, LONGEST) / worth,
         needles: vec![Needle {
             text: window.iter().map(|(b, _)| if folded { b.to_ascii_lowercase() } else { *b }).collect(),
             folded,
         }],
     })
-}
-
-/// How rare a byte is in log lines, 1 to 12.
-fn rank(b: u8) -> u8 {
-    match b {
-        b'e' | b'a' | b'o' | b'i' | b'n' | b's' | b't' | b'r' | b'.' | b' ' | b'0'..=b'2' => 2,
-        b'c' | b'd' | b'l' | b'm' | b'p' | b'u' | b'h' | b'3'..=b'9' | b':' | b'-' => 3,
-        b'f' | b'g' | b'j' | b'b' | b'y' | b'v' | b'[' | b']' | b'=' | b',' => 5,
-        b'k' | b'w' | b'x' | b'I' | b'N' | b'F' | b'O' | b'M' | b'S' | b'D' => 6,
-        b'q' | b'z' | b'A'..=b'Z' => 8,
-        _ => 7,
-    }
 }
 
 #[cfg(test)]

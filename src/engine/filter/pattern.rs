@@ -15,6 +15,7 @@ use regex_syntax::hir::{Hir, Look};
 use super::dialect;
 use super::engines;
 use super::error::RegexError;
+use super::frame::{Frame, Framed};
 use super::lines;
 use super::needle::{self, Origin, Required};
 use super::span::Span;
@@ -29,12 +30,13 @@ pub(crate) struct Pattern {
     source: String,
     /// In Rust's syntax: the regex itself, or a linear one that matches at least as much.
     relaxed: String,
-    /// For ASCII lines. `None`: the regex itself needs Unicode.
-    ascii: Option<meta::Regex>,
+    /// For ASCII lines, built on first use: most rules never see a line. `None`: the regex itself needs Unicode.
+    ascii: Option<OnceLock<Option<meta::Regex>>>,
     unicode: OnceLock<Option<meta::Regex>>,
     backtracking: Option<Box<fancy_regex::Regex>>,
     groups: Groups,
     span: Option<Span>,
+    frame: Option<Frame>,
     anchored: bool,
     required: Option<Required>,
 }
@@ -91,7 +93,6 @@ impl Pattern {
         let hir = engines::parse(source, &translated.relaxed)?;
         engines::measure(&hir)?;
         let ascii_hir = engines::reparse(&translated.relaxed.text, false);
-        let ascii = ascii_hir.as_ref().and_then(|hir| engines::linear(hir, false));
         let backtracking =
             translated.bounded.then(|| engines::backtracking(source, &translated)).transpose()?;
         let required = needle::of_regex(ascii_hir.as_ref().unwrap_or(&hir), origin);
@@ -104,14 +105,21 @@ impl Pattern {
         Ok(Self {
             source: source.to_owned(),
             relaxed: translated.relaxed.text,
-            ascii,
+            ascii: ascii_hir.is_some().then(OnceLock::new),
             unicode: OnceLock::new(),
             backtracking,
             groups,
+            frame: span.and_then(|span| Frame::of(ascii_hir.as_ref()?, span)),
             span,
             anchored: hir.properties().look_set_prefix().contains(Look::Start),
             required,
         })
+    }
+
+    /// The same without shortcuts.
+    #[cfg(test)]
+    pub(super) fn plain(self) -> Self {
+        Self { span: None, frame: None, ..self }
     }
 
     /// The regex as written.
@@ -144,11 +152,14 @@ impl Pattern {
     }
 
     fn linear(&self, ascii: bool) -> Option<&meta::Regex> {
-        if ascii && let Some(regex) = &self.ascii {
+        let build = |unicode| engines::linear(&engines::reparse(&self.relaxed, unicode)?, unicode);
+        if ascii
+            && let Some(cell) = &self.ascii
+            && let Some(regex) = cell.get_or_init(|| build(false))
+        {
             return Some(regex);
         }
-        let full = || engines::linear(&engines::reparse(&self.relaxed, true)?, true);
-        self.unicode.get_or_init(full).as_ref()
+        self.unicode.get_or_init(|| build(true)).as_ref()
     }
 
     /// Whether the regex is found in `text`; `None` when the step limit was reached. `ascii` says that `text` is.
@@ -165,6 +176,13 @@ impl Pattern {
 
     /// The leftmost match and what its groups hold.
     pub(crate) fn search<'t>(&self, text: &'t str, ascii: bool) -> Search<'t> {
+        if ascii && let Some(frame) = &self.frame {
+            match frame.read(text) {
+                Framed::Hit(found) => return Search::Hit(found),
+                Framed::Miss => return Search::Miss,
+                Framed::Unsure => {}
+            }
+        }
         let Some(regex) = self.linear(ascii) else { return Search::Miss };
         if let Some(bounded) = &self.backtracking {
             if !regex.is_match(text) {

@@ -17,6 +17,8 @@ pub(crate) struct Rule {
     logger: Option<String>,
     /// The last part of `logger`, which every form of it ends in.
     logger_end: String,
+    /// `logger` as `%logger{15}` prints it: `o.a.j.u.AuditTrail`.
+    logger_short: String,
     message: Option<Pattern>,
     context: Vec<(String, String)>,
     address: Vec<AddressSource>,
@@ -97,6 +99,7 @@ impl Rule {
             outcome,
             weight: spec.weight,
             logger_end: spec.logger.as_deref().and_then(last_part).unwrap_or_default().to_owned(),
+            logger_short: spec.logger.as_deref().map(shortened).unwrap_or_default(),
             logger: spec.logger.clone(),
             message,
             context: spec.context.clone(),
@@ -120,7 +123,7 @@ impl Rule {
     /// The address this rule accuses in `event`.
     pub(crate) fn judge<'e>(&'e self, event: &'e Event<'_>) -> Result<Accused<'e>, Miss<'e>> {
         if let Some(logger) = &self.logger
-            && !(event.logger.ends_with(&self.logger_end) && logger_matches(logger, &event.logger))
+            && !self.is_of(logger, &event.logger)
         {
             return Err(Miss::Logger(logger));
         }
@@ -158,9 +161,25 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether the rule's `logger` is the one `printed` in a line. The usual forms are seen at once.
+    fn is_of(&self, logger: &str, printed: &str) -> bool {
+        printed == self.logger_short
+            || printed == logger
+            || (printed.ends_with(&self.logger_end) && logger_matches(logger, printed))
+    }
+}
+
 /// What all forms of a logger's name end in.
 fn last_part(logger: &str) -> Option<&str> {
     logger.rsplit('.').next()
+}
+
+/// A logger's name with its packages cut to one letter each.
+fn shortened(logger: &str) -> String {
+    let Some((packages, last)) = logger.rsplit_once('.') else { return logger.to_owned() };
+    let cut = |package: &str| package.chars().take(1).chain(['.']).collect::<String>();
+    packages.split('.').map(cut).collect::<String>() + last
 }
 
 /// The rarest text that every line of the rule holds.

@@ -72,11 +72,11 @@ impl Span {
 }
 
 /// What an address tag can capture, brackets aside.
-fn is_address_byte(b: u8) -> bool {
+pub(super) fn is_address_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'_' | b'^')
 }
 
-fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
+pub(super) fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
     match hir.kind() {
         HirKind::Concat(inner) => inner.iter().for_each(|part| flatten(part, parts)),
         HirKind::Capture(capture) if capture.name.as_deref() != Some(ADDRESS) => flatten(&capture.sub, parts),
@@ -84,8 +84,18 @@ fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
     }
 }
 
-fn is_address(hir: &Hir) -> bool {
+pub(super) fn is_address(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Capture(capture) if capture.name.as_deref() == Some(ADDRESS))
+}
+
+/// Whether an address tag takes IPv4.
+pub(super) fn may_be_ipv4(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Capture(capture) => capture.name.as_deref() == Some("ip4") || may_be_ipv4(&capture.sub),
+        HirKind::Repetition(repetition) => may_be_ipv4(&repetition.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(may_be_ipv4),
+        _ => false,
+    }
 }
 
 fn mentions_address(hir: &Hir) -> bool {

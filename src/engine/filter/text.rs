@@ -1,5 +1,7 @@
 //! fail2ban's own way of judging a line, with the date cut out.
 
+use std::sync::OnceLock;
+
 use regex_automata::{Input, MatchKind, PatternSet, meta};
 
 use super::FilterError;
@@ -20,18 +22,19 @@ pub(crate) struct TextRules {
     fail: Vec<Pattern>,
     ignore: Vec<Pattern>,
     set: Option<Set>,
+    engine: OnceLock<Option<meta::Regex>>,
     dates: DateFinder,
     date_patterns: Vec<String>,
     max_lines: usize,
 }
 
-/// All `failRegex` in one engine, for ASCII lines.
-#[derive(Debug)]
+/// What one engine for all `failRegex` tells of an ASCII line. It is built when a line needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
     /// All begin with `^`: of those that match, the first in order is the leftmost-first match of the whole.
-    First(meta::Regex),
+    First,
     /// Tells which of them match.
-    Which(meta::Regex),
+    Which,
 }
 
 /// What the regexes say about a line.
@@ -93,11 +96,21 @@ impl TextRules {
         let anchored = fail.iter().all(|p| p.anchored() && !p.bounded());
         let set = match fail.len() >= WORTH_A_SET && !multiline {
             false => None,
-            true if anchored => Pattern::set(&fail, MatchKind::LeftmostFirst).map(Set::First),
-            true => Pattern::set(&fail, MatchKind::All).map(Set::Which),
+            true if anchored => Some(Set::First),
+            true => Some(Set::Which),
         };
         let max_lines = usize::try_from(spec.max_lines.max(1)).unwrap_or(1);
-        Ok(Self { pref, fail, ignore, set, dates, date_patterns: spec.date_patterns.clone(), max_lines })
+        let engine = OnceLock::new();
+        Ok(Self {
+            pref,
+            fail,
+            ignore,
+            set,
+            engine,
+            dates,
+            date_patterns: spec.date_patterns.clone(),
+            max_lines,
+        })
     }
 
     pub(crate) fn fail(&self) -> &[Pattern] {
@@ -148,9 +161,10 @@ impl TextRules {
                 }
             }
         }
-        let set = self.set.as_ref().filter(|_| ascii && wanted.len() >= WORTH_A_SET);
-        if let Some(Set::First(set)) = set {
-            let first = set.search(&Input::new(content));
+        let set = self.set.filter(|_| ascii && wanted.len() >= WORTH_A_SET);
+        let engine = set.and_then(|set| self.engine(set));
+        if let (Some(Set::First), Some(engine)) = (set, engine) {
+            let first = engine.search(&Input::new(content));
             let found =
                 first.and_then(|m| Some((m.pattern().as_usize(), self.fail.get(m.pattern().as_usize())?, m)));
             return match found {
@@ -163,10 +177,10 @@ impl TextRules {
                 ),
             };
         }
-        let which = match set {
-            Some(Set::Which(set)) => {
+        let which = match (set, engine) {
+            (Some(Set::Which), Some(engine)) => {
                 let mut matched = PatternSet::new(self.fail.len());
-                set.which_overlapping_matches(&Input::new(content), &mut matched);
+                engine.which_overlapping_matches(&Input::new(content), &mut matched);
                 Some(matched)
             }
             _ => None,
@@ -182,6 +196,14 @@ impl TextRules {
             }
         }
         TextVerdict::Miss
+    }
+
+    fn engine(&self, set: Set) -> Option<&meta::Regex> {
+        let kind = match set {
+            Set::First => MatchKind::LeftmostFirst,
+            Set::Which => MatchKind::All,
+        };
+        self.engine.get_or_init(|| Pattern::set(&self.fail, kind)).as_ref()
     }
 
     /// What follows from the first regex that matches.

@@ -1,6 +1,8 @@
 //! James' own console and file layout, `%d{HH:mm:ss.SSS} %highlight([%-5level]) %logger{15} - %msg`, with or without
 //! colours.
 
+use memchr::memchr;
+
 use crate::engine::civil::{Civil, fraction, pair};
 use crate::engine::dates::most_recent;
 use crate::engine::{Event, ReadClock};
@@ -23,7 +25,8 @@ impl<'a> Line<'a> {
         let rest = after_colours(rest.strip_prefix(' ')?).strip_prefix('[')?;
         let (level, rest) = level(rest)?;
         let rest = after_colours(rest.strip_prefix(']')?).strip_prefix(' ')?;
-        let (logger, rest) = rest.split_once(' ')?;
+        let (logger, rest) = rest.split_at_checked(memchr(b' ', rest.as_bytes())?)?;
+        let rest = rest.strip_prefix(' ')?;
         let message = rest.strip_prefix("- ")?;
         if logger.is_empty() || !logger.bytes().all(is_logger) {
             return None;

@@ -280,7 +280,7 @@ impl Gate {
                 continue;
             }
             let mut end = escape;
-            loop {
+            while block.get(end) == Some(&0x1b) {
                 match colour(block.get(end..)?) {
                     0 => break,
                     length => end += length,

@@ -32,11 +32,22 @@ pub(super) struct Once {
     turned: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     address: IpAddr,
     outcome: Outcome,
     values: u64,
+}
+
+/// In few words: every match looks for its key.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.address {
+            IpAddr::V4(address) => state.write_u32(address.to_bits()),
+            IpAddr::V6(address) => state.write_u128(address.to_bits()),
+        }
+        state.write_u64(self.values ^ u64::from(self.outcome == Outcome::Success));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -127,19 +138,18 @@ impl Once {
         time: Timestamp,
         value: impl Fn(&str) -> &'v str,
     ) -> u32 {
-        let mut hasher = DefaultHasher::new();
-        self.secret.hash(&mut hasher);
-        for key in &settings.keys {
-            value(key).hash(&mut hasher);
-        }
-        let key = Key { address, outcome, values: hasher.finish() };
+        let key = Key { address, outcome, values: self.hash(settings, value) };
         self.within = settings.within;
         self.turn(time, settings.within);
-        let mut entry = match self.young.get(&key).or_else(|| self.old.get(&key)) {
-            Some(entry) if entry.first.distance(time) <= settings.within => entry.clone(),
-            Some(entry) if entry.last.distance(time) <= settings.within => entry.next(time),
-            _ => Entry::at(time),
-        };
+        let old = &self.old;
+        let entry = self.young.entry(key).or_insert_with(|| match old.get(&key) {
+            Some(entry) => entry.clone(),
+            None => Entry::at(time),
+        });
+        if entry.first.distance(time) > settings.within {
+            let goes_on = entry.last.distance(time) <= settings.within;
+            *entry = if goes_on { entry.next(time) } else { Entry::at(time) };
+        }
         entry.last = entry.last.max(time);
         let seen = match entry.seen.iter_mut().find(|(r, _)| *r == rule) {
             Some((_, seen)) => {
@@ -154,8 +164,20 @@ impl Once {
         };
         let adds = u32::try_from(seen - entry.counted).unwrap_or(0);
         entry.counted = entry.counted.max(seen);
-        self.young.insert(key, entry);
         adds
+    }
+
+    /// What stands for the values of the keys.
+    fn hash<'v>(&self, settings: &OnePer, value: impl Fn(&str) -> &'v str) -> u64 {
+        if settings.keys.is_empty() {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        self.secret.hash(&mut hasher);
+        for key in &settings.keys {
+            value(key).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Forgets what is older than twice `within`.
@@ -164,6 +186,8 @@ impl Once {
         if due || self.young.len() >= MOST {
             let stale = self.turned.is_none_or(|turned| turned.distance(time) > within * 2);
             self.old = std::mem::take(&mut self.young);
+            // As much room as was needed lately.
+            self.young.reserve(self.old.len());
             if stale {
                 self.old = HashMap::new();
             }

@@ -16,7 +16,7 @@ use super::pods::directory;
 use super::sources::Sources;
 use super::station::{Concerns, Setup};
 use super::storage::{Storage, Stored, age};
-use super::surroundings::{pods_by_jail, situation};
+use super::surroundings::{pods_by_jail, pods_read, situation};
 use crate::agent::handle::{AgentHandle, Gone, Unusable};
 use crate::agent::report::{Condition, ConditionType};
 use crate::kubernetes::connect::Server;
@@ -28,8 +28,10 @@ const LONGEST: Duration = Duration::from_millis(250);
 /// How long a change of the jails waits for what is to be known of their namespaces: what they close meanwhile is what
 /// they closed before.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often to look at what no watch tells: logs of pods that are gone, the server's address, what waits for the disk.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often to look at what no watch tells: logs of pods that are gone, what waits for the disk.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the server's name is resolved.
+const RESOLVE: Duration = Duration::from_secs(60);
 /// How often a wait at start is told.
 const TELL: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,7 @@ pub struct Follower {
     picture: Picture,
     farewell: Farewell,
     servers: Vec<IpAddr>,
+    resolved: Instant,
     /// Whether something was ever handed over.
     guards: bool,
     unsaved: bool,
@@ -84,6 +87,7 @@ impl Follower {
             picture: Picture::default(),
             farewell: Farewell::default(),
             servers: Vec::new(),
+            resolved: Instant::now(),
             guards: false,
             unsaved: false,
         }
@@ -141,7 +145,10 @@ impl Follower {
 
     /// Waits until everything was listed once, so that nothing is lifted because it was not heard of yet.
     async fn begin(&mut self, sources: &mut Sources, bell: &Notify) -> Result<(), Gone> {
-        self.servers = self.server.addresses().await;
+        let servers = self.server.addresses().await;
+        if !servers.is_empty() {
+            self.servers = servers;
+        }
         sources.follow(self.declared.config());
         let began = Instant::now();
         let mut told = began;
@@ -241,11 +248,13 @@ impl Follower {
             setup.config
         };
         let pods = pods_by_jail(&config, &picture);
+        let read = pods_read(&config, &picture);
         self.setup.send_replace(Setup {
             turn: setup.turn + 1,
             config,
             situation,
             pods,
+            read,
             node: picture.node.clone(),
         });
         self.declared = declared;
@@ -257,14 +266,23 @@ impl Follower {
 
     /// What no watch tells.
     async fn look(&mut self) {
-        let servers = self.server.addresses().await;
+        let due = self.resolved.elapsed() >= RESOLVE;
+        let servers = if due { self.server.addresses().await } else { Vec::new() };
         // A name that does not resolve now is no reason to forget what it was.
         if !servers.is_empty() {
             self.servers = servers;
         }
+        if due {
+            self.resolved = Instant::now();
+        }
+        // A node that was cleaned up keeps what it was told, and that mark.
         if std::mem::take(&mut self.unsaved) {
-            let stored =
-                Stored { good: self.declared.held(), picture: self.picture.clone(), ..Stored::default() };
+            let stored = Stored {
+                good: self.declared.held(),
+                picture: self.picture.clone(),
+                cleaned_up: self.storage.load().is_some_and(|stored| stored.cleaned_up),
+                ..Stored::default()
+            };
             self.storage.save(stored).await;
         }
     }

@@ -9,10 +9,13 @@
 //!
 //! Beside it run [`TASKS`], each with a [`Station`].
 
+pub mod clock;
 pub mod declared;
 pub mod farewell;
 pub mod follow;
+pub mod herald;
 pub mod house;
+pub mod nodeagent;
 pub mod picture;
 pub mod pods;
 pub mod scopes;
@@ -27,6 +30,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
@@ -42,6 +47,7 @@ use crate::firewall::Firewall;
 use crate::service::notify::Notifier;
 use crate::service::{self, ListenError};
 use follow::{Follower, Parts};
+use herald::{End, Herald};
 use sources::Sources;
 use station::{Concerns, Setup, Station};
 use storage::Storage;
@@ -52,16 +58,12 @@ pub type Task = fn(Station) -> BoxFuture<'static, ()>;
 
 /// The tasks, by name. To add one, write its line here: `("publish", |station| Box::pin(publish::run(station)))`.
 pub const TASKS: &[(&str, Task)] = &[
-    ("bans", |station| Box::pin(share_bans(station))),
+    ("exchange of bans", |station| Box::pin(slices::run(station))),
     ("sightings", |station| Box::pin(sightings::run(station))),
 ];
 
-/// Shares what this node decides, and takes in what others do.
-async fn share_bans(station: Station) {
-    let Station { client, node, agent, .. } = station;
-    let _exchange = slices::spawn(client, node, agent);
-    std::future::pending().await
-}
+/// How long to wait at start for the kernel to remove what must not be there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `gaoler agent` was asked for.
 #[derive(Clone, Debug)]
@@ -127,13 +129,21 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
     let stored = storage.load();
     let mut follower = Follower::new(Parts {
         agent: agent.clone(),
-        storage,
+        storage: storage.clone(),
         root: pod_logs,
         server,
         concerns: concerns.clone(),
         setup,
     });
-    if let Some(stored) = stored {
+    let retired = stored.as_ref().is_some_and(|stored| stored.cleaned_up);
+    if retired {
+        tracing::warn!(
+            "this node was asked to clean up; nothing is guarded until its NodeAgent says otherwise"
+        );
+        // When the kernel refuses, it is tried again beside all else.
+        let removed = tokio::time::timeout(PATIENCE, agent.retire()).await;
+        removed.unwrap_or(Ok(()))?;
+    } else if let Some(stored) = stored {
         follower.recall(stored).await?;
     }
     let sources = Sources::start(&client, &node, &bell);
@@ -150,7 +160,15 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
         tasks.spawn(run_task(name, *task, station.clone()));
     }
 
+    let clock = Arc::new(AtomicI64::new(0));
+    tasks.spawn(clock::run(station.clone(), Arc::clone(&clock)));
+    let herald = Herald::new(station.clone(), storage, clock, retired);
+
     let ended = tokio::select! {
+        end = herald.run() => match end {
+            End::Gone => Err(Gone.into()),
+            End::Resume => Ok(()),
+        },
         gone = follower.run(sources, bell) => Err(gone.into()),
         ended = service::serve(http, agent.clone()) => ended.map_err(NodeError::Runtime),
         gone = service::stay_alive(&agent, &notifier, || "Guarding".into()) => Err(gone.into()),
@@ -175,6 +193,6 @@ async fn run_task(name: &'static str, task: Task, station: Station) {
             return;
         }
         tracing::error!(task = name, "a task ended by itself; beginning it again");
-        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }

@@ -52,6 +52,8 @@ pub struct Setup {
     pub situation: Arc<Situation>,
     /// How many pods of this node each jail reads. A jail without any is not here.
     pub pods: BTreeMap<JailName, u32>,
+    /// Pods of this node that any jail reads.
+    pub read: usize,
     /// This node's object.
     pub node: NodeSeen,
 }

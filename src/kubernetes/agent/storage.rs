@@ -63,6 +63,12 @@ impl Storage {
         state
     }
 
+    /// Notes whether the node was asked to clean up.
+    pub async fn mark(&self, cleaned_up: bool) {
+        let stored = self.load().unwrap_or_default();
+        self.save(Stored { cleaned_up, ..stored }).await;
+    }
+
     /// Writes. Failing is logged: without a file the next start waits for the API server, which is no reason to end.
     pub async fn save(&self, stored: Stored) {
         let file = Arc::clone(&self.0);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::house::{house, relays};
-use super::picture::Picture;
+use super::picture::{LocalPod, Picture};
 use super::pods::{chooses, logs};
 use super::scopes::closed;
 use crate::agent::report::{Condition, ConditionType};
@@ -33,6 +34,13 @@ pub fn pods_by_jail(config: &Config, picture: &Picture) -> BTreeMap<JailName, u3
         .filter(|(_, pods)| *pods > 0)
         .map(|(name, n)| (name, u32::try_from(n).unwrap_or(u32::MAX)))
         .collect()
+}
+
+/// How many of this node's pods any jail reads.
+#[must_use]
+pub fn pods_read(config: &Config, picture: &Picture) -> usize {
+    let read = |pod: &&Arc<LocalPod>| !pod.over && config.jails.iter().any(|jail| chooses(jail, pod));
+    picture.pods.iter().filter(read).count()
 }
 
 fn placement(jail: &JailConfig, picture: &Picture, root: &Path) -> Placement {
@@ -65,8 +73,6 @@ fn placement(jail: &JailConfig, picture: &Picture, root: &Path) -> Placement {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::tests::{jail, pod, service};
     use super::*;
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::v1alpha1::SlicedBan;
+use crate::api::v1alpha1::{BanSliceSpec, QualifiedName, SlicedBan};
 
 use super::notices::time;
 
@@ -47,6 +47,12 @@ impl Merge {
             hash.add(uid);
         }
         format!("{MERGED}{:016x}", hash.0)
+    }
+
+    /// Whether a slice that stands under our name already holds what ours would: some bans may have been forgotten since
+    /// it was written.
+    pub(super) fn is_held_by(&self, spec: &BanSliceSpec) -> bool {
+        spec.node.as_str() == self.node && self.bans.iter().all(|ban| spec.bans.contains(ban))
     }
 }
 
@@ -119,7 +125,7 @@ fn merge(parts: &[&Part<'_>], bans: usize) -> Option<Merge> {
 fn union<'a>(bans: impl Iterator<Item = &'a SlicedBan>) -> Vec<SlicedBan> {
     let mut known: BTreeMap<(Option<&str>, &str, u32), &SlicedBan> = BTreeMap::new();
     for ban in bans {
-        let identity = (ban.jail.as_ref().map(|jail| jail.as_str()), ban.prefix.as_str(), ban.n);
+        let identity = (ban.jail.as_ref().map(QualifiedName::as_str), ban.prefix.as_str(), ban.n);
         known
             .entry(identity)
             .and_modify(|known| {
@@ -150,7 +156,7 @@ mod tests {
 
     fn ban(i: usize) -> SlicedBan {
         serde_json::from_value(json!({
-            "jail": "mail/james", "prefix": format!("45.{}.{}.{}", i >> 16, i >> 8 & 255, i & 255), "n": 1,
+            "jail": "mail/james", "prefix": format!("45.{}.{}.{}", i >> 16, i >> 8 & 255, i & 255), "nth": 1,
             "since": "2026-11-22T20:00:00Z", "until": "2026-11-22T20:10:00Z",
         }))
         .unwrap()
@@ -210,6 +216,17 @@ mod tests {
         assert_eq!(union([&early, &late].into_iter()).len(), 1);
         assert_eq!(union([&later, &early].into_iter())[0].until, later.until);
         assert_eq!(union([&early, &until(None), &later].into_iter())[0].until, None);
+    }
+
+    #[test]
+    fn a_slice_that_somebody_wrote_before_is_taken_for_ours_when_it_holds_at_least_as_much() {
+        let merge = planned(&slices("n1", &[1; 8])).remove(0);
+        let spec = |node: &str, bans: Vec<SlicedBan>| BanSliceSpec { node: node.into(), bans };
+        let mut more = merge.bans.clone();
+        more.push(ban(99));
+        assert!(merge.is_held_by(&spec("n1", more.clone())));
+        assert!(!merge.is_held_by(&spec("n2", more)));
+        assert!(!merge.is_held_by(&spec("n1", merge.bans[1..].to_vec())));
     }
 
     #[test]

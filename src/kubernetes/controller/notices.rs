@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::api::v1alpha1::{GoDuration, SlicedBan};
+use crate::api::v1alpha1::{GoDuration, NodeName, SlicedBan};
 use crate::engine::{Duration, Timestamp};
 
 /// Bans of a jail that are told one by one within a minute; the others are told together.
@@ -128,7 +128,7 @@ fn note(node: &str, ban: &SlicedBan) -> String {
             filters.iter().map(|(filter, times)| format!("{times} x {filter}")).collect();
         counted.join(", ")
     };
-    let mut nodes: Vec<&str> = ban.with.iter().map(|node| node.as_str()).chain([node]).collect();
+    let mut nodes: Vec<&str> = ban.with.iter().map(NodeName::as_str).chain([node]).collect();
     nodes.sort_unstable();
     nodes.dedup();
     let text = format!("Banned {who} {long}{again}: {why} on {}", nodes.join(","));
@@ -149,7 +149,7 @@ mod tests {
 
     fn ban(prefix: &str, more: &serde_json::Value) -> SlicedBan {
         let mut ban = json!({
-            "jail": "mail/james", "prefix": prefix, "n": 1, "weight": 5,
+            "jail": "mail/james", "prefix": prefix, "nth": 1, "weight": 5,
             "since": "2026-11-22T20:09:59.5Z", "until": "2026-11-22T20:19:59.5Z",
             "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 3}, {"rule": "james-smtp-auth/rules[1]", "times": 2}],
             "with": ["n2"],
@@ -170,7 +170,7 @@ mod tests {
             "Banned 45.129.14.30 for 10m: 5 x james-smtp-auth on n1,n2"
         );
         assert_eq!(
-            hear(&mut herald, &ban("45.129.14.31", &json!({"until": null, "n": 3, "with": []}))).unwrap(),
+            hear(&mut herald, &ban("45.129.14.31", &json!({"until": null, "nth": 3, "with": []}))).unwrap(),
             "Banned 45.129.14.31 for ever (ban number 3): 5 x james-smtp-auth on n1"
         );
         assert_eq!(

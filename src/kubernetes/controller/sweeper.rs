@@ -103,10 +103,11 @@ impl Sweeper {
     async fn merge(&self, merge: &Merge) -> usize {
         let name = merge.name();
         let spec = BanSliceSpec { node: merge.node.as_str().into(), bans: merge.bans.clone() };
-        match self.pen.create(&name, &BanSlice::new(&name, spec.clone())).await {
+        match self.pen.create(&name, &BanSlice::new(&name, spec)).await {
             Written::Done => {}
             // Somebody died between writing it and deleting its parts.
-            Written::Exists if self.slices.get("", &name).is_some_and(|slice| slice.spec == spec) => {}
+            Written::Exists
+                if self.slices.get("", &name).is_some_and(|slice| merge.is_held_by(&slice.spec)) => {}
             Written::Exists => {
                 tracing::warn!(name, "a slice of this name holds other bans; its parts are left as they are");
                 return 0;
@@ -139,7 +140,7 @@ impl Sweeper {
     async fn sighting_lists(&self) -> HashSet<String> {
         let api: Api<PartialObjectMeta<SightingList>> = Api::all(self.pen.client().clone());
         match api.list(&ListParams::default()).await {
-            Ok(lists) => lists.items.iter().map(|list| list.name_any()).collect(),
+            Ok(lists) => lists.items.iter().map(ResourceExt::name_any).collect(),
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "cannot list SightingLists");
                 HashSet::new()

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
-use crate::api::v1alpha1::SlicedBan;
+use crate::api::v1alpha1::{QualifiedName, SlicedBan};
 use crate::config::Config;
 use crate::engine::{Duration, Subject, Timestamp};
 
@@ -116,7 +116,7 @@ pub(super) fn is_forgotten(
     pardons: &mut Pardons<'_>,
     now: Timestamp,
 ) -> bool {
-    let jail = ban.jail.as_ref().map(|jail| jail.as_str());
+    let jail = ban.jail.as_ref().map(QualifiedName::as_str);
     let Some(since) = time(ban.since.as_str()) else { return false };
     let Some(subject) = ban.prefix.as_str().parse::<Subject>().ok() else { return false };
     if let Some(end) = pardons.end(jail, subject, since) {
@@ -138,8 +138,7 @@ mod tests {
     }
 
     fn ban(prefix: &str, jail: &str, until: Option<&str>) -> SlicedBan {
-        let ban =
-            json!({"jail": jail, "prefix": prefix, "n": 1, "since": "2026-01-01T00:00:00Z", "until": until});
+        let ban = json!({"jail": jail, "prefix": prefix, "nth": 1, "since": "2026-01-01T00:00:00Z", "until": until});
         serde_json::from_value(ban).unwrap()
     }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::merge::{Merge, Part, plan};
 use crate::api::v1alpha1::SlicedBan;
-use crate::engine::Timestamp;
+use crate::engine::{Duration, Timestamp};
 use crate::kubernetes::epoch::{Epoch, LABEL, LENGTH};
 
 const START: i64 = 1_795_000_000;
@@ -49,7 +49,7 @@ fn bytes(name: &str, slice: &Slice) -> u64 {
 fn ban(number: usize, at: Timestamp) -> SlicedBan {
     let (high, low) = (number / 256, number % 256);
     serde_json::from_value(json!({
-        "jail": "mail/james-auth", "prefix": format!("45.129.{high}.{low}"), "n": 1, "since": at.to_string(),
+        "jail": "mail/james-auth", "prefix": format!("45.129.{high}.{low}"), "nth": 1, "since": at.to_string(),
         "until": (at + LENGTH).to_string(), "weight": 5, "first": at.to_string(),
         "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 5}], "with": ["worker-02", "worker-03"],
     }))
@@ -72,7 +72,7 @@ fn played(hours: usize, pause: usize) -> Sent {
     // Then everybody falls silent, and what is left is merged.
     let silence = 3600;
     for second in 0..hours * 3600 + silence {
-        let now = Timestamp::from_secs(START + second as i64);
+        let now = Timestamp::from_secs(START) + Duration::from_secs(second as u64);
         if second % pause == 0 && second < hours * 3600 {
             let node = format!("worker-{:02}", second / pause % NODES);
             let name = format!("{node}-{second:013x}");

@@ -12,18 +12,23 @@
 
 mod code;
 mod exchange;
-mod figures;
+mod follow;
 mod outbox;
 mod publish;
 mod receive;
 mod shelf;
 
 pub use code::{Decoded, Fault, decode, moment, pardon};
-pub use exchange::{Exchange, spawn};
-pub use figures::{Figures, Tally};
+pub use exchange::run;
 
 /// Bans in one BanSlice at most, as its schema says.
 pub const MOST_PER_SLICE: usize = 256;
 /// Bans of one node that are kept published at most; of more, those that began last. About 25 MB in the API
 /// server's storage.
 pub const MOST_PER_NODE: usize = 100_000;
+
+/// FNV-1a of a text: the same in every version and on every machine.
+fn lot(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}

@@ -7,20 +7,21 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
 use tokio::sync::{broadcast, watch};
 
-use super::figures::Figures;
 use super::outbox::Outbox;
 use super::receive::now as wall_clock;
 use super::shelf::{Entry, Shelf};
 use super::{MOST_PER_NODE, MOST_PER_SLICE, code};
-use crate::agent::handle::{AgentHandle, Gone};
-use crate::agent::report::{BanReport, Event};
-use crate::api::v1alpha1::{BanSlice, BanSliceSpec, NodeName, SlicedBan};
+use crate::agent::handle::Gone;
+use crate::agent::report::{BanReport, Condition, ConditionType, Event};
+use crate::api::v1alpha1::{BanSlice, BanSliceSpec, SlicedBan};
 use crate::engine::Timestamp;
 use crate::kubernetes::FIELD_MANAGER;
+use crate::kubernetes::agent::station::Station;
+use crate::kubernetes::epoch::{self, Epoch};
 use crate::kubernetes::mirror::chain;
 
 /// After a write that failed; doubled each time.
@@ -35,16 +36,13 @@ const COMPARE_PAUSE: Duration = Duration::from_secs(1);
 const COMPARE_ANYWAY: Duration = Duration::from_secs(600);
 /// Missing bans taken up by one comparison.
 const PORTION: usize = 2048;
-/// Characters of the node's name in an object's name.
-const NAME: usize = 200;
+/// Under this name it says what is wrong.
+const NAME: &str = "sharing bans";
 
 /// Writes BanSlices.
 pub(super) struct Publisher {
-    client: Client,
-    node: NodeName,
-    agent: AgentHandle,
+    station: Station,
     shelf: Arc<Mutex<Shelf>>,
-    figures: Arc<Figures>,
     outbox: Outbox,
     /// What the detector holds must be compared with what the server holds.
     compare: bool,
@@ -52,6 +50,8 @@ pub(super) struct Publisher {
     /// No write before, and how long to wait after the next failure.
     not_before: Instant,
     patience: Duration,
+    /// The last write failed.
+    failing: bool,
     /// The number in the last object's name.
     last: u64,
 }
@@ -66,24 +66,16 @@ enum Written {
 }
 
 impl Publisher {
-    pub(super) fn new(
-        client: Client,
-        node: NodeName,
-        agent: AgentHandle,
-        shelf: Arc<Mutex<Shelf>>,
-        figures: Arc<Figures>,
-    ) -> Self {
+    pub(super) fn new(station: Station, shelf: Arc<Mutex<Shelf>>) -> Self {
         Self {
-            client,
-            node,
-            agent,
+            station,
             shelf,
-            figures,
             outbox: Outbox::default(),
             compare: false,
             compared: None,
             not_before: Instant::now(),
             patience: RETRY,
+            failing: false,
             last: 0,
         }
     }
@@ -172,7 +164,7 @@ impl Publisher {
             missing += usize::from(miss);
             miss
         };
-        let mut bans = self.agent.own_bans_that(MOST_PER_NODE, wanted).await?;
+        let mut bans = self.station.agent.own_bans_that(MOST_PER_NODE, wanted).await?;
         self.compare = bans.len() == PORTION;
         // The next portion follows when this one is written, not after a pause.
         self.compared = (!self.compare).then(Instant::now);
@@ -216,9 +208,8 @@ impl Publisher {
             return;
         }
         match self.create(entries).await {
-            Written::Well => self.well(batch.len()),
+            Written::Well => self.well(),
             Written::Refused(error) if batch.len() == 1 => {
-                Figures::add(&self.figures.refused, 1);
                 tracing::error!(error = %chain(&error), "the API server refuses a ban; others will not know it");
             }
             Written::Refused(error) => {
@@ -227,9 +218,8 @@ impl Publisher {
                 for ban in batch.drain(..) {
                     let Some(entry) = code::encode(&ban) else { continue };
                     match self.create(vec![entry]).await {
-                        Written::Well => self.well(1),
+                        Written::Well => self.well(),
                         Written::Refused(error) => {
-                            Figures::add(&self.figures.refused, 1);
                             tracing::error!(subject = %ban.subject, error = %chain(&error), "the API server refuses a ban");
                         }
                         Written::Failed(why) => return self.failed(&why),
@@ -240,22 +230,24 @@ impl Publisher {
         }
     }
 
-    fn well(&mut self, bans: usize) {
-        Figures::add(&self.figures.slices, 1);
-        Figures::add(&self.figures.published, bans);
-        if self.figures.failing.swap(false, std::sync::atomic::Ordering::Relaxed) {
+    fn well(&mut self) {
+        if std::mem::take(&mut self.failing) {
             tracing::info!("bans are shared again");
+            self.station.concerns.say(NAME, Vec::new());
         }
         self.patience = RETRY;
     }
 
     fn failed(&mut self, why: &str) {
-        Figures::add(&self.figures.failed, 1);
-        if !self.figures.failing.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(
                 why,
                 "cannot share bans; they hold here, and will be shared when that is possible"
             );
+            let message = format!("bans of this node cannot be shared, and hold here alone: {why}");
+            let reason = "BansNotShared".into();
+            let condition = Condition { kind: ConditionType::Disconnected, status: true, reason, message };
+            self.station.concerns.say(NAME, vec![condition]);
         }
         self.shelf().forget_written();
         self.outbox.clear();
@@ -265,9 +257,11 @@ impl Publisher {
     }
 
     async fn create(&mut self, bans: Vec<SlicedBan>) -> Written {
-        let name = self.name(wall_clock());
-        let slice = BanSlice::new(&name, BanSliceSpec { node: self.node.clone(), bans });
-        let slices: Api<BanSlice> = Api::all(self.client.clone());
+        let now = wall_clock();
+        let mut slice =
+            BanSlice::new(&self.name(now), BanSliceSpec { node: self.station.node.clone(), bans });
+        slice.metadata.labels = Some([(epoch::LABEL.to_owned(), Epoch::of(now).label())].into());
+        let slices: Api<BanSlice> = Api::all(self.station.client.clone());
         let post = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         match tokio::time::timeout(ANSWER, slices.create(&post, &slice)).await {
             Ok(Ok(_)) => Written::Well,
@@ -283,7 +277,7 @@ impl Publisher {
     fn name(&mut self, now: Timestamp) -> String {
         let micros = u64::try_from(now.as_micros()).unwrap_or(0);
         self.last = micros.max(self.last + 1);
-        object_name(self.node.as_str(), self.last)
+        object_name(self.station.node.as_str(), self.last)
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -298,36 +292,22 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// `<node>-<number>`; a node's name too long for that is cut and told apart by a hash.
+/// `<node>-<number>`: the admission policy knows an agent's objects by it. Thirteen digits are enough until 2112.
 fn object_name(node: &str, number: u64) -> String {
-    match node.char_indices().nth(NAME) {
-        None => format!("{node}-{number:013x}"),
-        Some((end, _)) => {
-            // FNV-1a: the same in every version.
-            let hash = node.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-            format!("{}-{hash:016x}-{number:013x}", node[..end].trim_end_matches(['-', '.']))
-        }
-    }
+    format!("{node}-{number:013x}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::v1alpha1::explain;
+    use crate::api::v1alpha1::{Name, explain};
 
     #[test]
     fn names_are_names_and_sort_by_time() {
-        let long = "a.".repeat(126) + "b";
-        for node in ["n1", "ip-10-0-0-1.eu-west-1.compute.internal", &long] {
+        for node in ["n1", "ip-10-0-0-1.eu-west-1.compute.internal"] {
             let (early, late) = (object_name(node, 1), object_name(node, 1_700_000_000_000_000));
-            assert!(early < late && late.len() <= 253, "{late}");
-            assert!(
-                late.split('.').all(|label| explain(crate::api::v1alpha1::Name::PATTERN, label).is_ok()),
-                "{late}"
-            );
+            assert!(early < late && late.starts_with(&format!("{node}-")), "{late}");
+            assert!(late.split('.').all(|label| explain(Name::PATTERN, label).is_ok()), "{late}");
         }
-        assert_ne!(object_name(&long, 1), object_name(&format!("{long}c"), 1));
     }
 }

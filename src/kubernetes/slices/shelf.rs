@@ -1,18 +1,22 @@
 //! What the API server holds of all nodes' bans, as far as a writer must know: hashes, not objects.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 use crate::bans::Ban;
 use crate::engine::{JailName, Subject, Timestamp};
+use crate::kubernetes::epoch::Epoch;
+
+/// Which objects: those of an epoch that is watched, or all the others.
+pub(super) type Part = Option<Epoch>;
 
 /// Identities and latest ends of published bans, 24 bytes each.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     keys: RandomState,
-    held: HashMap<u64, Held>,
-    /// The same, of a list that is being read.
-    listing: Option<HashMap<u64, Held>>,
+    held: BTreeMap<Part, HashMap<u64, Held>>,
+    /// The same, of lists that are being read.
+    listing: BTreeMap<Part, HashMap<u64, Held>>,
     /// Written by us, not seen on the watch yet.
     on_the_way: HashMap<u64, Timestamp>,
 }
@@ -52,30 +56,41 @@ impl Shelf {
         self.keys.hash_one((entry.jail, entry.subject, entry.n))
     }
 
-    /// A list of all objects begins.
-    pub(super) fn list(&mut self) {
-        self.listing = Some(HashMap::new());
+    /// A list of all objects of a part begins.
+    pub(super) fn list(&mut self, part: Part) {
+        self.listing.insert(part, HashMap::new());
     }
 
     /// The list is complete: what it did not hold is not there any more, whatever was believed before.
-    pub(super) fn listed(&mut self) {
-        if let Some(listing) = self.listing.take() {
-            self.held = listing;
+    pub(super) fn listed(&mut self, part: Part) {
+        if let Some(listing) = self.listing.remove(&part) {
+            self.held.insert(part, listing);
             self.on_the_way.clear();
         }
     }
 
-    /// An object holds this ban. Tells whether we wrote it and see it come back.
-    pub(super) fn put(&mut self, entry: &Entry<'_>) -> bool {
-        let (key, end) = (self.key(entry), entry.end());
-        let held = self.listing.as_mut().unwrap_or(&mut self.held);
-        let known = held.entry(key).or_insert(Held { until: end, objects: 0 });
-        if known.until < end {
-            *known = Held { until: end, objects: 1 };
-        } else if known.until == end {
-            known.objects += 1;
+    /// The epoch is watched no longer: its objects belong to the others now.
+    pub(super) fn close(&mut self, epoch: Epoch) {
+        self.listing.remove(&Some(epoch));
+        let Some(closed) = self.held.remove(&Some(epoch)) else { return };
+        // A list that is being read left them out, as long as they were watched.
+        for others in [self.listing.get_mut(&None), Some(self.held.entry(None).or_default())] {
+            let Some(others) = others else { continue };
+            for (key, held) in &closed {
+                put(others, *key, *held);
+            }
         }
-        let ours = self.on_the_way.get(&key).is_some_and(|until| *until <= end);
+    }
+
+    /// An object of this part holds this ban. Tells whether we wrote it and see it come back.
+    pub(super) fn put(&mut self, part: Part, entry: &Entry<'_>) -> bool {
+        let (key, until) = (self.key(entry), entry.end());
+        let held = match self.listing.get_mut(&part) {
+            Some(listing) => listing,
+            None => self.held.entry(part).or_default(),
+        };
+        put(held, key, Held { until, objects: 1 });
+        let ours = self.on_the_way.get(&key).is_some_and(|written| *written <= until);
         if ours {
             self.on_the_way.remove(&key);
         }
@@ -83,20 +98,20 @@ impl Shelf {
     }
 
     /// An object that held this ban is gone.
-    pub(super) fn take(&mut self, entry: &Entry<'_>) {
+    pub(super) fn take(&mut self, part: Part, entry: &Entry<'_>) {
         let (key, end) = (self.key(entry), entry.end());
-        let Some(known) = self.held.get_mut(&key).filter(|known| known.until == end) else { return };
+        let Some(held) = self.held.get_mut(&part) else { return };
+        let Some(known) = held.get_mut(&key).filter(|known| known.until == end) else { return };
         known.objects = known.objects.saturating_sub(1);
         if known.objects == 0 {
-            self.held.remove(&key);
+            held.remove(&key);
         }
     }
 
     /// We wrote this ban.
     pub(super) fn wrote(&mut self, entry: &Entry<'_>) {
-        let key = self.key(entry);
-        if self.held.get(&key).is_none_or(|known| known.until < entry.end()) {
-            self.on_the_way.insert(key, entry.end());
+        if !self.has(entry) {
+            self.on_the_way.insert(self.key(entry), entry.end());
         }
     }
 
@@ -108,14 +123,23 @@ impl Shelf {
     /// The end that others know of this ban; `None` when they do not know it.
     pub(super) fn end(&self, entry: &Entry<'_>) -> Option<Timestamp> {
         let key = self.key(entry);
-        let held = [Some(&self.held), self.listing.as_ref()].into_iter().flatten();
-        let seen = held.filter_map(|held| held.get(&key)).map(|known| known.until);
+        let all = self.held.values().chain(self.listing.values());
+        let seen = all.filter_map(|held| held.get(&key)).map(|known| known.until);
         seen.chain(self.on_the_way.get(&key).copied()).max()
     }
 
     /// Whether others know this ban, with this end or a later one.
     pub(super) fn has(&self, entry: &Entry<'_>) -> bool {
         self.end(entry).is_some_and(|end| end >= entry.end())
+    }
+}
+
+fn put(held: &mut HashMap<u64, Held>, key: u64, more: Held) {
+    let known = held.entry(key).or_insert(Held { objects: 0, ..more });
+    if known.until < more.until {
+        *known = more;
+    } else if known.until == more.until {
+        known.objects += more.objects;
     }
 }
 

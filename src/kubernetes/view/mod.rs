@@ -15,12 +15,15 @@ pub mod orders;
 mod plan;
 mod read;
 mod report;
+#[cfg(test)]
+#[path = "tests/samples.rs"]
+mod samples;
 mod status;
 
 pub use ask::{AskError, REACH};
 pub use look::View;
 pub use news::follow;
-pub use plan::{Lift, NoJail};
-pub use read::{Objects, Scope, configuration, read};
+pub use plan::{Lift, NoJail, meant};
+pub use read::{Objects, Scope, configuration, read, readable};
 pub use report::{ClusterWhy, Saw, SeenBan};
 pub use status::{AgentReport, ClusterStatus, JailOverview, Trouble, status};

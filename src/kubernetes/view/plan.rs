@@ -6,6 +6,7 @@ use super::look::View;
 use super::report::SeenBan;
 use crate::agent::report::UnbanOrder;
 use crate::bans::{Ban, Origin};
+use crate::config::Loaded;
 use crate::engine::{JailName, Subject, Timestamp};
 
 /// An unban: what it writes, and what comes of it.
@@ -30,26 +31,26 @@ pub enum NoJail {
     Several(String),
 }
 
-impl View {
-    /// The jail that a person means by `namespace/name`, or by a name alone: in `namespace`, else the only one.
-    ///
-    /// # Errors
-    /// When there is none or more than one.
-    pub fn meant(&self, name: &str, namespace: &str) -> Result<JailName, NoJail> {
-        let names: Vec<&JailName> = self.jails().iter().map(|jail| jail.name()).collect();
-        let of = |full: &str| names.iter().find(|known| known.as_str() == full).copied();
-        if let Some(jail) = of(name).or_else(|| of(&format!("{namespace}/{name}"))) {
-            return Ok(jail.clone());
-        }
-        let local = |known: &JailName| known.as_str().split_once('/').is_some_and(|(_, local)| local == name);
-        let found: Vec<&JailName> = names.iter().copied().filter(|known| local(known)).collect();
-        match found.as_slice() {
-            [] => Err(NoJail::Unknown(name.to_owned())),
-            [only] => Ok((*only).clone()),
-            _ => Err(NoJail::Several(found.iter().map(|jail| jail.as_str()).collect::<Vec<_>>().join(", "))),
-        }
+/// The jail that a person means by `namespace/name`, or by a name alone: in `namespace`, else the only one.
+///
+/// # Errors
+/// When there is none or more than one.
+pub fn meant(loaded: &Loaded, name: &str, namespace: &str) -> Result<JailName, NoJail> {
+    let names: Vec<&JailName> = loaded.config.jails.iter().map(|jail| jail.name()).collect();
+    let of = |full: &str| names.iter().find(|known| known.as_str() == full).copied();
+    if let Some(jail) = of(name).or_else(|| of(&format!("{namespace}/{name}"))) {
+        return Ok(jail.clone());
     }
+    let local = |known: &JailName| known.as_str().split_once('/').is_some_and(|(_, local)| local == name);
+    let found: Vec<&JailName> = names.iter().copied().filter(|known| local(known)).collect();
+    match found.as_slice() {
+        [] => Err(NoJail::Unknown(name.to_owned())),
+        [only] => Ok((*only).clone()),
+        _ => Err(NoJail::Several(found.iter().map(|jail| jail.as_str()).collect::<Vec<_>>().join(", "))),
+    }
+}
 
+impl View {
     /// What an unban writes. `by_hand` is the BanList that `ban` writes: of it, what is covered ends too.
     #[must_use]
     pub fn lift(&self, order: &UnbanOrder, by_hand: &str, now: Timestamp) -> Lift {

@@ -150,10 +150,11 @@ fn wrong_evidence_weakens_no_ban() {
 fn what_is_written_keeps_to_the_schema_whatever_a_filter_is_called() {
     let rules = (0..20).map(|n| (Arc::from("f".repeat(200 + n)), u32::MAX)).collect();
     let reason = Some("ü".repeat(1000));
-    let odd = Ban { evidence: Evidence { weight: u32::MAX, rules, reason, ..Evidence::default() }, ..ban() };
+    let nodes = (0..20).map(|n| Arc::from(format!("n{n}"))).collect();
+    let odd = Ban { evidence: Evidence { weight: u32::MAX, first: None, rules, nodes, reason }, ..ban() };
     let entry = encode(&BanReport::new(&odd, true)).unwrap();
     assert_eq!((entry.weight, entry.rules.len(), entry.rules[0].times), (MOST, RULES, MOST));
-    assert_eq!(entry.rules[0].rule.len(), RULE);
+    assert_eq!((entry.rules[0].rule.len(), entry.with.len()), (RULE, NODES));
     assert_eq!(entry.reason.unwrap().chars().count(), REASON);
     assert_eq!(encode(&BanReport::new(&Ban { jail: Some("james".into()), ..ban() }, true)), None);
 }

@@ -55,13 +55,13 @@ fn only_what_this_node_decided_is_shared() {
 fn what_others_know_is_not_written_again() {
     let (mut outbox, mut shelf, now) = (Outbox::default(), Shelf::default(), Instant::now());
     let (known, unknown) = (ban("203.0.113.7", 2000), ban("203.0.113.8", 2000));
-    shelf.put(&Entry::from(&known));
+    shelf.put(None, &Entry::from(&known));
     outbox.hear(&event(EventKind::Ban, &known), &shelf, secs(1000), now);
     outbox.miss(&known, &shelf, now);
     assert_eq!(outbox.due(now), None);
     // Known only after it began to wait.
     outbox.miss(&unknown, &shelf, now);
-    shelf.put(&Entry::from(&unknown));
+    shelf.put(None, &Entry::from(&unknown));
     assert_eq!(who(&outbox.batch(10, &shelf, now)), [""; 0]);
 }
 
@@ -69,7 +69,7 @@ fn what_others_know_is_not_written_again() {
 fn ends_that_move_and_move_are_one_write_before_the_known_end_comes() {
     let (mut outbox, mut shelf, now) = (Outbox::default(), Shelf::default(), Instant::now());
     let first = ban("203.0.113.7", 1600);
-    shelf.put(&Entry::from(&first));
+    shelf.put(None, &Entry::from(&first));
     for until in 1601..1700 {
         let moved = ban("203.0.113.7", until);
         outbox.hear(&event(EventKind::Prolong, &moved), &shelf, secs(1000), now);

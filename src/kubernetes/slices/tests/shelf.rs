@@ -8,7 +8,7 @@ fn entry<'a>(jail: Option<&'a JailName>, subject: &str, n: u32, until: i64) -> E
 fn an_identity_is_jail_subject_and_number() {
     let (james, sshd) = (JailName::new("mail/james"), JailName::new("mail/sshd"));
     let mut shelf = Shelf::default();
-    shelf.put(&entry(Some(&james), "203.0.113.7", 1, 10));
+    shelf.put(None, &entry(Some(&james), "203.0.113.7", 1, 10));
     assert!(shelf.has(&entry(Some(&james), "203.0.113.7", 1, 10)));
     for other in [
         entry(Some(&sshd), "203.0.113.7", 1, 10),
@@ -23,11 +23,11 @@ fn an_identity_is_jail_subject_and_number() {
 #[test]
 fn a_later_end_must_be_published_again_and_an_earlier_one_need_not() {
     let mut shelf = Shelf::default();
-    shelf.put(&entry(None, "203.0.113.7", 1, 10));
+    shelf.put(None, &entry(None, "203.0.113.7", 1, 10));
     assert!(!shelf.has(&entry(None, "203.0.113.7", 1, 11)));
     assert!(shelf.has(&entry(None, "203.0.113.7", 1, 9)));
     assert!(!shelf.has(&Entry { until: None, ..entry(None, "203.0.113.7", 1, 0) }));
-    shelf.put(&Entry { until: None, ..entry(None, "203.0.113.7", 1, 0) });
+    shelf.put(None, &Entry { until: None, ..entry(None, "203.0.113.7", 1, 0) });
     assert!(shelf.has(&entry(None, "203.0.113.7", 1, i64::MAX / 1_000_000)));
 }
 
@@ -35,15 +35,15 @@ fn a_later_end_must_be_published_again_and_an_earlier_one_need_not() {
 fn merging_hides_nothing() {
     let mut shelf = Shelf::default();
     let (early, late) = (entry(None, "203.0.113.7", 1, 10), entry(None, "203.0.113.7", 1, 20));
-    shelf.put(&early);
-    shelf.put(&late);
+    shelf.put(None, &early);
+    shelf.put(None, &late);
     // The merged object, then its parts go.
-    shelf.put(&late);
-    shelf.take(&early);
-    shelf.take(&late);
+    shelf.put(None, &late);
+    shelf.take(None, &early);
+    shelf.take(None, &late);
     assert!(shelf.has(&late));
     // And the merged one by hand.
-    shelf.take(&late);
+    shelf.take(None, &late);
     assert!(!shelf.has(&early), "nobody knows it any more");
 }
 
@@ -51,18 +51,18 @@ fn merging_hides_nothing() {
 fn only_the_latest_list_counts() {
     let mut shelf = Shelf::default();
     let (lost, kept) = (entry(None, "203.0.113.7", 1, 10), entry(None, "203.0.113.8", 1, 10));
-    shelf.put(&lost);
-    shelf.put(&kept);
-    shelf.list();
-    shelf.put(&kept);
+    shelf.put(None, &lost);
+    shelf.put(None, &kept);
+    shelf.list(None);
+    shelf.put(None, &kept);
     assert!(shelf.has(&lost), "until the list is complete, what was known is");
-    shelf.listed();
+    shelf.listed(None);
     assert!(shelf.has(&kept) && !shelf.has(&lost));
     // A list that broke off and began anew.
-    shelf.list();
-    shelf.list();
-    shelf.put(&lost);
-    shelf.listed();
+    shelf.list(None);
+    shelf.list(None);
+    shelf.put(None, &lost);
+    shelf.listed(None);
     assert!(!shelf.has(&kept) && shelf.has(&lost));
 }
 
@@ -73,8 +73,8 @@ fn what_was_written_is_known_until_it_comes_back_or_the_write_failed() {
     shelf.wrote(&ours);
     shelf.wrote(&other);
     assert!(shelf.has(&ours));
-    assert!(shelf.put(&ours), "it is what we wrote");
-    assert!(!shelf.put(&ours), "and this is another's");
+    assert!(shelf.put(None, &ours), "it is what we wrote");
+    assert!(!shelf.put(None, &ours), "and this is another's");
     shelf.forget_written();
     assert!(shelf.has(&ours) && !shelf.has(&other));
 }
@@ -84,7 +84,37 @@ fn what_was_written_but_is_in_no_list_is_lost() {
     let mut shelf = Shelf::default();
     let ours = entry(None, "203.0.113.7", 1, 10);
     shelf.wrote(&ours);
-    shelf.list();
-    shelf.listed();
+    shelf.list(None);
+    shelf.listed(None);
     assert!(!shelf.has(&ours));
+}
+
+#[test]
+fn each_part_is_listed_by_itself_and_a_closed_epoch_joins_the_others() {
+    let mut shelf = Shelf::default();
+    let epoch = |n: i64| Epoch::of(secs(n * 600));
+    let (old, new, newer) = (
+        entry(None, "203.0.113.1", 1, 10),
+        entry(None, "203.0.113.2", 1, 10),
+        entry(None, "203.0.113.3", 1, 10),
+    );
+    shelf.put(None, &old);
+    shelf.put(Some(epoch(1)), &new);
+    shelf.put(Some(epoch(2)), &newer);
+    shelf.list(Some(epoch(2)));
+    shelf.listed(Some(epoch(2)));
+    assert!(shelf.has(&old) && shelf.has(&new) && !shelf.has(&newer));
+    // All others are listed meanwhile; what is watched is not in that list.
+    shelf.list(None);
+    shelf.put(None, &old);
+    shelf.close(epoch(1));
+    shelf.listed(None);
+    assert!(shelf.has(&old) && shelf.has(&new));
+    shelf.list(None);
+    shelf.listed(None);
+    assert!(!shelf.has(&old) && !shelf.has(&new));
+}
+
+fn secs(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
 }

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds the image of the Dockerfile with buildah and writes it as an OCI archive; prints its path, digest and size.
+#   scripts/image.sh [BUILDAH'S OPTIONS]      e.g. --no-cache
+# Where the bases cannot be pulled, scripts/base-images.sh makes them of Debian packages. Everything stays in
+# $GAOLER_CACHE/images: `rm -r` it and nothing is left.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/cache.sh
+. "$here/cache.sh"
+root=${here%/*}
+store=$GAOLER_CACHE/images
+export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=${STORAGE_DRIVER:-overlay}
+b() { buildah --root "$store/images" --runroot "$store/run" "$@"; }
+say() { printf 'image: %s\n' "$*" >&2; }
+mkdir -p "$store"
+
+for base in $(sed -n 's/^ARG [A-Z]*=\(docker\.io.*\)/\1/p' "$root/Dockerfile"); do
+  b inspect --type image "$base" >/dev/null 2>&1 || timeout 60 buildah --root "$store/images" --runroot "$store/run" pull -q "$base" >/dev/null 2>&1 || {
+    say "$base cannot be pulled"
+    "$here/base-images.sh" "$store"
+  }
+done
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
+revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
+# The same source gives the same digest: the only time in the image is the commit's.
+moment=$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)
+b build --pull-never --layers --timestamp "$moment" --build-arg VERSION="$version" --build-arg REVISION="$revision" \
+  -t "localhost/gaoler:$version" "$@" "$root" >&2
+archive=$store/gaoler-$version.oci.tar
+rm -f "$archive"
+b push -q "localhost/gaoler:$version" "oci-archive:$archive:docker.io/library/gaoler:$version" >&2
+# The layers that are only of one build go when the next one leaves them behind; the bases stay.
+digest=$(tar -xOf "$archive" index.json | sed -n 's/.*"digest":"\([^"]*\)".*/\1/p')
+size=$(stat -c %s "$archive")
+printf '%s\n%s\n%s bytes compressed\n' "$archive" "$digest" "$size"

@@ -1,0 +1,91 @@
+//! `kubectl gaoler status`
+
+use super::Session;
+use super::session::now;
+use crate::api::v1alpha1::{Condition, JailMode};
+use crate::cli::{Context, ExitStatus, Table};
+use crate::kubernetes::view::{AgentReport, ClusterStatus, JailOverview, status};
+
+/// Show how jails and agents are, over the whole cluster
+///
+/// Exits with 1 when something needs a look: a refused object, a jail that is not ready, an agent that is silent.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kubectl gaoler status
+  kubectl gaoler status -n mail -o wide
+  kubectl gaoler status -o json | jq '.troubles'")]
+pub(super) struct Args {}
+
+pub(super) fn run(_: &Args, session: &Session<'_>) -> anyhow::Result<ExitStatus> {
+    let context = session.context;
+    let status = session.ask(async |client| Ok(status(session.objects(&client).await?, now())))?;
+    if context.data() {
+        context.print_data(&status)?;
+    } else {
+        context.say(text(&status, context))?;
+    }
+    Ok(ExitStatus::from_answer(status.is_well()))
+}
+
+fn text(status: &ClusterStatus, context: &Context) -> String {
+    let mut out = format!("{} kept out\n\n{}", status.bans, jails(&status.jails, context));
+    out += &format!("\n\n{}", agents(&status.agents, context));
+    for trouble in &status.troubles {
+        out += &format!("\n{} {}: {}", context.red("!"), trouble.who, trouble.what);
+    }
+    out
+}
+
+fn jails(jails: &[JailOverview], context: &Context) -> Table {
+    let mut titles = vec!["JAIL", "MODE", "BANNED", "FAILING", "NODES", "PODS", "READY"];
+    if context.wide() {
+        titles.push("FILTERS");
+    }
+    let mut table = Table::new(&titles);
+    for jail in jails {
+        let status = &jail.status;
+        let mode = match jail.mode {
+            JailMode::Enforce => "Enforce".to_owned(),
+            JailMode::Observe => context.yellow("Observe"),
+            JailMode::Disabled => context.faint("Disabled"),
+        };
+        let mut cells = vec![context.bold(&jail.name), mode, jail.banned.to_string()];
+        cells.extend([status.failing, status.nodes, status.pods].map(|n| n.to_string()));
+        cells.push(ready(&status.conditions, context));
+        if context.wide() {
+            cells.push(jail.filters.join(", "));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+fn agents(agents: &[AgentReport], context: &Context) -> Table {
+    let mut titles = vec!["NODE", "READY", "PODS", "BANS", "LAG", "VERSION"];
+    if context.wide() {
+        titles.extend(["KERNEL", "LOST", "CLOCK"]);
+    }
+    let mut table = Table::new(&titles);
+    for agent in agents {
+        let status = &agent.status;
+        let ready = if agent.silent { context.red("silent") } else { ready(&status.conditions, context) };
+        let mut cells =
+            vec![context.bold(&agent.node), ready, status.pods.to_string(), status.bans.to_string()];
+        cells.extend([format!("{} B", status.lag_bytes), status.version.clone()]);
+        if context.wide() {
+            let clock = format!("{:+} ms", status.clock_ahead_millis);
+            cells.extend([status.kernel.clone(), format!("{} B", status.lost_bytes), clock]);
+        }
+        table.row(cells);
+    }
+    table
+}
+
+fn ready(conditions: &[Condition], context: &Context) -> String {
+    match conditions.iter().find(|condition| condition.type_ == "Ready").map(|c| c.status.as_str()) {
+        Some("True") => context.green("yes"),
+        Some("False") => context.red("no"),
+        _ => context.yellow("unknown"),
+    }
+}
