@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::court::Court;
-use super::detector::Detector;
+use super::detector::{Detector, answer};
+use super::handle::Reply;
 use crate::engine::jail::Shared;
 use crate::engine::window::Hit;
 use crate::engine::{JailName, NodeIndex, Sighting, Subject, Timestamp};
@@ -61,9 +62,21 @@ impl Colleagues {
 }
 
 impl Detector {
-    pub(super) fn hear_node(&mut self, node: &Arc<str>, accounts: Vec<Account>, now: Timestamp) {
+    pub(super) fn hear_node(
+        &mut self,
+        node: &Arc<str>,
+        accounts: Vec<Account>,
+        reply: Reply<()>,
+        now: Timestamp,
+    ) {
         self.court.hear_node(node, accounts, now);
         self.emit();
+        answer(reply, ());
+    }
+
+    pub(super) fn share(&mut self, quotas: &[(JailName, u32)], reply: Reply<()>) {
+        self.court.share(quotas);
+        answer(reply, ());
     }
 }
 
@@ -94,7 +107,7 @@ impl Court {
     }
 
     /// From now on gathers for others what these jails count, each from its quota on; all other jails gather nothing.
-    pub(super) fn share(&mut self, quotas: &[(JailName, u32)]) {
+    fn share(&mut self, quotas: &[(JailName, u32)]) {
         for seat in &mut self.seats {
             let quota = quotas.iter().find(|(jail, _)| jail == seat.name()).map(|(_, quota)| *quota);
             seat.jail.share(quota);
@@ -123,6 +136,10 @@ impl Court {
 
     /// Whether others should be told something new.
     pub(super) fn take_news(&mut self) -> bool {
-        self.seats.iter_mut().fold(false, |news, seat| seat.jail.take_news() || news)
+        let mut news = false;
+        for seat in &mut self.seats {
+            news |= seat.jail.take_news();
+        }
+        news
     }
 }

@@ -256,8 +256,8 @@ impl Detector {
                 self.emit();
                 answer(reply, ());
             }
-            Command::Hear(node, accounts, reply) => answer(reply, self.hear_node(&node, accounts, now)),
-            Command::Share(quotas, reply) => answer(reply, self.court.share(&quotas)),
+            Command::Hear(node, accounts, reply) => self.hear_node(&node, accounts, reply, now),
+            Command::Share(quotas, reply) => self.share(&quotas, reply),
             Command::Sightings(reply) => answer(reply, self.court.sightings(now)),
             Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
             Command::Status(reply) => answer(reply, self.status(now)),

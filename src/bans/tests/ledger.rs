@@ -291,7 +291,7 @@ fn evidence_comes_back_whole() {
         let origin = if rules == 1 { Origin::Node("n1".into()) } else { Origin::Hand };
         let whole = Ban { evidence, origin, ..ban(EVE, rules + 1, 10 + i64::from(rules), 100) };
         l.record(&whole, at(11));
-        assert_eq!(l.active(at(11)).collect::<Vec<_>>(), [whole.clone()]);
+        assert_eq!(l.active(at(11)).collect::<Vec<_>>(), std::slice::from_ref(&whole));
         let back = Ledger::restore(LedgerLimits::default(), &l.snapshot()).unwrap();
         assert_eq!(back.active(at(11)).collect::<Vec<_>>(), [whole]);
     }

@@ -37,10 +37,10 @@ fn what_is_told_comes_back_to_the_microsecond() {
 
 #[test]
 fn when_it_is_full_the_least_weight_goes_first_and_is_counted() {
-    let many = (0..MOST_SUBJECTS + 10).map(|i| {
-        let subject = std::net::Ipv4Addr::from_bits(0x0b00_0000 + i as u32).to_string();
+    let many = (0..MOST_SUBJECTS as u32 + 10).map(|i| {
+        let subject = std::net::Ipv4Addr::from_bits(0x0b00_0000 + i).to_string();
         let weight = if i < 20 { 1 } else { 2 };
-        told(&subject, weight, vec![seen(1_700_000_000_000_000 + i as i64, 1, "a"); weight as usize])
+        told(&subject, weight, vec![seen(1_700_000_000_000_000 + i64::from(i), 1, "a"); weight as usize])
     });
     let spec = list(many.collect());
     assert_eq!((spec.jails[0].subjects.len(), spec.left_out), (MOST_SUBJECTS, 10));
