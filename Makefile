@@ -51,7 +51,7 @@ test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, gua
 test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes), nodes in namespaces of their own
 	@scripts/setup.sh cluster
 	@$(CARGO) build --locked
-	@$(PYTHON) tests/cluster/run.py --binary $(TARGET)/debug/gaoler
+	@$(PYTHON) tests/cluster/run.py --jobs 3 --binary $(TARGET)/debug/gaoler
 test-all: test test-james test-cluster ## All tests (the end-to-end tests join here)
 
 .PHONY: image test-image

@@ -2,17 +2,21 @@
 """Runs the checks in tests/cluster/checks on a real API server. A skipped check is a failed one.
 
     run.py --binary target/debug/gaoler [--only NAME ...]     only checks whose name holds NAME
+    run.py --binary target/debug/gaoler --jobs 3              classes side by side: they mostly wait
 
 Everything runs in network namespaces that end with this process. Logs and storage stay when a check fails.
 """
 
 import argparse
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -48,13 +52,47 @@ class Timed(unittest.TextTestResult):
         self.stream.flush()
 
 
+def discover(only):
+    found = unittest.TestLoader().discover(str(HERE / "checks"), pattern="*.py", top_level_dir=str(HERE / "checks"))
+    return [test for test in flat(found) if not only or any(name in test.id() for name in only)]
+
+
+def side_by_side(arguments):
+    """Each class in a process and a network of its own, so many at a time; prints what each printed when it ends."""
+    counts = {}
+    for test in discover(arguments.only):
+        name = test.id().rpartition(".")[0] + "."
+        counts[name] = counts.get(name, 0) + 1
+    keep = ["--keep"] if arguments.keep else []
+    began, passed, failed = time.monotonic(), 0, 0
+
+    def one(name):
+        command = [sys.executable, __file__, "--binary", arguments.binary, "--only", name, *keep]
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    # The largest first, so that none is left alone at the end.
+    with ThreadPoolExecutor(arguments.jobs) as workers:
+        for done in workers.map(one, sorted(counts, key=counts.get, reverse=True)):
+            print(done.stdout, flush=True)
+            told = re.search(r"^cluster: (\d+) passed, (\d+) failed", done.stdout, re.M)
+            passed += int(told[1]) if told else 0
+            # Who ends badly without a word failed too.
+            failed += max(int(told[2]) if told else 1, int(done.returncode != 0))
+    print(f"\ncluster: {passed} passed, {failed} failed of {sum(counts.values())}, {time.monotonic() - began:.0f} s")
+    return 0 if passed and not failed and passed == sum(counts.values()) else 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, help="the gaoler binary, with the feature kubernetes")
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--keep", action="store_true", help="keep logs and storage after a good run too")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="run so many classes side by side")
     arguments = parser.parse_args()
     os.environ["GAOLER_BINARY"] = str(Path(arguments.binary).resolve())
+    if arguments.jobs > 1:
+        programs(*NEEDED)
+        return side_by_side(arguments)
     # From the private network nothing can be fetched any more.
     programs(*NEEDED)
     world.enter()
@@ -63,9 +101,8 @@ def main():
     os.environ["GAOLER_CLUSTER_ROOT"] = str(root)
     good = False
     try:
-        found = unittest.TestLoader().discover(str(HERE / "checks"), pattern="*.py", top_level_dir=str(HERE / "checks"))
-        chosen = [t for t in flat(found) if not arguments.only or any(n in t.id() for n in arguments.only)]
-        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Timed).run(unittest.TestSuite(chosen))
+        chosen = unittest.TestSuite(discover(arguments.only))
+        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Timed).run(chosen)
         # A check with several failing parts is one failed check.
         failed = {getattr(test, "test_case", test).id() for test, _ in [*result.failures, *result.errors, *result.skipped]}
         bad = len(failed) + len(result.unexpectedSuccesses)
