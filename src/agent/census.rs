@@ -206,7 +206,9 @@ impl Detector {
         found.extend(self.lost_addresses(seat, now));
         found.extend(self.situation.remarks(seat.name()).iter().cloned());
         found.extend(self.intake.sights(id, &seat.config, seat.enforces(self.court.observe)));
-        let ready = if !seat.unusable.is_empty() {
+        let ready = if self.retirement.is_asked() {
+            Err(("CleanedUp", "this node was asked to clean up and guards nothing".to_string()))
+        } else if !seat.unusable.is_empty() {
             Err(("Unusable", "a filter or layout cannot be used".to_string()))
         } else if self.firewall.state == FirewallState::Failing && seat.enforces(self.court.observe) {
             Err(("FirewallFailing", self.firewall.problem.clone().unwrap_or_default()))

@@ -2,7 +2,7 @@
 //! files, journals, commands and time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use super::handle::{Command, Reply, Unusable};
 use super::house::House;
 use super::intake::Intake;
 use super::kernel::Retirement;
-use super::report::{Banned, Durability, Event, FirewallReport, FirewallState, Refusal, Unbanned};
+use super::obey::Then;
+use super::report::{Event, FirewallReport, FirewallState};
 use super::saver::Saver;
 use super::situation::Situation;
 use super::snapshot::Snapshot;
@@ -49,7 +50,7 @@ pub(super) struct Parts {
 
 /// The thread's own state.
 pub(super) struct Detector {
-    commands: Receiver<Command>,
+    pub(super) commands: Receiver<Command>,
     pub(super) waker: Waker,
     events: broadcast::Sender<Arc<Event>>,
     news: watch::Sender<u64>,
@@ -71,13 +72,6 @@ pub(super) struct Detector {
     pub(super) retirement: Retirement,
     sweep_at: Instant,
     pub(super) clock: (Instant, Timestamp),
-}
-
-/// Whether to go on.
-#[derive(PartialEq, Eq)]
-enum Then {
-    Go,
-    End,
 }
 
 impl Detector {
@@ -223,94 +217,7 @@ impl Detector {
         }
     }
 
-    fn obey(&mut self) -> Then {
-        loop {
-            match self.commands.try_recv() {
-                Ok(command) => {
-                    if self.carry_out(command) == Then::End {
-                        return Then::End;
-                    }
-                }
-                Err(TryRecvError::Empty) => return Then::Go,
-                // Nobody can ask for an end any more: this is one.
-                Err(TryRecvError::Disconnected) => {
-                    if let Err(problem) = self.end() {
-                        tracing::error!(problem, "the last snapshot could not be written");
-                    }
-                    return Then::End;
-                }
-            }
-        }
-    }
-
-    fn carry_out(&mut self, command: Command) -> Then {
-        let now = wall_clock();
-        match command {
-            Command::Configure(config, reply) => answer(reply, self.configure(config, now)),
-            Command::Situate(situation, reply) => {
-                self.situate(situation, now);
-                answer(reply, ());
-            }
-            Command::Receive(bans, pardons, reply) => {
-                self.court.receive(bans, pardons, now);
-                self.emit();
-                answer(reply, ());
-            }
-            Command::Hear(node, accounts, reply) => self.hear_node(&node, accounts, reply, now),
-            Command::Share(quotas, reply) => self.share(&quotas, reply),
-            Command::Sightings(reply) => answer(reply, self.court.sightings(now)),
-            Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
-            Command::Status(reply) => answer(reply, self.status(now)),
-            Command::Counters(reply) => self.ask_counters(reply),
-            Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),
-            Command::Why(address, reply) => answer(reply, self.court.why(address, now)),
-            Command::Ban(order, reply) => {
-                let banned = self.court.ban(order, now);
-                self.emit();
-                self.answer_when_saved(banned, reply, |banned: &mut Banned, saved| banned.saved = saved);
-            }
-            Command::Unban(order, reply) => {
-                let unbanned = self.court.unban(order, now);
-                self.emit();
-                self.answer_when_saved(unbanned, reply, |unbanned: &mut Unbanned, saved| {
-                    unbanned.saved = saved;
-                });
-            }
-            Command::Retire(reply) => self.retire(reply),
-            Command::Save(reply) if !self.saver.keeps() => answer(reply, Ok(())),
-            Command::Save(reply) => self.saver.wait(Box::new(move |outcome| answer(reply, outcome))),
-            Command::Stop(reply) => {
-                let outcome = self.end();
-                answer(reply, outcome);
-                return Then::End;
-            }
-        }
-        Then::Go
-    }
-
-    /// An order is answered when it is on disk: what a person was told must outlive a crash.
-    fn answer_when_saved<T: Send + 'static>(
-        &mut self,
-        outcome: Result<T, Refusal>,
-        reply: Reply<Result<T, Refusal>>,
-        mark: impl FnOnce(&mut T, Durability) + Send + 'static,
-    ) {
-        let mut done = match outcome {
-            Ok(done) => done,
-            Err(refusal) => return answer(reply, Err(refusal)),
-        };
-        if !self.saver.keeps() {
-            mark(&mut done, Durability::NotKept);
-            return answer(reply, Ok(done));
-        }
-        self.saver.wait(Box::new(move |outcome| {
-            let saved = outcome.map_or_else(Durability::Failed, |()| Durability::Saved);
-            mark(&mut done, saved);
-            answer(reply, Ok(done));
-        }));
-    }
-
-    fn configure(&mut self, config: Arc<Config>, now: Timestamp) -> Vec<Unusable> {
+    pub(super) fn configure(&mut self, config: Arc<Config>, now: Timestamp) -> Vec<Unusable> {
         self.house.configure(&config.allowed, now);
         self.court.house = self.house.never().clone();
         self.court.configure(&config, now);
@@ -339,7 +246,7 @@ impl Detector {
     }
 
     /// Takes other surroundings. What was counted and banned stays.
-    fn situate(&mut self, situation: Arc<Situation>, now: Timestamp) {
+    pub(super) fn situate(&mut self, situation: Arc<Situation>, now: Timestamp) {
         if self.situation == situation {
             return;
         }
@@ -367,7 +274,7 @@ impl Detector {
     }
 
     /// Orderly: what was decided is in the kernel, and on disk.
-    fn end(&mut self) -> Result<(), String> {
+    pub(super) fn end(&mut self) -> Result<(), String> {
         self.emit();
         self.enforcer.stop();
         let _ = self.saver.settle();

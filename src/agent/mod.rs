@@ -22,6 +22,7 @@ mod house;
 mod intake;
 pub mod interfaces;
 mod kernel;
+mod obey;
 mod orders;
 mod pipeline;
 mod plan;

@@ -1,0 +1,103 @@
+//! What others ask of the detector, and what it answers.
+
+use std::sync::mpsc::TryRecvError;
+
+use super::detector::{Detector, answer, wall_clock};
+use super::handle::{Command, Reply};
+use super::report::{Banned, Durability, Refusal, Unbanned};
+
+/// Whether to go on.
+#[derive(PartialEq, Eq)]
+pub(super) enum Then {
+    Go,
+    End,
+}
+
+impl Detector {
+    pub(super) fn obey(&mut self) -> Then {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => {
+                    if self.carry_out(command) == Then::End {
+                        return Then::End;
+                    }
+                }
+                Err(TryRecvError::Empty) => return Then::Go,
+                // Nobody can ask for an end any more: this is one.
+                Err(TryRecvError::Disconnected) => {
+                    if let Err(problem) = self.end() {
+                        tracing::error!(problem, "the last snapshot could not be written");
+                    }
+                    return Then::End;
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Then {
+        let now = wall_clock();
+        match command {
+            Command::Configure(config, reply) => answer(reply, self.configure(config, now)),
+            Command::Situate(situation, reply) => {
+                self.situate(situation, now);
+                answer(reply, ());
+            }
+            Command::Receive(bans, pardons, reply) => {
+                self.court.receive(bans, pardons, now);
+                self.emit();
+                answer(reply, ());
+            }
+            Command::Hear(node, accounts, reply) => self.hear_node(&node, accounts, reply, now),
+            Command::Share(quotas, reply) => self.share(&quotas, reply),
+            Command::Sightings(reply) => answer(reply, self.court.sightings(now)),
+            Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
+            Command::Status(reply) => answer(reply, self.status(now)),
+            Command::Counters(reply) => self.ask_counters(reply),
+            Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),
+            Command::Why(address, reply) => answer(reply, self.court.why(address, now)),
+            Command::Ban(order, reply) => {
+                let banned = self.court.ban(order, now);
+                self.emit();
+                self.answer_when_saved(banned, reply, |banned: &mut Banned, saved| banned.saved = saved);
+            }
+            Command::Unban(order, reply) => {
+                let unbanned = self.court.unban(order, now);
+                self.emit();
+                self.answer_when_saved(unbanned, reply, |unbanned: &mut Unbanned, saved| {
+                    unbanned.saved = saved;
+                });
+            }
+            Command::Retire(reply) => self.retire(reply),
+            Command::Save(reply) if !self.saver.keeps() => answer(reply, Ok(())),
+            Command::Save(reply) => self.saver.wait(Box::new(move |outcome| answer(reply, outcome))),
+            Command::Stop(reply) => {
+                let outcome = self.end();
+                answer(reply, outcome);
+                return Then::End;
+            }
+        }
+        Then::Go
+    }
+
+    /// An order is answered when it is on disk: what a person was told must outlive a crash.
+    fn answer_when_saved<T: Send + 'static>(
+        &mut self,
+        outcome: Result<T, Refusal>,
+        reply: Reply<Result<T, Refusal>>,
+        mark: impl FnOnce(&mut T, Durability) + Send + 'static,
+    ) {
+        let mut done = match outcome {
+            Ok(done) => done,
+            Err(refusal) => return answer(reply, Err(refusal)),
+        };
+        if !self.saver.keeps() {
+            mark(&mut done, Durability::NotKept);
+            return answer(reply, Ok(done));
+        }
+        self.saver.wait(Box::new(move |outcome| {
+            let saved = outcome.map_or_else(Durability::Failed, |()| Durability::Saved);
+            mark(&mut done, saved);
+            answer(reply, Ok(done));
+        }));
+    }
+}
