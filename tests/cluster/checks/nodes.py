@@ -339,6 +339,7 @@ class Reports(NodeCase):
         ask = lambda wanted: self.plane.api.patch(f"{self.AGENTS}/{node.name}", {"spec": {"cleanUp": wanted}})  # noqa: E731
         ask(True)
         agent.wait(lambda: (self.condition(node, "CleanedUp") or {}).get("status") == "True")
+        agent.wait(lambda: (self.condition(node, "Ready", f"{self.mail}/james") or {}).get("reason") == "CleanedUp")
         self.assertEqual(node.kernel(), "")
         self.assertEqual((agent.http("/readyz")[0], agent.http("/healthz")[0]), (503, 200))
         # Also after a restart, and whatever is written.
