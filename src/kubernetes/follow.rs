@@ -124,8 +124,8 @@ where
 
 /// Between three quarters and five quarters: all watches of all nodes lose a server at the same moment.
 fn chance() -> f64 {
-    let random = RandomState::new().hash_one(()) % 1024;
-    0.75 + random as f64 / 2048.0
+    let [random, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    0.75 + f64::from(random) / 512.0
 }
 
 /// What an error tells of.
