@@ -7,7 +7,7 @@ use crate::engine::{JailName, Subject, Timestamp};
 
 use super::origin::Notes;
 use super::resolve::Book;
-use super::{AllowEntry, Allowed, BanEntry, Surroundings, prefix};
+use super::{AllowEntry, Allowed, BanEntry, prefix};
 
 /// A point in time whose form is checked already.
 fn time(time: Option<&api::Time>) -> Option<Timestamp> {
@@ -19,7 +19,6 @@ pub(super) fn bans(
     name: &str,
     list: &api::BanListSpec,
     book: &Book<'_>,
-    around: &Surroundings,
     notes: &mut Notes<'_>,
 ) -> Vec<BanEntry> {
     let entries = list.entries.iter().enumerate();
@@ -27,7 +26,7 @@ pub(super) fn bans(
         .filter_map(|(i, entry)| {
             let field = format!("spec.entries[{i}].prefix");
             let net = prefix::read(&entry.prefix, &field, notes)?;
-            refuse_ourselves(net, &field, around, notes);
+            refuse_ourselves(net, &field, notes);
             let jail = entry.scope.as_ref().filter(|scope| scope.as_str() != "All");
             if let Some(jail) = jail
                 && let Some(advice) = book.missing_jail(jail.as_str())
@@ -46,8 +45,9 @@ pub(super) fn bans(
         .collect()
 }
 
-/// Bans that would lock out everybody, or us.
-fn refuse_ourselves(net: IpNet, field: &str, around: &Surroundings, notes: &mut Notes<'_>) {
+/// Bans that would lock out everybody, or us whatever our addresses are. Who is spared besides, by allow lists or as
+/// part of the house, is known where bans are put in force: there an entry falls alone, and its list stands.
+fn refuse_ourselves(net: IpNet, field: &str, notes: &mut Notes<'_>) {
     let (least, loopback, link_local): (u8, &[&str], &str) = match net {
         IpNet::V4(_) => (8, &["127.0.0.0/8"], "169.254.0.0/16"),
         IpNet::V6(_) => (16, &["::1/128"], "fe80::/10"),
@@ -68,12 +68,6 @@ fn refuse_ourselves(net: IpNet, field: &str, around: &Surroundings, notes: &mut 
             field,
             format!("`{net}` holds link-local addresses, which are never banned"),
             "remove the entry",
-        );
-    } else if let Some(own) = around.own.iter().find(|own| own.contains(&net) || net.contains(*own)) {
-        notes.error(
-            field,
-            format!("`{net}` holds this host's own address `{}`", own.addr()),
-            "write a smaller prefix",
         );
     }
 }

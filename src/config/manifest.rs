@@ -107,8 +107,9 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
 }
 
 /// Fields that API servers put into `metadata`; ignored, so that `kubectl get -o yaml` can be saved as a file.
-const METADATA: [&str; 13] = [
+const METADATA: [&str; 14] = [
     "name",
+    "generateName",
     "namespace",
     "labels",
     "annotations",

@@ -48,8 +48,6 @@ pub use selector::{PodSelector, Requirement};
 pub struct Surroundings {
     /// Whether it is for Kubernetes; else for this plain host.
     pub cluster: bool,
-    /// This host's own prefixes: a BanList may not hold them.
-    pub own: Vec<IpNet>,
     /// Also tries out whether a client's text could lead a filter astray. Takes time; for people, not for reloads.
     pub lint: bool,
     /// Leaves the built-in filters out.

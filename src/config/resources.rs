@@ -248,9 +248,7 @@ fn lower(
             let config = rate_limit::lower(name, &limit, notes);
             Some(GoodObject::RateLimit { config: Arc::new(config), mode: limit.mode })
         }
-        Declared::BanList(list) => {
-            Some(GoodObject::BanList(lists::bans(name, &list, book, around, notes).into()))
-        }
+        Declared::BanList(list) => Some(GoodObject::BanList(lists::bans(name, &list, book, notes).into())),
         Declared::AllowList(list) => Some(GoodObject::AllowList(lists::allowed(name, &list, notes).into())),
         Declared::Pardon(pardon) => {
             lists::pardon(&pardon, around.cluster, notes);

@@ -240,16 +240,6 @@ fn lists_are_in_force_with_their_ends() {
 }
 
 #[test]
-fn a_ban_of_this_hosts_own_address_is_refused() {
-    let dir = Directory::new();
-    dir.put("l.yaml", "apiVersion: gaoler.dev/v1alpha1\nkind: BanList\nmetadata: {name: b}\nspec:\n  entries:\n  - {prefix: 198.51.100.0/24}\n");
-    let around = Surroundings { own: vec!["198.51.100.9/32".parse().unwrap()], ..Surroundings::default() };
-    let loaded = load_in(&[dir.0.path().to_owned()], None, &around);
-    assert_eq!(loaded.errors(), 1);
-    assert!(loaded.config.ban_entries.is_empty());
-}
-
-#[test]
 fn a_path_that_is_not_there_is_a_problem_and_forgets_nothing() {
     let dir = Directory::new();
     dir.put("f.yaml", FILTER).put("j.yaml", &jail("a", "3"));

@@ -3,7 +3,6 @@
 //! A malformed object is left out and named in the log; it never breaks the watch. When the server is away, the last
 //! state stays.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::{Stream, StreamExt};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use super::follow::{followed, followed_sound};
 
 /// Namespace (empty for cluster-scoped kinds) and name.
 pub type Key = (String, String);
@@ -26,7 +26,7 @@ pub fn key_of<K: ResourceExt>(object: &K) -> Key {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// The changes of one kind, for ever: errors are told and tried again with growing patience.
+/// The changes of one kind, for ever: where the watch broke off, a list of all objects follows.
 pub fn changes<K>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
@@ -34,46 +34,7 @@ pub fn changes<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let kind = K::kind(&());
-    events(api, config, K::kind(&())).filter_map(move |event| std::future::ready(sound(event, &kind)))
-}
-
-/// Changes as they come.
-fn events<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    kind: Cow<'static, str>,
-) -> impl Stream<Item = Event<K>> + Send
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    watch_objects(api, config.streaming_lists()).default_backoff().filter_map(move |event| {
-        let event = event
-            .inspect_err(|error| tracing::warn!(%kind, error = %chain(error), "cannot watch; trying again"))
-            .ok();
-        std::future::ready(event)
-    })
-}
-
-pub(super) fn sound<K: Resource<DynamicType = ()>>(
-    event: Event<DeserializeGuard<K>>,
-    kind: &str,
-) -> Option<Event<K>> {
-    let open = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(object) => Some(object),
-        Err(invalid) => {
-            let name = invalid.metadata.name.unwrap_or_default();
-            tracing::warn!(kind, name, error = invalid.error, "an object cannot be read and is left out");
-            None
-        }
-    };
-    match event {
-        Event::Apply(guard) => open(guard).map(Event::Apply),
-        Event::Delete(guard) => open(guard).map(Event::Delete),
-        Event::InitApply(guard) => open(guard).map(Event::InitApply),
-        Event::Init => Some(Event::Init),
-        Event::InitDone => Some(Event::InitDone),
-    }
+    followed_sound(api, config).filter_map(|event| std::future::ready(event.ok()))
 }
 
 /// An error with what caused it, in one line.
@@ -141,7 +102,8 @@ impl<T: Send + Sync + 'static> Mirror<T> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     {
-        Self::spawn_from(events(api, config, K::kind(&())), take)
+        let events = followed(api, config).filter_map(|event| std::future::ready(event.ok()));
+        Self::spawn_from(events, take)
     }
 
     fn spawn_from<K: ResourceExt + Send + 'static>(

@@ -109,4 +109,20 @@ mod tests {
         assert!(fields.contains(&"spec.maxRetry"), "{fields:?}");
         assert_eq!(jail.status::<Status>().observed_generation, Some(2));
     }
+
+    #[test]
+    fn what_the_server_keeps_in_metadata_is_no_mistake() {
+        let sent = json!({
+            "metadata": {"generateName": "james-", "name": "james-x7k2p", "namespace": "mail", "uid": "u", "generation": 1},
+            "spec": {"filters": ["james-smtp-auth"], "source": {"pods": {"selector": {"matchLabels": {"app": "james"}}}}},
+        });
+        let jail: Raw<Jail> = serde_json::from_value(sent).unwrap();
+        let around = Surroundings { cluster: true, ..Surroundings::default() };
+        let loaded = assemble(vec![jail.object().unwrap()], &[], None, &around);
+        assert!(
+            loaded.objects[0].accepted && loaded.objects[0].problems.is_empty(),
+            "{:?}",
+            loaded.objects[0]
+        );
+    }
 }

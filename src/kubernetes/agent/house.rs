@@ -16,8 +16,12 @@ pub fn house(picture: &Picture) -> Vec<(IpNet, Why)> {
     let own = node.addresses.iter().map(|address| (IpNet::from(*address), this("node")));
     let pods = node.pods.iter().map(|range| (*range, this("pods of node")));
     let servers = picture.servers.iter().map(|a| (IpNet::from(*a), Why::Cluster("API server".into())));
-    let gathered = picture.house.iter().filter_map(|member| Some((prefix(member)?, why(member))));
-    own.chain(pods).chain(servers).chain(gathered).collect()
+    own.chain(pods).chain(servers).chain(members(&picture.house)).collect()
+}
+
+/// The prefixes of a House and whose they are.
+pub fn members(house: &[HouseMember]) -> impl Iterator<Item = (IpNet, Why)> {
+    house.iter().filter_map(|member| Some((prefix(member)?, why(member))))
 }
 
 /// Those of them that stand for others when a log shows them as clients.

@@ -57,11 +57,6 @@ pub(super) fn house_of(premises: &Premises<'_>) -> (HouseSpec, usize) {
     (HouseSpec { members: members.into_iter().map(Member::written).collect() }, left_out)
 }
 
-/// The prefixes of a House, for those who ask whether they cover somebody.
-pub(super) fn prefixes(house: &HouseSpec) -> Vec<IpNet> {
-    house.members.iter().filter_map(|member| read(member.prefix.as_str())).collect()
-}
-
 #[derive(Clone, Debug)]
 struct Member {
     prefix_net: IpNet,
@@ -155,6 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kubernetes::agent::house::members;
 
     fn node(name: &str, addresses: &[(&str, &str)], cidrs: &[&str]) -> Node {
         let addresses: Vec<_> = addresses.iter().map(|(t, a)| json!({"type": t, "address": a})).collect();
@@ -228,7 +224,7 @@ mod tests {
             ]
         );
         assert_eq!(left_out, 0);
-        assert_eq!(prefixes(&house).len(), 9);
+        assert_eq!(members(&house.members).count(), 9);
     }
 
     #[test]

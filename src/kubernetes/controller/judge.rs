@@ -13,10 +13,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::house::prefixes;
 use crate::api::v1alpha1::{AllowList, BanList, Filter, HouseSpec, Jail, RateLimit};
 use crate::config::resources::{Object, assemble};
 use crate::config::{Loaded, ObjectName, Surroundings};
+use crate::engine::house::Why;
+use crate::kubernetes::agent::house::members;
 use crate::kubernetes::mirror::Mirror;
 use crate::kubernetes::raw::Raw;
 
@@ -48,6 +49,8 @@ type Versions = HashMap<ObjectName, Version>;
 pub(super) struct Judgement {
     pub(super) loaded: Loaded,
     pub(super) versions: Versions,
+    /// Who is never banned, as the cluster is.
+    pub(super) house: Vec<(ipnet::IpNet, Why)>,
 }
 
 impl Declared {
@@ -118,18 +121,18 @@ impl Declared {
         verdicts: watch::Sender<Arc<Judgement>>,
     ) {
         self.ready().await;
-        // Without the House a ban of a node would pass.
+        // Without the House nobody would be told that a ban of a node bites not.
         if house.wait_for(Option::is_some).await.is_err() {
             return;
         }
-        let mut last: Option<(Versions, Vec<ipnet::IpNet>)> = None;
+        let mut last: Option<(Versions, Vec<(ipnet::IpNet, Why)>)> = None;
         loop {
-            let own = house.borrow_and_update().as_ref().map(prefixes).unwrap_or_default();
-            let seen = (self.versions(), own);
+            let spared = house.borrow_and_update().as_ref().map(|house| members(&house.members).collect());
+            let seen = (self.versions(), spared.unwrap_or_default());
             if last.as_ref() != Some(&seen) {
                 // Both are taken before the await: no object changes in between.
                 let objects = self.objects();
-                let around = Surroundings { cluster: true, own: seen.1.clone(), ..Surroundings::default() };
+                let around = Surroundings { cluster: true, ..Surroundings::default() };
                 let previous = Arc::clone(&verdicts.borrow());
                 let judged = tokio::task::spawn_blocking(move || {
                     assemble(objects, &[], Some(&previous.loaded), &around)
@@ -140,7 +143,8 @@ impl Declared {
                 };
                 let refused = loaded.objects.iter().filter(|object| !object.accepted).count();
                 tracing::info!(objects = loaded.objects.len(), refused, "the declarations were judged");
-                verdicts.send_replace(Arc::new(Judgement { loaded, versions: seen.0.clone() }));
+                let (versions, house) = seen.clone();
+                verdicts.send_replace(Arc::new(Judgement { loaded, versions, house }));
                 last = Some(seen);
             }
             tokio::select! {

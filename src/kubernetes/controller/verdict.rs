@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
+
 use crate::config::{Allowed, BanEntry, Loaded, ObjectStatus, Problem, Severity};
 use crate::engine::house::{NeverBan, Why};
 
@@ -82,13 +84,15 @@ fn told(problem: &Problem) -> String {
     format!("{field}{}{fix}", problem.message)
 }
 
-/// For each BanList, the entries that an AllowList keeps from biting, as a condition.
-pub(super) fn spared(loaded: &Loaded) -> BTreeMap<String, Said> {
+/// For each BanList, the entries that an AllowList or the House keeps from biting, as a condition. The others of the
+/// list are in force: one slip does not stop a feed.
+pub(super) fn spared(loaded: &Loaded, house: &[(IpNet, Why)]) -> BTreeMap<String, Said> {
     let allowed = loaded.config.allowed.iter().filter_map(|entry| match &entry.who {
         Allowed::Prefix(net) => Some((*net, Why::AllowList(entry.list.clone()))),
         Allowed::Host(_) => None,
     });
-    let never = NeverBan::new(allowed.chain(NeverBan::health_checks()));
+    let house = house.iter().cloned();
+    let never = NeverBan::new(house.chain(allowed).chain(NeverBan::health_checks()));
     let mut lists: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for BanEntry { list, subject, .. } in &loaded.config.ban_entries {
         if let Some(why) = never.overlap(*subject) {
@@ -118,12 +122,8 @@ mod tests {
     use crate::config::Surroundings;
     use crate::config::resources::{Object, assemble};
 
-    fn judged(objects: Vec<Value>, own: &[&str]) -> Loaded {
-        let around = Surroundings {
-            cluster: true,
-            own: own.iter().map(|net| net.parse().unwrap()).collect(),
-            ..Surroundings::default()
-        };
+    fn judged(objects: Vec<Value>) -> Loaded {
+        let around = Surroundings { cluster: true, ..Surroundings::default() };
         let objects = objects.into_iter().map(|value| Object::from_json("test", value)).collect();
         assemble(objects, &[], None, &around)
     }
@@ -140,14 +140,14 @@ mod tests {
     #[test]
     fn a_sound_object_is_accepted_without_words() {
         let jail = json!({"filters": ["james-smtp-auth"], "source": {"pods": {"selector": {"matchLabels": {"app": "james"}}}}});
-        let said = said(&judged(vec![object("Jail", "james", &jail)], &[]), "Jail");
+        let said = said(&judged(vec![object("Jail", "james", &jail)]), "Jail");
         assert_eq!((said.holds, said.reason.as_str(), said.message.as_str()), (Holds::Yes, "AsDeclared", ""));
     }
 
     #[test]
     fn a_refused_object_is_told_field_problem_and_fix() {
         let jail = json!({"filters": ["james-smpt-auth"], "source": {"pods": {"selector": {}}}});
-        let said = said(&judged(vec![object("Jail", "james", &jail)], &[]), "Jail");
+        let said = said(&judged(vec![object("Jail", "james", &jail)]), "Jail");
         assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "NoSuchFilter"));
         assert!(
             said.message.starts_with(
@@ -161,26 +161,38 @@ mod tests {
     #[test]
     fn a_regex_that_the_schema_lets_pass_is_refused_with_a_word_of_its_own() {
         let filter = json!({"failRegex": ["^login failed from <HOST> (unclosed$"]});
-        let said = said(&judged(vec![object("Filter", "bad", &filter)], &[]), "Filter");
+        let said = said(&judged(vec![object("Filter", "bad", &filter)]), "Filter");
         assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "BadRegex"), "{}", said.message);
     }
 
     #[test]
     fn of_many_problems_as_many_are_told_as_find_a_place() {
         let entries: Vec<Value> = (0..300).map(|_| json!({"prefix": "0.0.0.0/0"})).collect();
-        let said =
-            said(&judged(vec![object("AllowList", "all", &json!({"entries": entries}))], &[]), "AllowList");
+        let said = said(&judged(vec![object("AllowList", "all", &json!({"entries": entries}))]), "AllowList");
         assert!(said.message.len() <= LONGEST && said.message.contains("\nand "), "{}", said.message);
         assert!(said.message.ends_with(" more"), "{}", said.message);
         assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "BadEntry"));
     }
 
     #[test]
-    fn a_ban_list_that_covers_a_node_or_everybody_is_refused() {
-        for prefix in ["10.89.0.0/24", "10.89.0.11", "0.0.0.0/0"] {
-            let list = object("BanList", "feed", &json!({"entries": [{"prefix": prefix}]}));
-            let said = said(&judged(vec![list], &["10.89.0.11/32"]), "BanList");
-            assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "BadEntry"), "{prefix}");
+    fn a_ban_list_that_covers_everybody_is_refused() {
+        let list = object("BanList", "feed", &json!({"entries": [{"prefix": "0.0.0.0/0"}]}));
+        let said = said(&judged(vec![list]), "BanList");
+        assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "BadEntry"));
+    }
+
+    #[test]
+    fn an_entry_that_covers_a_node_is_named_and_the_rest_of_its_list_stands() {
+        let house = [("10.89.0.11/32".parse().unwrap(), Why::Cluster("node n1".into()))];
+        for prefix in ["10.89.0.0/24", "10.89.0.11"] {
+            let entries = json!({"entries": [{"prefix": prefix}, {"prefix": "203.0.113.9"}]});
+            let loaded = judged(vec![object("BanList", "feed", &entries)]);
+            assert_eq!(said(&loaded, "BanList").holds, Holds::Yes);
+            assert_eq!(loaded.config.ban_entries.len(), 2);
+            let message = &spared(&loaded, &house)["feed"].message;
+            let told = format!("`{prefix}` is not banned: part of the cluster (node n1)\nfix: ");
+            assert!(message.starts_with(&told), "{message}");
+            assert!(!message.contains("203.0.113.9"), "{message}");
         }
     }
 
@@ -188,10 +200,9 @@ mod tests {
     fn a_ban_list_entry_that_an_allow_list_spares_is_named() {
         let bans = json!({"entries": [{"prefix": "198.51.100.0/24"}, {"prefix": "203.0.113.9"}]});
         let allow = json!({"entries": [{"prefix": "198.51.100.7"}]});
-        let loaded =
-            judged(vec![object("BanList", "feed", &bans), object("AllowList", "office", &allow)], &[]);
+        let loaded = judged(vec![object("BanList", "feed", &bans), object("AllowList", "office", &allow)]);
         assert_eq!(said(&loaded, "BanList").holds, Holds::Yes);
-        let spared = spared(&loaded);
+        let spared = spared(&loaded, &[]);
         let message = &spared["feed"].message;
         assert!(
             message.starts_with("`198.51.100.0/24` is not banned: on the allow list office"),

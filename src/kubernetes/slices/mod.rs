@@ -12,7 +12,6 @@
 
 mod code;
 mod exchange;
-mod follow;
 mod outbox;
 mod publish;
 mod receive;

@@ -16,7 +16,6 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 use tokio::sync::watch;
 
-use super::follow::{Gap, followed};
 use super::shelf::{Entry, Part, Shelf};
 use super::{decode, pardon};
 use crate::agent::handle::Gone;
@@ -26,6 +25,7 @@ use crate::bans::{Ban, Pardon};
 use crate::engine::Timestamp;
 use crate::kubernetes::agent::station::Station;
 use crate::kubernetes::epoch::{Epoch, LABEL};
+use crate::kubernetes::follow::{Gap, followed_sound};
 use crate::kubernetes::mirror::chain;
 
 /// Under this name it says what is wrong.
@@ -89,7 +89,7 @@ impl Receiver {
 
     /// Runs until the detector ends.
     pub(super) async fn run(mut self) -> Result<(), Gone> {
-        let pardons = followed(&self.station.client, watcher::Config::default());
+        let pardons = followed_sound(Api::all(self.station.client.clone()), watcher::Config::default());
         let mut pardons = std::pin::pin!(pardons.ready_chunks(256));
         // So that nobody who was pardoned is shut out for the moment between the two lists.
         let first = self.pardoned_first(&mut pardons);
@@ -128,14 +128,16 @@ impl Receiver {
         for epoch in watched {
             self.epochs.entry(epoch).or_insert_with(|| {
                 let only = watcher::Config::default().labels(&epoch.selector());
-                let events = followed(&self.station.client, only).ready_chunks(GATHER).boxed();
+                let events =
+                    followed_sound(Api::all(self.station.client.clone()), only).ready_chunks(GATHER).boxed();
                 Watch { events, listed: false }
             });
         }
         if self.list_at.is_some_and(|at| at <= Instant::now()) {
             self.list_at = None;
-            let list =
-                followed(&self.station.client, watcher::Config::default()).ready_chunks(GATHER).boxed();
+            let list = followed_sound(Api::all(self.station.client.clone()), watcher::Config::default())
+                .ready_chunks(GATHER)
+                .boxed();
             self.everything = Some(list);
         }
     }

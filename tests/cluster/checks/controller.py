@@ -122,7 +122,7 @@ class Controlling(InstalledCase):
         self.make("allowlists", "everybody", {"entries": [{"prefix": "0.0.0.0/0"}]})
         self.make("allowlists", "office", {"entries": [{"prefix": "198.51.100.7"}]})
         self.make("banlists", "everybody", {"entries": [{"prefix": "0.0.0.0/0"}]})
-        self.make("banlists", "a-node", {"entries": [{"prefix": "10.89.0.11"}]})
+        self.make("banlists", "a-node", {"entries": [{"prefix": "10.89.0.11"}, {"prefix": "203.0.113.10"}]})
         self.make("banlists", "services", {"entries": [{"prefix": "10.96.7.7"}]})
         self.make("banlists", "feed", {"entries": [{"prefix": "198.51.100.0/24"}, {"prefix": "203.0.113.9"}]})
         controller = self.controller("judge")
@@ -135,8 +135,8 @@ class Controlling(InstalledCase):
             ("allowlists", "everybody", None, "False", "BadEntry", "`0.0.0.0/0` is everybody: nobody could ever be banned"),
             ("allowlists", "office", None, "True", "AsDeclared", ""),
             ("banlists", "everybody", None, "False", "BadEntry", "`0.0.0.0/0` is everybody"),
-            ("banlists", "a-node", None, "False", "BadEntry", "10.89.0.11"),
-            ("banlists", "services", None, "False", "BadEntry", "10.96.7.7"),
+            ("banlists", "a-node", None, "True", "AsDeclared", ""),
+            ("banlists", "services", None, "True", "AsDeclared", ""),
             ("banlists", "feed", None, "True", "AsDeclared", ""),
         ):
             with self.subTest(kind=kind, name=name):
@@ -146,6 +146,11 @@ class Controlling(InstalledCase):
         spared = self.condition("banlists", "feed", "EntriesSpared")
         self.assertIn("`198.51.100.0/24` is not banned: on the allow list office", spared["message"])
         self.assertNotIn("203.0.113.9", spared["message"])
+        # Who covers the house falls alone: the rest of such a list is in force.
+        for name, words in (("a-node", "`10.89.0.11` is not banned: part of the cluster (node n1)"), ("services", "`10.96.7.7` is not banned: part of the cluster (Service)")):
+            spared = self.condition("banlists", name, "EntriesSpared")
+            self.assertIn(words, spared["message"])
+            self.assertNotIn("203.0.113.10", spared["message"])
         # Corrected, it is accepted, and what hung on it too.
         was = self.condition("jails", "hanging", "Accepted", "mail")
         self.plane.api.patch(f"{GROUP}/namespaces/mail/filters/broken", {"spec": {"failRegex": ["^login failed from <HOST>$"]}})

@@ -28,6 +28,11 @@ class NodeCase(ClusterCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.prepare()
+
+    @classmethod
+    def prepare(cls):
+        """Kinds and rights, also once more after the storage was emptied."""
         cls.plane.kubectl("apply", "--server-side", "-f", REPOSITORY / "crds")
         cls.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
         cls.plane.namespace("gaoler")
@@ -254,6 +259,8 @@ class Without(NodeCase):
         with self.plane.down():
             self.fails(pod.log, "45.0.6.3")
             self.banned(agent, "45.0.6.3")
+            agent.wait(lambda: self.told(agent, "the API server is not heard"))
+        agent.wait(lambda: self.told(agent, "the API server is heard again"))
 
     def test_an_agent_without_a_server_and_a_past_is_not_ready(self):
         node = self.node(1)
@@ -266,6 +273,41 @@ class Without(NodeCase):
             self.assertEqual(agent.http("/healthz")[0], 200)
         self.jail()
         agent.wait(lambda: agent.http("/readyz")[0] == 200)
+
+    @staticmethod
+    def told(agent, words):
+        """How often it said that."""
+        return agent.messages.read_text(errors="replace").count(words)
+
+
+class Restored(NodeCase):
+    """The storage is emptied: tests of other classes would miss what was in it."""
+
+    def test_what_is_declared_after_the_storage_was_emptied_is_learnt(self):
+        node = self.node(1)
+        self.jail("before")
+        agent = self.agent(node)
+        agent.wait(lambda: f"{self.mail}/before" in agent.http("/metrics")[1])
+        # The versions that its watches have seen are far above those that the new storage begins with.
+        versions = self.plane.api.create("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "versions"}})
+        for turn in range(1500):
+            versions = self.plane.api.patch("/api/v1/namespaces/default/configmaps/versions", {"data": {"turn": str(turn)}})
+        self.jail("last")
+        agent.wait(lambda: f"{self.mail}/last" in agent.http("/metrics")[1])
+        high = int(versions["metadata"]["resourceVersion"])
+        self.plane.empty()
+        self.prepare()
+        for namespace in (self.mail, node.ACCOUNT_NAMESPACE):
+            self.plane.namespace(namespace)
+        node.register_again()
+        node.kubeconfig()
+        pod = node.pod("james-0", namespace=self.mail)
+        jail = self.jail("after")
+        self.assertLess(int(jail["metadata"]["resourceVersion"]), high)
+        agent.wait(lambda: f"{self.mail}/after" in agent.http("/metrics")[1], 120)
+        self.fails(pod.log, "45.0.7.1")
+        self.banned(agent, "45.0.7.1")
+        self.assertNotIn(f"{self.mail}/before", agent.http("/metrics")[1])
 
 
 class Reports(NodeCase):
