@@ -51,14 +51,14 @@ fn taking_in_the_same_again_changes_nothing_and_a_later_end_counts() {
     let world = World::guarded(JAMES);
     let mut events = world.agent().subscribe();
     let once = ban("203.0.113.7", "james");
-    receive(&world, &[once.clone()], &[]);
+    receive(&world, std::slice::from_ref(&once), &[]);
     let before = world.bans();
     receive(&world, &[once.clone(), once.clone()], &[]);
     let earlier = Ban { until: Some(now() + Duration::from_secs(5)), ..once.clone() };
     receive(&world, &[earlier], &[]);
     assert_eq!(world.bans(), before);
     let later = Ban { until: Some(now() + Duration::from_secs(7200)), ..once };
-    receive(&world, &[later.clone()], &[]);
+    receive(&world, std::slice::from_ref(&later), &[]);
     assert_eq!(world.bans()[0].until, later.until.map(Into::into));
     let told = std::iter::from_fn(|| events.try_recv().ok()).count();
     assert_eq!(told, 2, "one ban, one later end");
