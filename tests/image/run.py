@@ -121,7 +121,12 @@ class Contents(InImage):
         self.assertEqual(labels["org.opencontainers.image.version"], version)
         self.assertEqual(labels["org.opencontainers.image.licenses"], "Apache-2.0")
         self.assertEqual(config["User"], "65532:65532")
-        self.assertTrue(list(self.image.root.glob("usr/share/doc/nftables/copyright")))
+
+    def test_every_part_brings_its_licence(self):
+        documents = self.image.root / "usr/share/doc"
+        self.assertEqual((documents / "gaoler/copyright").read_text(), (TESTS.parent / "LICENSE").read_text())
+        for part in ("nftables", "libnftables1", "libc6"):
+            self.assertGreater((documents / part / "copyright").stat().st_size, 1000, part)
 
 
 class Running(InImage):
