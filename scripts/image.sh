@@ -29,7 +29,7 @@ b build --pull-never --layers --timestamp "$moment" --build-arg VERSION="$versio
 archive=$store/gaoler-$version.oci.tar
 rm -f "$archive"
 b push -q "localhost/gaoler:$version" "oci-archive:$archive:docker.io/library/gaoler:$version" >&2
-# The layers that are only of one build go when the next one leaves them behind; the bases stay.
+# What was built before stays as the cache of the next build; `buildah rmi --prune` in the store frees it.
 digest=$(tar -xOf "$archive" index.json | sed -n 's/.*"digest":"\([^"]*\)".*/\1/p')
 size=$(stat -c %s "$archive")
 printf '%s\n%s\n%s bytes compressed\n' "$archive" "$digest" "$size"
