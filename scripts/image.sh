@@ -21,7 +21,7 @@ for base in $(sed -n 's/^ARG [A-Z]*=\(docker\.io.*\)/\1/p' "$root/Dockerfile"); 
   }
 done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
-revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
+revision=$(git -C "$root" describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || echo unknown)
 # The same source gives the same digest: the only time in the image is the commit's.
 moment=$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)
 b build --pull-never --layers --timestamp "$moment" --build-arg VERSION="$version" --build-arg REVISION="$revision" \
@@ -29,7 +29,7 @@ b build --pull-never --layers --timestamp "$moment" --build-arg VERSION="$versio
 archive=$store/gaoler-$version.oci.tar
 rm -f "$archive"
 b push -q "localhost/gaoler:$version" "oci-archive:$archive:docker.io/library/gaoler:$version" >&2
-# The layers that are only of one build go when the next one leaves them behind; the bases stay.
+# What was built before stays as the cache of the next build; `buildah rmi --prune` in the store frees it.
 digest=$(tar -xOf "$archive" index.json | sed -n 's/.*"digest":"\([^"]*\)".*/\1/p')
 size=$(stat -c %s "$archive")
 printf '%s\n%s\n%s bytes compressed\n' "$archive" "$digest" "$size"

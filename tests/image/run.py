@@ -28,7 +28,7 @@ from harness.jameslog import failure  # noqa: E402
 from harness import world  # noqa: E402
 from harness.world import Namespace  # noqa: E402
 
-MANIFEST = TESTS.parent / "deploy" / "kubernetes" / "agent.yaml"
+MANIFESTS = TESTS.parent / "deploy" / "kubernetes"
 LARGEST = 15_000_000
 JAIL = """
 apiVersion: gaoler.dev/v1alpha1
@@ -121,7 +121,12 @@ class Contents(InImage):
         self.assertEqual(labels["org.opencontainers.image.version"], version)
         self.assertEqual(labels["org.opencontainers.image.licenses"], "Apache-2.0")
         self.assertEqual(config["User"], "65532:65532")
-        self.assertTrue(list(self.image.root.glob("usr/share/doc/nftables/copyright")))
+
+    def test_every_part_brings_its_licence(self):
+        documents = self.image.root / "usr/share/doc"
+        self.assertEqual((documents / "gaoler/copyright").read_text(), (TESTS.parent / "LICENSE").read_text())
+        for part in ("nftables", "libnftables1", "libc6"):
+            self.assertGreater((documents / part / "copyright").stat().st_size, 1000, part)
 
 
 class Running(InImage):
@@ -130,30 +135,47 @@ class Running(InImage):
         self.assertEqual((code, said.split()[0]), (0, "gaoler"), said)
 
     def test_the_daemonset_asks_for_what_is_tried_here(self):
-        text = MANIFEST.read_text()
+        text = (MANIFESTS / "agent.yaml").read_text()
         for part in ("runAsUser: 0", "allowPrivilegeEscalation: false", "readOnlyRootFilesystem: true", "drop: [ALL]", "add: [NET_ADMIN]"):
             self.assertIn(part, text)
 
-    def test_with_net_admin_the_kernel_does_all_that_bans_need(self):
-        code, said = self.run_in("doctor", capabilities=["NET_ADMIN"], network=Namespace())
-        self.assertIn("nft", said)
-        without, told = self.run_in("doctor", network=Namespace())
-        print(f"(doctor: {code}, without the capability: {without}) ", end="", flush=True)
-        self.assertEqual(code, 0, said)
-        self.assertNotEqual(without, 0, told)
+    def test_the_programs_take_the_arguments_of_the_manifests(self):
+        for component, rights in (("agent", {"capabilities": ["NET_ADMIN"]}), ("controller", {"user": 65532})):
+            text = (MANIFESTS / f"{component}.yaml").read_text()
+            self.assertIn(f"command: [gaoler, {component}]", text)
+            arguments = [a.replace("$(NODE_NAME)", "n1") for a in re.findall(r"--[a-z-]+=[^\s\"]+", text)]
+            self.assertTrue(arguments)
+            code, said = self.run_in(component, *arguments, network=Namespace(), mounts=self.node()[1], **rights)
+            # They were read: what is missing is the cluster.
+            self.assertIn("found neither a kubeconfig nor a service account", said)
+            self.assertNotEqual(code, 0)
 
-    def test_with_the_rights_of_the_daemonset_it_bans(self):
-        logs, state, config = (self.work / name for name in ("logs", "state", "config"))
+    def node(self):
+        """Directories of a node with one log and one jail that reads it, and how a pod mounts them."""
+        type(self).serial += 1
+        logs, state, config = (self.work / f"{name}-{self.serial}" for name in ("logs", "state", "config"))
         for directory in (logs, state, config):
             directory.mkdir()
         (config / "jail.yaml").write_text(JAIL)
-        log = logs / "james.log"
-        log.touch()
+        (logs / "james.log").touch()
+        return logs, [(logs, "/var/log/pods", "ro"), (state, "/var/lib/gaoler", "rw"), (config, "/etc/gaoler", "ro")]
+
+    def test_with_net_admin_the_kernel_does_all_that_bans_need_and_without_it_does_not(self):
+        mounts = self.node()[1]
+        code, said = self.run_in("doctor", capabilities=["NET_ADMIN"], network=Namespace(), mounts=mounts)
+        self.assertEqual(code, 0, said)
+        self.assertRegex(said, r"ok +may change the firewall")
+        code, said = self.run_in("doctor", network=Namespace(), mounts=mounts)
+        self.assertEqual(code, 1, said)
+        self.assertRegex(said, r"BAD +may change the firewall")
+
+    def test_with_the_rights_of_the_daemonset_it_bans(self):
+        logs, mounts = self.node()
+        log, state = logs / "james.log", Path(mounts[1][0])
         net = Namespace()
         command = self.bundle(
             ["run", "--config", "/etc/gaoler", "--state", "/var/lib/gaoler/state", "--socket", "/var/lib/gaoler/sock", "--metrics", "off"],
-            capabilities=["NET_ADMIN"], network=net,
-            mounts=[(logs, "/var/log/pods", "ro"), (state, "/var/lib/gaoler", "rw"), (config, "/etc/gaoler", "ro")],
+            capabilities=["NET_ADMIN"], network=net, mounts=mounts,
         )  # fmt: skip
         output = self.work / "daemon.log"
         with output.open("w") as sink:
