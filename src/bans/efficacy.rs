@@ -31,6 +31,7 @@ impl Ledger {
                 && row.acked == Timestamp::MIN
             {
                 row.acked = at;
+                self.acknowledged = true;
             }
         }
     }
@@ -42,6 +43,7 @@ impl Ledger {
                 row.acked = Timestamp::MIN;
             }
         }
+        self.acknowledged = false;
     }
 
     /// The bans that should have prevented this failure, logged by `jail`: in force at its time, of the jail or of
@@ -49,8 +51,11 @@ impl Ledger {
     ///
     /// Failures that the jail itself did not count (a running ban) are what this is to be asked about.
     pub fn seen_again(&mut self, jail: &JailName, address: IpAddr, failure: Timestamp) -> Vec<Ineffective> {
-        let host = Subject::host(address);
         let mut found = Vec::new();
+        if !self.acknowledged {
+            return found;
+        }
+        let host = Subject::host(address);
         for book in self.books.iter_mut().filter(|b| b.jail.is_none() || b.jail.as_ref() == Some(jail)) {
             for listed in [false, true] {
                 let doubtful = |row: &Row| {

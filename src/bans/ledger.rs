@@ -74,6 +74,8 @@ pub struct Ledger {
     pub(super) past: Calendar,
     pub(super) past_len: usize,
     pub(super) forgotten: u64,
+    /// Whether some row may have been acknowledged. Without a firewall, as in a replay, none ever is.
+    pub(super) acknowledged: bool,
 }
 
 /// The bans of one jail, or of none.

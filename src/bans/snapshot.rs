@@ -97,6 +97,7 @@ impl Ledger {
                 more.nodes =
                     more.nodes.iter().filter_map(|node| nodes.get(usize::from(*node)).copied()).collect();
             }
+            ledger.acknowledged |= row.acked != Timestamp::MIN;
             let key = Key { book: id, listed, subject };
             match (row.over, listed) {
                 (false, _) if row.end != Timestamp::MAX => ledger.ends.add(row.end, key),

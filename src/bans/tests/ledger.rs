@@ -265,6 +265,8 @@ fn a_ban_that_does_not_bite_is_reported_once() {
     l.unacknowledge();
     assert!(l.seen_again(&james, eve, at(2100)).is_empty(), "the kernel lost it");
     l.acknowledge(Some(&james), subject(EVE), at(2200));
+    let mut restored = Ledger::restore(LedgerLimits::default(), &l.snapshot()).unwrap();
+    assert_eq!(restored.seen_again(&james, eve, at(2300)).len(), 1, "after a restart as well");
     assert_eq!(l.seen_again(&james, eve, at(2300)).len(), 1);
 }
 

@@ -18,7 +18,7 @@ use super::error::RegexError;
 use super::frame::{Frame, Framed};
 use super::lines;
 use super::needle::{self, Origin, Required};
-use super::span::Span;
+use super::span::{self, Span};
 use crate::engine::address::parse_address;
 
 /// Bytes of a regex as written.
@@ -37,6 +37,8 @@ pub(crate) struct Pattern {
     groups: Groups,
     span: Option<Span>,
     frame: Option<Frame>,
+    /// The only text that matches, when the regex is nothing but this text from beginning to end.
+    whole: Option<Box<[u8]>>,
     anchored: bool,
     required: Option<Required>,
 }
@@ -111,6 +113,7 @@ impl Pattern {
             groups,
             frame: span.and_then(|span| Frame::of(ascii_hir.as_ref()?, span)),
             span,
+            whole: if translated.bounded || groups.any() { None } else { span::whole(&hir) },
             anchored: hir.properties().look_set_prefix().contains(Look::Start),
             required,
         })
@@ -119,7 +122,7 @@ impl Pattern {
     /// The same without shortcuts.
     #[cfg(test)]
     pub(super) fn plain(self) -> Self {
-        Self { span: None, frame: None, ..self }
+        Self { span: None, frame: None, whole: None, ..self }
     }
 
     /// The regex as written.
@@ -176,6 +179,9 @@ impl Pattern {
 
     /// The leftmost match and what its groups hold.
     pub(crate) fn search<'t>(&self, text: &'t str, ascii: bool) -> Search<'t> {
+        if let Some(whole) = &self.whole {
+            return if text.as_bytes() == &**whole { Search::Hit(Found::default()) } else { Search::Miss };
+        }
         if ascii && let Some(frame) = &self.frame {
             match frame.read(text) {
                 Framed::Hit(found) => return Search::Hit(found),

@@ -5,7 +5,7 @@
 //! possible extent, whatever the rest of the regex does. That is so in nearly every filter: `…@<HOST>$`,
 //! `[ip=<HOST>] - …`. All of it holds for ASCII, where one character is one byte.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use super::dialect::ADDRESS;
 use super::pattern::Found;
@@ -69,6 +69,21 @@ impl Span {
             }
         }
     }
+}
+
+/// The text that a regex is, when it is only that, from `^` to `$`.
+pub(super) fn whole(hir: &Hir) -> Option<Box<[u8]>> {
+    let mut parts = Vec::new();
+    flatten(hir, &mut parts);
+    let [start, literals @ .., end] = parts.as_slice() else { return None };
+    let anchored =
+        matches!(start.kind(), HirKind::Look(Look::Start)) && matches!(end.kind(), HirKind::Look(Look::End));
+    let literal = |part: &&Hir| match part.kind() {
+        HirKind::Literal(literal) => Some(literal.0.to_vec()),
+        _ => None,
+    };
+    let text = literals.iter().map(literal).collect::<Option<Vec<_>>>()?.concat();
+    anchored.then(|| text.into())
 }
 
 /// What an address tag can capture, brackets aside.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::engine::dates::iso_time;
 use crate::engine::{Context, Event, ReadClock, Timestamp};
 
-use super::json::{self, Value};
+use super::json::{self, Cursor, Value};
 
 /// Who wrote the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Encoder {
     /// anything else. `None` without a logger or a message, or when the JSON is broken.
     pub(crate) fn event<'a>(self, line: &'a str, clock: ReadClock<'_>) -> Option<Event<'a>> {
         let mut fields = Fields::default();
-        json::fields(line, |key, value| fields.add(self.role(&key), key, value, clock))?;
+        json::fields(line, |key, at| fields.add(self.role(&key), key, at, clock))?;
         let message = match (fields.message, fields.template) {
             (Some(message), _) => message,
             (None, Some(template)) => fill_in(template, fields.arguments),
@@ -83,8 +83,23 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn add(&mut self, role: Role, key: Cow<'a, str>, value: Value<'a>, clock: ReadClock<'_>) -> Option<()> {
-        match (role, value) {
+    fn add(
+        &mut self,
+        role: Role,
+        key: Cow<'a, str>,
+        at: &mut Cursor<'a>,
+        clock: ReadClock<'_>,
+    ) -> Option<()> {
+        if matches!(role, Role::Mdc) && !self.mdc && at.is_nested() {
+            self.mdc = true;
+            return at.inner(|key, at| {
+                if let Value::Text(value) = at.value()? {
+                    self.context.push(key, value);
+                }
+                Some(())
+            });
+        }
+        match (role, at.value()?) {
             (Role::Time, value) if self.time.is_none() => self.time = time(&value, clock),
             (Role::Level, Value::Text(Cow::Borrowed(level))) if self.level.is_none() => {
                 self.level = Some(level);
@@ -93,15 +108,6 @@ impl<'a> Fields<'a> {
             (Role::Message, Value::Text(text)) if self.message.is_none() => self.message = Some(text),
             (Role::Template, Value::Text(text)) if self.template.is_none() => self.template = Some(text),
             (Role::Arguments, Value::Nested(text)) if self.arguments.is_none() => self.arguments = Some(text),
-            (Role::Mdc, Value::Nested(text)) if !self.mdc => {
-                self.mdc = true;
-                json::fields(text, |key, value| {
-                    if let Value::Text(value) = value {
-                        self.context.push(key, value);
-                    }
-                    Some(())
-                })?;
-            }
             (Role::Context, Value::Text(text)) => self.context.push(key, text),
             _ => {}
         }

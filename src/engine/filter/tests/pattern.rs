@@ -110,6 +110,34 @@ fn an_address_next_to_anything_is_left_to_captures() {
 }
 
 #[test]
+fn a_regex_that_is_one_text_matches_this_text_alone() {
+    let source = r"^SMTP Authentication failed\.$";
+    assert!(pattern(source).whole.is_some());
+    for text in [
+        "SMTP Authentication failed.",
+        "SMTP Authentication failed.\n",
+        " SMTP Authentication failed.",
+        "é",
+        "",
+    ] {
+        let [fast, slow] = both_ways(source, text);
+        assert_eq!(fast, slow, "{text:?}");
+    }
+    assert_eq!(both_ways(source, "SMTP Authentication failed.")[0].as_deref(), Some(""));
+    for source in [
+        r"^failed",
+        r"failed$",
+        r"(?i)^failed$",
+        r"^fail(?:ed)?$",
+        r"^(?P<fid>x)$",
+        r"^fail\d$",
+        r"(?m)^failed$",
+    ] {
+        assert!(pattern(source).whole.is_none(), "{source}");
+    }
+}
+
+#[test]
 fn brackets_belong_to_the_tag() {
     for text in ["from [2001:db8::1] x", "from 2001:db8::1 x", "from ::ffff:1.2.3.4 x", "from [1.2.3.4] x"] {
         let [fast, slow] = both_ways(r"from <ADDR> x", text);

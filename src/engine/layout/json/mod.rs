@@ -3,9 +3,11 @@
 //! It walks the line once, front to back. Strings are borrowed unless they hold escapes. Nested values that nobody
 //! asked for are skipped without building anything; their depth is bounded.
 
+mod string;
+
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use string::{quote_or_escape, unescape};
 
 /// Nesting beyond this is refused; no layout prints more than four levels.
 const DEPTH: u32 = 64;
@@ -21,33 +23,22 @@ pub(crate) enum Value<'a> {
     Nested(&'a str),
 }
 
-/// Calls `field` with each key and value of the object that is the whole of `line`, in order. `None` when the line
-/// is no object, is broken, is nested too deep or goes on behind it, or when `field` returns `None`.
+/// Calls `field` with each key of the object that is the whole of `line`, in order; `field` takes the key's value.
+/// `None` when the line is no object, is broken, is nested too deep or goes on behind it, or when `field` returns
+/// `None`.
 pub(crate) fn fields<'a>(
     line: &'a str,
-    mut field: impl FnMut(Cow<'a, str>, Value<'a>) -> Option<()>,
+    field: impl FnMut(Cow<'a, str>, &mut Cursor<'a>) -> Option<()>,
 ) -> Option<()> {
-    let mut at = Cursor { text: line, at: 0 };
-    at.expect(b'{')?;
-    if !at.take(b'}') {
-        loop {
-            let key = at.string()?;
-            at.expect(b':')?;
-            let value = at.value()?;
-            field(key, value)?;
-            if at.take(b'}') {
-                break;
-            }
-            at.expect(b',')?;
-        }
-    }
+    let mut at = Cursor { text: line, at: 0, depth: 0 };
+    at.object(field)?;
     at.blanks();
     (at.at == line.len()).then_some(())
 }
 
 /// The strings of an array, for whose other values the text stands. `None` when it is no array.
 pub(crate) fn items(text: &str) -> Option<Vec<Cow<'_, str>>> {
-    let mut at = Cursor { text, at: 0 };
+    let mut at = Cursor { text, at: 0, depth: 0 };
     let mut found = Vec::new();
     at.expect(b'[')?;
     if at.take(b']') {
@@ -65,9 +56,12 @@ pub(crate) fn items(text: &str) -> Option<Vec<Cow<'_, str>>> {
     }
 }
 
-struct Cursor<'a> {
+/// A place in a line before a value.
+pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    /// Objects entered within the line's own.
+    depth: u32,
 }
 
 impl<'a> Cursor<'a> {
@@ -93,7 +87,41 @@ impl<'a> Cursor<'a> {
         self.take(byte).then_some(())
     }
 
-    fn value(&mut self) -> Option<Value<'a>> {
+    /// Whether the value is an object or array.
+    pub(crate) fn is_nested(&mut self) -> bool {
+        self.blanks();
+        matches!(self.peek(), Some(b'{' | b'['))
+    }
+
+    /// Takes the value, an object within the line's own, key by key as [`fields`] does.
+    pub(crate) fn inner(
+        &mut self,
+        field: impl FnMut(Cow<'a, str>, &mut Cursor<'a>) -> Option<()>,
+    ) -> Option<()> {
+        self.depth += 1;
+        self.object(field)?;
+        self.depth -= 1;
+        Some(())
+    }
+
+    fn object(&mut self, mut field: impl FnMut(Cow<'a, str>, &mut Cursor<'a>) -> Option<()>) -> Option<()> {
+        self.expect(b'{')?;
+        if self.take(b'}') {
+            return Some(());
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':')?;
+            field(key, self)?;
+            if self.take(b'}') {
+                return Some(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    /// Takes the value.
+    pub(crate) fn value(&mut self) -> Option<Value<'a>> {
         self.blanks();
         match self.peek()? {
             b'"' => self.string().map(Value::Text),
@@ -122,7 +150,7 @@ impl<'a> Cursor<'a> {
             self.blanks();
             match self.peek()? {
                 bracket @ (b'{' | b'[') => {
-                    if depth == DEPTH {
+                    if self.depth + depth >= DEPTH {
                         return None;
                     }
                     depth += 1;
@@ -166,7 +194,7 @@ impl<'a> Cursor<'a> {
         let mut from = start;
         let mut escaped = false;
         loop {
-            let at = from + memchr2(b'"', b'\\', self.text.as_bytes().get(from..)?)?;
+            let at = from + quote_or_escape(self.text.as_bytes().get(from..)?)?;
             if self.text.as_bytes().get(at) == Some(&b'"') {
                 self.at = at + 1;
                 return Some((self.text.get(start..at)?, escaped));
@@ -204,57 +232,6 @@ fn is_number(word: &[u8]) -> bool {
     rest.is_empty()
 }
 
-/// Resolves the escapes of a string. Half a surrogate pair becomes U+FFFD.
-fn unescape(raw: &str) -> Option<String> {
-    let mut plain = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((before, after)) = rest.split_once('\\') {
-        plain.push_str(before);
-        let escape = *after.as_bytes().first()?;
-        rest = after.get(1..)?;
-        plain.push(match escape {
-            b'"' | b'\\' | b'/' => char::from(escape),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let (unit, tail) = hex(rest)?;
-                rest = tail;
-                match low_surrogate(unit, tail) {
-                    Some((c, tail)) => {
-                        rest = tail;
-                        c
-                    }
-                    None => char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
-                }
-            }
-            _ => return None,
-        });
-    }
-    plain.push_str(rest);
-    Some(plain)
-}
-
-fn hex(text: &str) -> Option<(u32, &str)> {
-    let (digits, rest) = text.split_at_checked(4)?;
-    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    Some((u32::from_str_radix(digits, 16).ok()?, rest))
-}
-
-/// The character of a surrogate pair whose first half is `high`, when the second half follows.
-fn low_surrogate(high: u32, rest: &str) -> Option<(char, &str)> {
-    if !(0xd800..0xdc00).contains(&high) {
-        return None;
-    }
-    let (low, rest) = hex(rest.strip_prefix("\\u")?)?;
-    let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-    Some((char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + low)?, rest))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -263,8 +240,8 @@ mod tests {
 
     fn all(line: &str) -> Option<Vec<(String, Value<'_>)>> {
         let mut found = Vec::new();
-        fields(line, |key, value| {
-            found.push((key.into_owned(), value));
+        fields(line, |key, at| {
+            found.push((key.into_owned(), at.value()?));
             Some(())
         })?;
         Some(found)
@@ -320,6 +297,29 @@ mod tests {
         ] {
             assert_eq!(all(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn an_inner_object_counts_as_a_level() {
+        let inner = |line: &str| {
+            let mut found = Vec::new();
+            fields(line, |_, at| {
+                at.inner(|key, at| {
+                    found.push((key.into_owned(), format!("{:?}", at.value()?)));
+                    Some(())
+                })
+            })
+            .map(|()| found)
+        };
+        assert_eq!(inner(r#"{"m": {"a":"x", "b":[1]} }"#).map(|found| found.len()), Some(2));
+        assert_eq!(inner(r#"{"m":{},"n":{"a":{}}}"#).map(|found| found.len()), Some(1));
+        for line in [r#"{"m":[]}"#, r#"{"m":{"a":1}"#, r#"{"m":{"a":1,}}"#, r#"{"m":{"a" 1}}"#, r#"{"m":1}"#]
+        {
+            assert_eq!(inner(line), None, "{line}");
+        }
+        let nested = |depth: usize| format!("{{\"m\":{{\"a\":{}{}}}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(inner(&nested(63)).is_some());
+        assert!(inner(&nested(64)).is_none());
     }
 
     #[test]
