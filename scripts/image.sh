@@ -22,7 +22,8 @@ for base in $(sed -n 's/^ARG [A-Z]*=\(docker\.io.*\)/\1/p' "$root/Dockerfile"); 
 done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
 revision=$(git -C "$root" describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || echo unknown)
-# The same source gives the same digest: the only time in the image is the commit's.
+# The only time in the image is the commit's. Not yet the same digest whatever was built before: buildah takes a layer
+# from its cache with the time of the commit it was made for.
 moment=$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)
 b build --pull-never --layers --timestamp "$moment" --build-arg VERSION="$version" --build-arg REVISION="$revision" \
   -t "localhost/gaoler:$version" "$@" "$root" >&2
