@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::census::Totals;
 use super::chronicle::Chronicle;
-use super::court::{Court, limits};
+use super::court::Court;
 use super::handle::{Command, Reply, Unusable};
 use super::house::House;
 use super::intake::Intake;
@@ -22,7 +22,7 @@ use super::saver::Saver;
 use super::situation::Situation;
 use super::snapshot::Snapshot;
 use super::wake::Waker;
-use crate::bans::Ledger;
+use crate::bans::{Ledger, LedgerLimits};
 use crate::config::Config;
 use crate::engine::Timestamp;
 use crate::firewall::Skeleton;
@@ -30,6 +30,8 @@ use crate::firewall::enforcer::{Enforcer, EnforcerEvent, Order};
 
 /// The longest wait: the watchdog and timers that nobody computed are looked at then.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Before the first configuration nobody knows how long to remember, so nothing is forgotten.
+const UNCONFIGURED: LedgerLimits = LedgerLimits { forget_after: Duration::MAX, past: usize::MAX };
 /// How often windows that cannot matter any more give back their memory.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -90,10 +92,10 @@ impl Detector {
             totals,
         } = parts;
         let Snapshot { files, journals, scans, jails, ledger, hosts } = snapshot;
-        let ledger = Ledger::restore(limits(&Config::default()), &ledger).unwrap_or_else(|error| {
+        let ledger = Ledger::restore(UNCONFIGURED, &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
             saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
-            Ledger::new(limits(&Config::default()))
+            Ledger::new(UNCONFIGURED)
         });
         let state = if observe { FirewallState::Observing } else { FirewallState::Starting };
         let now = wall_clock();

@@ -215,6 +215,25 @@ fn bans_that_arrive_before_the_first_configuration_are_not_lost() {
 }
 
 #[test]
+fn an_agent_that_waits_for_its_configuration_forgets_nothing() {
+    let mut world = World::guarded(JAMES);
+    let pardoned = ban("203.0.113.8", "james");
+    receive(&world, &[], &[pardon("203.0.113.8", None, now())]);
+    world.stop();
+    let state = gaoler::agent::state_file::StateFile::open(&world.path("lib/state")).unwrap();
+    let settings = gaoler::agent::Settings { observe: false, state: Some(state) };
+    let (agent, thread) = gaoler::agent::spawn(settings, Box::new(world.firewall.clone())).unwrap();
+    for _ in 0..10 {
+        block_on(agent.status()).unwrap();
+    }
+    block_on(agent.stop()).unwrap().unwrap();
+    thread.join().unwrap();
+    world.start();
+    receive(&world, &[pardoned, ban("203.0.113.7", "james")], &[]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
+#[test]
 fn bans_and_pardons_of_others_outlive_a_restart() {
     let mut world = World::guarded(JAMES);
     let pardoned = ban("203.0.113.8", "james");
