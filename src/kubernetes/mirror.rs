@@ -127,6 +127,14 @@ impl<T: Send + Sync + 'static> Mirror<T> {
                         listing.insert(key_of(&object), Arc::new(take(object)));
                         continue;
                     }
+                    // A storage that was emptied lists nothing, and must take nothing back: what stood here stays
+                    // until the server tells of something of this kind.
+                    Event::InitDone if listing.is_empty() && !held.is_empty() => {
+                        tracing::warn!(
+                            kept = held.len(),
+                            "the API server lists none of a kind any more; the last ones stay"
+                        );
+                    }
                     Event::InitDone => *held = std::mem::take(&mut listing),
                     Event::Apply(object) => {
                         held.insert(key_of(&object), Arc::new(take(object)));
