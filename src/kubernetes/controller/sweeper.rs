@@ -202,6 +202,6 @@ fn given(pardon: &Pardon) -> Option<Given> {
             .jail
             .as_ref()
             .map(|jail| format!("{}/{}", jail.namespace.as_str(), jail.name.as_str())),
-        at: pardon.metadata.creation_timestamp.as_ref()?.0.into(),
+        at: crate::kubernetes::slices::moment(pardon.metadata.creation_timestamp.as_ref()?),
     })
 }
