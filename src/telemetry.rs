@@ -21,8 +21,13 @@ pub enum LogFormat {
 /// Starts writing messages. `level` holds unless `GAOLER_LOG` says otherwise (`GAOLER_LOG=gaoler::firewall=trace`).
 /// A second call does nothing.
 pub fn init(format: LogFormat, level: LevelFilter) {
-    let filter =
+    let mut filter =
         EnvFilter::builder().with_default_directive(level.into()).with_env_var("GAOLER_LOG").from_env_lossy();
+    // The client repeats each failed request and each broken watch; whoever sent it says so once, with the consequence.
+    let asked_for = std::env::var_os("GAOLER_LOG").is_some_and(|wish| wish.to_string_lossy().contains("kube_client"));
+    if let (false, Ok(quiet)) = (asked_for, "kube_client=off".parse()) {
+        filter = filter.add_directive(quiet);
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // Under systemd the journal stamps each line itself.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();

@@ -182,18 +182,19 @@ impl Publisher {
 
     /// The bans of the next object. Others count as knowing them from now on, until the watch shows them or the write
     /// fails.
-    fn batch(&mut self) -> Vec<BanReport> {
+    fn batch(&mut self, epoch: Epoch) -> Vec<BanReport> {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let batch = self.outbox.batch(MOST_PER_SLICE, &shelf, Instant::now());
         for ban in &batch {
-            shelf.wrote(&Entry::from(ban));
+            shelf.writing(epoch, &Entry::from(ban));
         }
         batch
     }
 
     /// Writes one object.
     async fn write(&mut self) {
-        let mut batch = self.batch();
+        let epoch = Epoch::of(wall_clock());
+        let mut batch = self.batch(epoch);
         let entries: Vec<SlicedBan> = batch
             .iter()
             .filter_map(|ban| {
@@ -207,8 +208,8 @@ impl Publisher {
         if entries.is_empty() {
             return;
         }
-        match self.create(entries).await {
-            Written::Well => self.well(),
+        match self.create(epoch, entries).await {
+            Written::Well => self.well(&batch),
             Written::Refused(error) if batch.len() == 1 => {
                 tracing::error!(error = %chain(&error), "the API server refuses a ban; others will not know it");
             }
@@ -217,8 +218,8 @@ impl Publisher {
                 tracing::warn!(error = %chain(&error), bans = batch.len(), "the API server refuses a BanSlice");
                 for ban in batch.drain(..) {
                     let Some(entry) = code::encode(&ban) else { continue };
-                    match self.create(vec![entry]).await {
-                        Written::Well => self.well(),
+                    match self.create(epoch, vec![entry]).await {
+                        Written::Well => self.well(&[ban]),
                         Written::Refused(error) => {
                             tracing::error!(subject = %ban.subject, error = %chain(&error), "the API server refuses a ban");
                         }
@@ -230,7 +231,12 @@ impl Publisher {
         }
     }
 
-    fn well(&mut self) {
+    fn well(&mut self, written: &[BanReport]) {
+        let mut shelf = self.shelf();
+        for ban in written {
+            shelf.wrote(&Entry::from(ban));
+        }
+        drop(shelf);
         if std::mem::take(&mut self.failing) {
             tracing::info!("bans are shared again");
             self.station.concerns.say(NAME, Vec::new());
@@ -256,11 +262,10 @@ impl Publisher {
         self.patience = RETRY_MOST.min(self.patience * 2);
     }
 
-    async fn create(&mut self, bans: Vec<SlicedBan>) -> Written {
-        let now = wall_clock();
-        let mut slice =
-            BanSlice::new(&self.name(now), BanSliceSpec { node: self.station.node.clone(), bans });
-        slice.metadata.labels = Some([(epoch::LABEL.to_owned(), Epoch::of(now).label())].into());
+    async fn create(&mut self, epoch: Epoch, bans: Vec<SlicedBan>) -> Written {
+        let name = self.name(wall_clock());
+        let mut slice = BanSlice::new(&name, BanSliceSpec { node: self.station.node.clone(), bans });
+        slice.metadata.labels = Some([(epoch::LABEL.to_owned(), epoch.label())].into());
         let slices: Api<BanSlice> = Api::all(self.station.client.clone());
         let post = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         match tokio::time::timeout(ANSWER, slices.create(&post, &slice)).await {

@@ -18,7 +18,19 @@ pub(super) struct Shelf {
     /// The same, of lists that are being read.
     listing: BTreeMap<Part, HashMap<u64, Held>>,
     /// Written by us, not seen on the watch yet.
-    on_the_way: HashMap<u64, Timestamp>,
+    on_the_way: HashMap<u64, OnTheWay>,
+    /// How many lists have begun, and which of them is being read for a part.
+    begun: u64,
+    reading: BTreeMap<Part, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OnTheWay {
+    until: Timestamp,
+    /// In whose watch it will be seen.
+    epoch: Epoch,
+    /// How many lists had begun when the server had it: a later one must hold it. `None` until it answers.
+    taken: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,20 +70,31 @@ impl Shelf {
 
     /// A list of all objects of a part begins.
     pub(super) fn list(&mut self, part: Part) {
+        self.begun += 1;
+        self.reading.insert(part, self.begun);
         self.listing.insert(part, HashMap::new());
     }
 
-    /// The list is complete: what it did not hold is not there any more, whatever was believed before.
+    /// The list is complete: what it did not hold is not there any more, whatever was believed before. What the server
+    /// took after the list had begun need not be in it.
     pub(super) fn listed(&mut self, part: Part) {
-        if let Some(listing) = self.listing.remove(&part) {
-            self.held.insert(part, listing);
-            self.on_the_way.clear();
-        }
+        let Some(listing) = self.listing.remove(&part) else { return };
+        self.held.insert(part, listing);
+        let began = self.reading.remove(&part).unwrap_or(0);
+        let held = &self.held;
+        self.on_the_way.retain(|_, way| {
+            let listed_here = match part {
+                Some(epoch) => way.epoch == epoch,
+                None => !held.contains_key(&Some(way.epoch)),
+            };
+            !listed_here || way.taken.is_none_or(|taken| taken >= began)
+        });
     }
 
     /// The epoch is watched no longer: its objects belong to the others now.
     pub(super) fn close(&mut self, epoch: Epoch) {
         self.listing.remove(&Some(epoch));
+        self.reading.remove(&Some(epoch));
         let Some(closed) = self.held.remove(&Some(epoch)) else { return };
         // A list that is being read left them out, as long as they were watched.
         for others in [self.listing.get_mut(&None), Some(self.held.entry(None).or_default())] {
@@ -90,7 +113,7 @@ impl Shelf {
             None => self.held.entry(part).or_default(),
         };
         put(held, key, Held { until, objects: 1 });
-        let ours = self.on_the_way.get(&key).is_some_and(|written| *written <= until);
+        let ours = self.on_the_way.get(&key).is_some_and(|written| written.until <= until);
         if ours {
             self.on_the_way.remove(&key);
         }
@@ -108,10 +131,19 @@ impl Shelf {
         }
     }
 
-    /// We wrote this ban.
-    pub(super) fn wrote(&mut self, entry: &Entry<'_>) {
+    /// We are about to write this ban with this epoch's label.
+    pub(super) fn writing(&mut self, epoch: Epoch, entry: &Entry<'_>) {
         if !self.has(entry) {
-            self.on_the_way.insert(self.key(entry), entry.end());
+            let way = OnTheWay { until: entry.end(), epoch, taken: None };
+            self.on_the_way.insert(self.key(entry), way);
+        }
+    }
+
+    /// The server has it.
+    pub(super) fn wrote(&mut self, entry: &Entry<'_>) {
+        let key = self.key(entry);
+        if let Some(way) = self.on_the_way.get_mut(&key) {
+            way.taken = Some(self.begun);
         }
     }
 
@@ -125,7 +157,7 @@ impl Shelf {
         let key = self.key(entry);
         let all = self.held.values().chain(self.listing.values());
         let seen = all.filter_map(|held| held.get(&key)).map(|known| known.until);
-        seen.chain(self.on_the_way.get(&key).copied()).max()
+        seen.chain(self.on_the_way.get(&key).map(|way| way.until)).max()
     }
 
     /// Whether others know this ban, with this end or a later one.

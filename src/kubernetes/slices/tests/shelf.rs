@@ -70,8 +70,8 @@ fn only_the_latest_list_counts() {
 fn what_was_written_is_known_until_it_comes_back_or_the_write_failed() {
     let mut shelf = Shelf::default();
     let (ours, other) = (entry(None, "203.0.113.7", 1, 10), entry(None, "203.0.113.8", 1, 10));
-    shelf.wrote(&ours);
-    shelf.wrote(&other);
+    shelf.writing(epoch(1), &ours);
+    shelf.writing(epoch(1), &other);
     assert!(shelf.has(&ours));
     assert!(shelf.put(None, &ours), "it is what we wrote");
     assert!(!shelf.put(None, &ours), "and this is another's");
@@ -80,19 +80,42 @@ fn what_was_written_is_known_until_it_comes_back_or_the_write_failed() {
 }
 
 #[test]
-fn what_was_written_but_is_in_no_list_is_lost() {
+fn what_was_written_but_is_in_no_later_list_is_lost() {
     let mut shelf = Shelf::default();
     let ours = entry(None, "203.0.113.7", 1, 10);
+    shelf.list(Some(epoch(1)));
+    shelf.listed(Some(epoch(1)));
+    shelf.writing(epoch(1), &ours);
     shelf.wrote(&ours);
-    shelf.list(None);
-    shelf.listed(None);
+    // Another watch would not show it, nor the list of everything as long as its epoch is watched.
+    for other in [Some(epoch(2)), None] {
+        shelf.list(other);
+        shelf.listed(other);
+        assert!(shelf.has(&ours), "{other:?}");
+    }
+    shelf.list(Some(epoch(1)));
+    shelf.listed(Some(epoch(1)));
     assert!(!shelf.has(&ours));
+}
+
+#[test]
+fn a_list_read_while_a_ban_is_written_does_not_make_it_written_twice() {
+    let mut shelf = Shelf::default();
+    let (early, ours) = (entry(None, "203.0.113.7", 1, 10), entry(None, "203.0.113.8", 1, 10));
+    // The answer comes after the list, and between its beginning and its end.
+    shelf.writing(epoch(1), &early);
+    shelf.list(Some(epoch(1)));
+    shelf.writing(epoch(1), &ours);
+    shelf.wrote(&ours);
+    shelf.listed(Some(epoch(1)));
+    shelf.wrote(&early);
+    assert!(shelf.has(&ours) && shelf.has(&early));
+    assert!(shelf.put(Some(epoch(1)), &ours) && shelf.put(Some(epoch(1)), &early), "they come back on the watch");
 }
 
 #[test]
 fn each_part_is_listed_by_itself_and_a_closed_epoch_joins_the_others() {
     let mut shelf = Shelf::default();
-    let epoch = |n: i64| Epoch::of(secs(n * 600));
     let (old, new, newer) = (
         entry(None, "203.0.113.1", 1, 10),
         entry(None, "203.0.113.2", 1, 10),
@@ -115,6 +138,6 @@ fn each_part_is_listed_by_itself_and_a_closed_epoch_joins_the_others() {
     assert!(!shelf.has(&old) && !shelf.has(&new));
 }
 
-fn secs(secs: i64) -> Timestamp {
-    Timestamp::from_secs(secs)
+fn epoch(n: i64) -> Epoch {
+    Epoch::of(Timestamp::from_secs(n * 600))
 }
