@@ -62,6 +62,11 @@ test-image: ## What is in the image, and that it works with the rights of the Da
 	@scripts/setup.sh image
 	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
 
+.PHONY: reference
+reference: ## Writes docs/reference from the program's own definitions and help
+	@$(CARGO) build --locked
+	@$(PYTHON) scripts/reference.py $(TARGET)/debug/gaoler
+
 .PHONY: fmt lint deny
 fmt: ## Formats the code
 	$(CARGO) fmt --all
