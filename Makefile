@@ -41,7 +41,7 @@ demo: ## From a log line to a dropped packet, with real packets, in private netw
 
 JAMES_VERSION ?= 3.8.1
 
-.PHONY: test test-james test-cluster test-all
+.PHONY: test test-james test-cluster e2e test-all
 test: ## Everything that needs no cluster and no James
 	@scripts/test.sh
 test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, guarded by Gaoler and by fail2ban
@@ -52,7 +52,10 @@ test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes
 	@scripts/setup.sh cluster
 	@$(CARGO) build --locked
 	@$(PYTHON) tests/cluster/run.py --jobs 3 --binary $(TARGET)/debug/gaoler
-test-all: test test-james test-cluster ## All tests (the end-to-end tests join here)
+e2e: ## The image and the chart on a whole cluster: three nodes with kubelets, James in pods, attackers outside; needs root
+	@scripts/setup.sh e2e
+	@$(PYTHON) tests/e2e/run.py --image "$$(scripts/image.sh | head -1)"
+test-all: test test-james test-cluster e2e ## All tests
 
 .PHONY: image test-image
 image: ## The container image, as an OCI archive; needs no image registry
