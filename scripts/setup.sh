@@ -77,6 +77,7 @@ wants_helm() {
   need openssl have openssl
   need npm have npm
   need python3 test -x /usr/bin/python3
+  need python3-yaml /usr/bin/python3 -c 'import yaml'
 }
 # James 3.8 wants Java 11 or later, 3.9 wants 21; keytool comes with it.
 java_17() {

@@ -101,7 +101,7 @@ fn judged(declared: Vec<(String, Value)>) -> Loaded {
     resources::assemble(objects.collect(), &[], None, &around)
 }
 
-type Raw = Vec<(String, Value)>;
+pub(super) type Raw = Vec<(String, Value)>;
 
 async fn own(client: &Client, scope: &Scope) -> Result<(Raw, Raw), AskError> {
     tokio::try_join!(raw::<api::Jail>(client, Some(scope)), raw::<api::Filter>(client, Some(scope)))
@@ -117,7 +117,7 @@ async fn declared(client: &Client, scope: &Scope) -> Result<Raw, AskError> {
 }
 
 /// Objects of a kind as they are, for [`crate::config`] to judge; no type refuses them.
-async fn raw<K>(client: &Client, scope: Option<&Scope>) -> Result<Raw, AskError>
+pub(super) async fn raw<K>(client: &Client, scope: Option<&Scope>) -> Result<Raw, AskError>
 where
     K: Resource<DynamicType = ()>,
 {
