@@ -19,10 +19,10 @@ def tell(story: Story):
     took = story.held_everywhere(attack.sources)
     story.check("every node's kernel drops every attacker, also the node without a James", took is not None, story.why)
     attack.judge_innocents()
-    innocent = {person.address for person in attack.people}
     banned = set().union(*(story.held(machine) for machine in story.cluster.machines))
-    story.check("nobody else is banned", banned <= set(story.figures.get("banned", [])) | set(attack.sources), banned & innocent or banned)
-    story.figures["banned"] = [*story.figures.get("banned", []), *attack.sources]
+    strangers = banned - set(story.figures["banned"]) - set(attack.sources)
+    story.check("nobody else is banned", not strangers, strangers)
+    story.figures["banned"] += attack.sources
     reached = reachable(story, attack.sources[0], timeout=1.0)
     story.check("an attacker reaches James by no node and no way", not any(reached.values()), reached)
     drops = {machine.name: dropped(machine) for machine in story.cluster.machines}
@@ -34,7 +34,7 @@ def tell(story: Story):
         story.narrator.output(f"{kind:20}{before[kind][0]:12.0f}{before[kind][1]:10}{median:12.0f}{worst:10}")
     logged = {g.source: story.mail.guesses(g.source)[0] for g in attack.guessers}
     story.say(f"Failed logins in James' log per attacker: {', '.join(f'{g.kind} {logged[g.source]}' for g in attack.guessers)}")
-    story.attack = attack
+    story.figures["prisoners"] = attack.sources
 
 
 def dropped(machine):
