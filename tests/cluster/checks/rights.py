@@ -75,7 +75,7 @@ class Agents(InstalledCase):
             )),
             ({**good, "since": now, "until": before}, "a ban ends after it began (`spec.bans[].until`)"),
         )]  # fmt: skip
-        orders += [(good, labels, label) for labels in ({}, {"other": "1"}, {"gaoler.dev/epoch": "soon"}, {"gaoler.dev/epoch": "-1"})]
+        orders += [(good, labels, label) for labels in ({}, {"other": "1"}, {"gaoler.dev/epoch": "soon"}, {"gaoler.dev/epoch": ""})]
         for ban, labels, words in orders:
             with self.subTest(ban=ban, labels=labels):
                 said = self.refusal(lambda b=ban, ls=labels: self.agent.create(f"{GROUP}/banslices", slice([good, b], ls)))
