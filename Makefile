@@ -93,10 +93,11 @@ bench: ## Gaoler beside fail2ban and fail2ban-rs, same input, same run: throughp
 	$(CARGO) build --locked --profile bench
 	$(PYTHON) benches/compare/compare.py --binary $(TARGET)/release/gaoler
 	$(PYTHON) tests/acceptance/latency.py --binary $(TARGET)/release/gaoler
-bench-cluster: ## Through a real API server: line written to dropped on every node, unban, 10,000 attackers in 10 s; 3 and 10 nodes
+bench-cluster: ## Through a real API server: line written to dropped on every node, unban, 10,000 attackers in 10 s; 3 and 10 nodes; 100,000 bans held
 	@scripts/setup.sh cluster
 	$(CARGO) build --locked --profile bench
 	$(PYTHON) tests/cluster/bench.py --binary $(TARGET)/release/gaoler
+	$(PYTHON) tests/cluster/bench_held.py --binary $(TARGET)/release/gaoler
 acceptance: bench ## The long measurements: bench, memory, 100 kills, a minute without nft
 	@scripts/setup.sh test
 	$(PYTHON) tests/acceptance/memory.py --binary $(TARGET)/release/gaoler
