@@ -28,7 +28,7 @@ pub struct Picture {
     pub servers: Vec<IpAddr>,
     /// This node's pods.
     pub pods: Vec<Arc<LocalPod>>,
-    /// Services in namespaces that have jails.
+    /// Services in namespaces that have jails, or rate limits of Services.
     pub services: Vec<Arc<ServiceSeen>>,
     /// Labels of the pods that jails choose, on whatever node.
     pub labels: Vec<Arc<PodLabels>>,

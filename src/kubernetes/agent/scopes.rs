@@ -80,7 +80,8 @@ fn services<'a>(
     around.filter(|service| chosen.iter().any(|labels| service.selects(labels))).collect()
 }
 
-fn guard_service(
+/// Every way to a Service. `local`: the pods that one without a selector leads to.
+pub(super) fn guard_service(
     service: &ServiceSeen,
     local: &[&LocalPod],
     picture: &Picture,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::house::{house, relays};
+use super::limits::doors;
 use super::picture::{LocalPod, Picture};
 use super::pods::{chooses, logs};
 use super::scopes::closed;
@@ -13,13 +14,16 @@ use crate::agent::situation::{Placement, Situation};
 use crate::config::{Config, JailConfig, Source};
 use crate::engine::JailName;
 
-/// Where the jails' lines lie below the kubelet's directory `root`, what their bans close, who belongs to the house.
+/// Where the jails' lines lie below the kubelet's directory `root`, what their bans close, where rate limits count, who
+/// belongs to the house.
 #[must_use]
 pub fn situation(config: &Config, picture: &Picture, root: &Path) -> Situation {
     let reads_pods = |jail: &&JailConfig| matches!(jail.source, Source::Pods { .. });
     let jails = config.jails.iter().map(|jail| &**jail).filter(reads_pods);
+    let limits = config.rate_limits.iter();
     Situation {
         jails: jails.map(|jail| (jail.name().clone(), placement(jail, picture, root))).collect(),
+        limits: limits.filter_map(|limit| Some((limit.name.clone(), doors(limit, picture)?))).collect(),
         house: house(picture),
         relays: relays(picture),
     }
