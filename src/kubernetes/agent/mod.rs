@@ -9,6 +9,7 @@
 //!
 //! Beside it run [`TASKS`], each with a [`Station`].
 
+pub mod claims;
 pub mod clock;
 pub mod declared;
 pub mod farewell;
