@@ -1,8 +1,6 @@
 """What the chapters share: the cluster, James, the voice, and addresses nobody has used yet."""
 
 import json
-import sys
-import threading
 import time
 from dataclasses import dataclass, field
 
@@ -28,6 +26,10 @@ class Story:
     # What chapters tell each other, by name.
     figures: dict = field(default_factory=dict)
     used: int = 0
+
+    @property
+    def internet(self):
+        return self.cluster.fabric.internet
 
     def attackers(self, count):
         """So many addresses from which nothing has come yet."""
@@ -80,26 +82,3 @@ class Story:
         agents = {a["metadata"]["name"]: a.get("status", {}).get("conditions") for a in self.objects("nodeagents")}
         logs = self.cluster.shell("kubectl logs -n gaoler --all-containers --prefix --tail=15 -l app.kubernetes.io/name=gaoler", check=False)[1]
         return f"{kernels}\n{json.dumps(agents)}\n{logs}"
-
-
-def at_once(work):
-    """Runs functions side by side; raises what the first of them raised."""
-    problems = []
-
-    def attempt(function):
-        try:
-            function()
-        except BaseException as why:  # noqa: BLE001
-            problems.append(why)
-
-    threads = [threading.Thread(target=attempt, args=(function,), daemon=True) for function in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if problems:
-        raise problems[0]
-
-
-def warn(text):
-    print(text, file=sys.stderr, flush=True)

@@ -6,11 +6,11 @@ import time
 
 from harness.daemon import wait_until
 
+from ..attack import guess
 from ..knocks import Knocks
 from ..leaks import Leaks
 from ..story import Story
 from .install import ready_agents
-from .spread import guess
 
 PATH = "/apis/apps/v1/namespaces/gaoler/daemonsets/gaoler-agent"
 
@@ -20,7 +20,7 @@ def tell(story: Story):
     leaks = Leaks(story)
     (fresh,) = story.attackers(1)
     leaks.watch([fresh])
-    guess(story, fresh, story.cluster.machines[0].wan4)
+    guess(story.internet, fresh, story.cluster.machines[0].wan4)
     story.check("the witnesses see the packets of an attacker who is not banned yet", len(leaks.passed()) >= 2, leaks.passed())
     wait_until(lambda: all(fresh in story.held(m) for m in story.cluster.machines), 30, story.why)
     banned = [*story.figures["banned"][:8], fresh]
@@ -46,7 +46,7 @@ def tell(story: Story):
         (victim,) = [pid for pid, line in machine.processes_of("gaoler").items() if " agent " in line]
         os.kill(victim, signal.SIGKILL)
         (late,) = story.attackers(1)
-        guess(story, late, machine.wan4)
+        guess(story.internet, late, machine.wan4)
         wait_until(lambda: [p for p in machine.processes_of("gaoler") if p != victim] or time.sleep(0.05), 60, story.why)
         began = time.monotonic()
         wait_until(lambda: late in story.held(machine) or time.sleep(0.05), 60, story.why)
@@ -71,6 +71,6 @@ def replace(story, tag):
     story.type(f"helm upgrade gaoler charts/gaoler -n gaoler --reuse-values --set image.tag={tag} >/dev/null")
     (address,) = story.attackers(1)
     wait_until(lambda: set(agents(story)) != set(began) or time.sleep(0.02), 60, story.why)
-    guess(story, address, story.cluster.machines[1].wan4)
+    guess(story.internet, address, story.cluster.machines[1].wan4)
     story.type("kubectl rollout status daemonset/gaoler-agent -n gaoler --timeout=180s", shown=3)
     return address
