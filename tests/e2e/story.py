@@ -49,12 +49,12 @@ class Story:
 
     def type(self, command, check=True, shown=12, **options):
         """Types a command at the administrator's desk and shows what it said; gives that."""
-        self.narrator.command(command)
+        self.narrator.command(command.replace("\n", "\n    "))
         code, said = self.cluster.shell(command, check=check, **options)
         lines = said.rstrip().splitlines()
         if shown and lines:
             more = [f"... {len(lines) - shown} more lines"] if len(lines) > shown else []
-            self.narrator.output("\n".join(line[:180] for line in [*lines[:shown], *more]))
+            self.narrator.output("\n".join(line[:150] for line in [*lines[:shown], *more]))
         return said
 
     # Looks at the kernels, whatever anybody says.
