@@ -10,6 +10,7 @@ pub mod epoch;
 mod follow;
 mod holding;
 mod identity;
+pub mod install;
 pub mod mirror;
 mod outage;
 pub mod raw;
