@@ -1,5 +1,7 @@
 """Guessers and innocents on the internet, all at once."""
 
+import base64
+import socket
 import statistics
 import threading
 import time
@@ -72,3 +74,22 @@ class Attack:
         )  # fmt: skip
 
 
+def guess(internet, address, server, port=SMTP, times=6):
+    """Wrong passwords over SMTP, all in one connection, until `times` or until nothing comes back."""
+    with internet.inside():
+        link = socket.create_connection((server, port), 10.0, source_address=(address, 0))
+    link.settimeout(1.0)
+    answered = 0
+    with link, link.makefile("rb") as file:
+        try:
+            file.readline()
+            link.sendall(b"EHLO client.example.com\r\n")
+            while file.readline()[3:4] == b"-":
+                pass
+            for number in range(times):
+                token = base64.b64encode(f"\0nobody@example.test\0guess{number}".encode())
+                link.sendall(b"AUTH PLAIN " + token + b"\r\n")
+                answered += file.readline().startswith(b"535")
+        except OSError:
+            pass
+    return answered

@@ -72,9 +72,8 @@ class Cluster:
         """Polls until `condition` gives something true."""
         return wait_until(condition, timeout, why)
 
-    def pods(self, namespace, **labels):
-        """The pods of a namespace, as stored."""
-        selector = ",".join(f"{key.replace('__', '/').replace('_', '-')}={value}" for key, value in labels.items())
+    def pods(self, namespace, selector):
+        """The pods of a namespace that have those labels, as stored."""
         return self.plane.api.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")["items"]
 
     def told(self, lines=15):

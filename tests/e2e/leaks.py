@@ -6,7 +6,10 @@ TABLE = """
 table inet witness {
   set banned { type ipv4_addr; }
   counter passed { }
-  chain towards_pods { type filter hook %s priority %s; policy accept; ip saddr @banned counter name passed }
+  chain towards_pods {
+    type filter hook %s priority %s; policy accept;
+    ip saddr @banned counter name passed
+  }
 }
 """
 

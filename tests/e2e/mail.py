@@ -96,7 +96,7 @@ class Mail:
 
     def _ready(self):
         time.sleep(0.1)
-        pods = self.cluster.pods(NAMESPACE, app="james")
+        pods = self.cluster.pods(NAMESPACE, "app=james")
         return [p for p in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", []))]
 
     def told(self):

@@ -1,8 +1,6 @@
 """What the chapters share: the cluster, James, the voice, and addresses nobody has used yet."""
 
 import json
-import sys
-import threading
 import time
 from dataclasses import dataclass, field
 
@@ -29,6 +27,10 @@ class Story:
     figures: dict = field(default_factory=dict)
     used: int = 0
 
+    @property
+    def internet(self):
+        return self.cluster.fabric.internet
+
     def attackers(self, count):
         """So many addresses from which nothing has come yet."""
         first, self.used = self.used, self.used + count
@@ -47,12 +49,12 @@ class Story:
 
     def type(self, command, check=True, shown=12, **options):
         """Types a command at the administrator's desk and shows what it said; gives that."""
-        self.narrator.command(command)
+        self.narrator.command(command.replace("\n", "\n    "))
         code, said = self.cluster.shell(command, check=check, **options)
         lines = said.rstrip().splitlines()
         if shown and lines:
             more = [f"... {len(lines) - shown} more lines"] if len(lines) > shown else []
-            self.narrator.output("\n".join(line[:180] for line in [*lines[:shown], *more]))
+            self.narrator.output("\n".join(line[:150] for line in [*lines[:shown], *more]))
         return said
 
     # Looks at the kernels, whatever anybody says.
@@ -80,26 +82,3 @@ class Story:
         agents = {a["metadata"]["name"]: a.get("status", {}).get("conditions") for a in self.objects("nodeagents")}
         logs = self.cluster.shell("kubectl logs -n gaoler --all-containers --prefix --tail=15 -l app.kubernetes.io/name=gaoler", check=False)[1]
         return f"{kernels}\n{json.dumps(agents)}\n{logs}"
-
-
-def at_once(work):
-    """Runs functions side by side; raises what the first of them raised."""
-    problems = []
-
-    def attempt(function):
-        try:
-            function()
-        except BaseException as why:  # noqa: BLE001
-            problems.append(why)
-
-    threads = [threading.Thread(target=attempt, args=(function,), daemon=True) for function in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if problems:
-        raise problems[0]
-
-
-def warn(text):
-    print(text, file=sys.stderr, flush=True)

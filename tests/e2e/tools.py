@@ -92,7 +92,7 @@ class Tools:
 
             index = json.load(outer.extractfile("index.json"))
             manifest = json.loads(blob(index["manifests"][0]["digest"]))
-            for layer in manifest["layers"]:
+            for layer in reversed(manifest["layers"]):
                 with tarfile.open(fileobj=io.BytesIO(blob(layer["digest"]))) as inner:
                     if path in inner.getnames():
                         return inner.extractfile(path).read()

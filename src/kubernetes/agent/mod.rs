@@ -16,6 +16,7 @@ pub mod farewell;
 pub mod follow;
 pub mod herald;
 pub mod house;
+pub mod limits;
 pub mod nodeagent;
 pub mod picture;
 pub mod pods;

@@ -29,7 +29,7 @@ pub struct Picture {
     pub servers: Vec<IpAddr>,
     /// This node's pods.
     pub pods: Vec<Arc<LocalPod>>,
-    /// Services in namespaces that have jails.
+    /// Services in namespaces that have jails, or rate limits of Services.
     pub services: Vec<Arc<ServiceSeen>>,
     /// Services of all namespaces that hold an address which one of `services` claims; `None` where that is not known.
     pub holders: Option<Vec<Arc<Holder>>>,

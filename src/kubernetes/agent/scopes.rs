@@ -30,11 +30,13 @@ pub struct Closed {
     pub left_out: BTreeSet<String>,
 }
 
-/// The guards of one jail as they are found, and what is left out of them.
+/// Guards as they are found, and what is left out of them.
 #[derive(Default)]
-struct Found {
-    guards: BTreeSet<Guard>,
-    left_out: BTreeSet<String>,
+pub(super) struct Found {
+    /// The pairs.
+    pub(super) guards: BTreeSet<Guard>,
+    /// What is not guarded though somebody names it, and why.
+    pub(super) left_out: BTreeSet<String>,
 }
 
 /// What bans of this jail close, besides the ports it declares.
@@ -91,7 +93,13 @@ fn services<'a>(
     around.filter(|service| chosen.iter().any(|labels| service.selects(labels))).collect()
 }
 
-fn guard_service(service: &ServiceSeen, local: &[&LocalPod], picture: &Picture, found: &mut Found) {
+/// Every way to a Service. `local`: the pods that one without a selector leads to.
+pub(super) fn guard_service(
+    service: &ServiceSeen,
+    local: &[&LocalPod],
+    picture: &Picture,
+    found: &mut Found,
+) {
     let led_to = picture
         .pods
         .iter()

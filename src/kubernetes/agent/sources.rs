@@ -1,4 +1,5 @@
-//! The watches of one node. What is needed follows the jails: Services and labels of pods only where jails are.
+//! The watches of one node. What is needed follows the jails: Services and labels of pods only where jails are, Services
+//! also where rate limits name them.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,7 +123,7 @@ impl Sources {
         Some(self.declared.iter().flat_map(|watched| watched.mirror.all()).collect())
     }
 
-    /// Watches what these jails need, and no longer what only others needed.
+    /// Watches what these jails and limits need, and no longer what only others needed.
     pub fn follow(&mut self, config: &Config) {
         let reads_pods = |jail: &&JailConfig| matches!(jail.source, Source::Pods { .. });
         let mut namespaces = BTreeSet::new();
@@ -138,6 +139,8 @@ impl Sources {
             }
             namespaces.insert(namespace);
         }
+        let limits = config.rate_limits.iter().filter(|limit| !limit.services.is_empty());
+        namespaces.extend(limits.map(|limit| limit.namespace().to_owned()));
         let selectors = bounded(selectors);
         self.services.retain(|namespace, _| namespaces.contains(namespace));
         self.labels.retain(|key, _| selectors.contains(key));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::house::{house, relays};
+use super::limits::doors;
 use super::picture::{LocalPod, Picture};
 use super::pods::{chooses, logs};
 use super::scopes::closed;
@@ -17,13 +18,16 @@ use crate::engine::JailName;
 /// Addresses named in one condition at most.
 const NAMED: usize = 5;
 
-/// Where the jails' lines lie below the kubelet's directory `root`, what their bans close, who belongs to the house.
+/// Where the jails' lines lie below the kubelet's directory `root`, what their bans close, where rate limits count, who
+/// belongs to the house.
 #[must_use]
 pub fn situation(config: &Config, picture: &Picture, root: &Path) -> Situation {
     let reads_pods = |jail: &&JailConfig| matches!(jail.source, Source::Pods { .. });
     let jails = config.jails.iter().map(|jail| &**jail).filter(reads_pods);
+    let limits = config.rate_limits.iter();
     Situation {
         jails: jails.map(|jail| (jail.name().clone(), placement(jail, picture, root))).collect(),
+        limits: limits.filter_map(|limit| Some((limit.name.clone(), doors(limit, picture)?))).collect(),
         house: house(picture),
         relays: relays(picture),
     }
@@ -67,14 +71,7 @@ fn placement(jail: &JailConfig, picture: &Picture, root: &Path) -> Placement {
                 .into(),
         });
     }
-    if !closed.left_out.is_empty() {
-        remarks.push(Condition {
-            kind: ConditionType::AddressesLeftOut,
-            status: true,
-            reason: "NotItsOwn".into(),
-            message: left_out(&closed.left_out),
-        });
-    }
+    remarks.extend(left_out(&closed.left_out));
     Placement {
         logs: picture.pods.iter().flat_map(|pod| logs(jail, pod, root)).collect(),
         guards: closed.guards,
@@ -83,15 +80,24 @@ fn placement(jail: &JailConfig, picture: &Picture, root: &Path) -> Placement {
     }
 }
 
-/// Of many the first are named: a person begins with those.
-fn left_out(addresses: &BTreeSet<String>) -> String {
+/// What is said of addresses that somebody names and that are not guarded; of many the first are named: a person begins
+/// with those.
+pub(super) fn left_out(addresses: &BTreeSet<String>) -> Option<Condition> {
+    if addresses.is_empty() {
+        return None;
+    }
     let mut named = addresses.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     if let Some(more) = addresses.len().checked_sub(NAMED).filter(|more| *more > 0) {
         let _ = write!(named, "; and {more} more");
     }
-    format!(
-        "bans do not close {named}; fix: remove them, or have the operators close the port by `enforce.ports`"
-    )
+    Some(Condition {
+        kind: ConditionType::AddressesLeftOut,
+        status: true,
+        reason: "NotItsOwn".into(),
+        message: format!(
+            "nothing is closed at {named}; fix: remove them, or have the operators close the port by `ports`"
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ class Agents(InstalledCase):
             )),
             ({**good, "since": now, "until": before}, "a ban ends after it began (`spec.bans[].until`)"),
         )]  # fmt: skip
-        orders += [(good, labels, label) for labels in ({}, {"other": "1"}, {"gaoler.dev/epoch": "soon"}, {"gaoler.dev/epoch": "-1"})]
+        orders += [(good, labels, label) for labels in ({}, {"other": "1"}, {"gaoler.dev/epoch": "soon"}, {"gaoler.dev/epoch": ""})]
         for ban, labels, words in orders:
             with self.subTest(ban=ban, labels=labels):
                 said = self.refusal(lambda b=ban, ls=labels: self.agent.create(f"{GROUP}/banslices", slice([good, b], ls)))
@@ -251,9 +251,19 @@ class Tenants(InstalledCase):
         self.assertEqual(self.plane.kubectl(*path, '{"metadata": {"labels": {"team": "mail"}}}', **jane).returncode, 0)
         self.assertIn("enforce-anywhere", self.plane.kubectl(*path, '{"spec": {"maxRetry": 1}}', **jane).stderr)
 
-    def test_a_rate_limit_concerns_everybody(self):
-        self.assertIn("cannot", self.apply("jane", "ratelimits", "smtp", LIMIT))
-        self.assertEqual(self.apply("bob", "ratelimits", "smtp", LIMIT), "")
+    def test_a_rate_limit_of_ports_concerns_everybody_and_one_of_services_only_the_namespace(self):
+        own = {**LIMIT, "services": ["james-smtp"]}
+        for spec, words in (
+            (LIMIT, "a RateLimit without `spec.services` holds on every node"),
+            ({"protocol": "ICMP", "hits": 6, "window": "5s"}, "a RateLimit without `spec.services` holds on every node"),
+            ({**own, "prefix": {"ipv4": 16}}, "`spec.prefix` shorter than /24 or /48"),
+            ({**own, "maxSources": 65537}, "`spec.maxSources` above 65536"),
+        ):
+            with self.subTest(spec=spec):
+                self.assertIn(words, self.apply("jane", "ratelimits", "smtp", spec))
+                self.assertEqual(self.apply("bob", "ratelimits", "smtp", spec), "")
+        self.assertEqual(self.apply("jane", "ratelimits", "own", own), "")
+        self.assertEqual(self.apply("jane", "ratelimits", "own", {**own, "ports": None}), "")
 
     def test_tenants_neither_allow_nor_pardon_nor_ban_for_others(self):
         for kind, spec in (("allowlists", {"entries": []}), ("banlists", {"entries": []}), ("pardons", {"prefix": "45.1.2.3"})):

@@ -4,9 +4,9 @@ import json
 
 from harness.daemon import wait_until
 
+from ..attack import guess
 from ..story import Story
 from .install import condition, ready_agents
-from .spread import guess
 
 OFFICE = "198.51.100.77"
 
@@ -29,9 +29,9 @@ def tell(story: Story):
     story.check("James' Jails of the chart are in force beside ours", "james" in jails and "james-logins" in jails, jails)
     kept = [m.name for m in story.cluster.machines if not set(banned) <= story.held(m)]
     story.check("no ban was lifted", not kept, lambda: f"{kept}\n{story.why()}")
-    answered = guess(story, OFFICE, story.cluster.machines[0].wan4, times=20)
+    answered = guess(story.internet, OFFICE, story.cluster.machines[0].wan4, times=20)
     (attacker,) = story.attackers(1)
-    guess(story, attacker, story.cluster.machines[0].wan4, times=20)
+    guess(story.internet, attacker, story.cluster.machines[0].wan4, times=20)
     story.check("who guesses after the office did is banned", story.held_everywhere([attacker]) is not None, story.why)
     held = [m.name for m in story.cluster.machines if OFFICE in story.held(m)]
     story.check(f"the office mistypes {answered} times and is not", answered == 20 and not held, (answered, held))

@@ -15,7 +15,8 @@ def tell(story: Story):
     story.title("helm uninstall, in the middle of an attack")
     prisoner = story.figures["banned"][-1]
     reached = reachable(story, prisoner, timeout=1.0)
-    story.check("before, a banned attacker reaches nobody", not any(reached.values()), reached)
+    before = files(story)
+    story.check("before, a banned attacker reaches nobody, and every node keeps state", not any(reached.values()) and all(before.values()), (reached, before))
     began = time.monotonic()
     story.type("helm uninstall gaoler -n gaoler --wait --timeout 3m", shown=20)
     story.say(f"{time.monotonic() - began:.0f} s.")
@@ -34,10 +35,15 @@ def tell(story: Story):
         pass
     left = objects(story)
     story.check("the API server has no object of Gaoler's but the namespace that --create-namespace made", not left, left)
-    files = {m.name: sorted(str(p.relative_to(m.disk)) for p in (m.disk / "lib" / "gaoler").rglob("*")) for m in story.cluster.machines}
-    story.check("no node has a file of Gaoler's", not any(files.values()), files)
+    after = files(story)
+    story.check("no node has a file of Gaoler's", not any(after.values()), after)
     processes = {m.name: m.processes_of("gaoler") for m in story.cluster.machines}
     story.check("nothing of it runs", not any(processes.values()), processes)
+
+
+def files(story):
+    """Node to the files in its state directory."""
+    return {m.name: sorted(str(p.relative_to(m.disk)) for p in (m.disk / "lib" / "gaoler").rglob("*")) for m in story.cluster.machines}
 
 
 def objects(story):

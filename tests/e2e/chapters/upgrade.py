@@ -2,17 +2,16 @@
 
 import os
 import signal
+import threading
 import time
 
 from harness.daemon import wait_until
 
+from ..attack import guess
 from ..knocks import Knocks
 from ..leaks import Leaks
 from ..story import Story
 from .install import ready_agents
-from .spread import guess
-
-PATH = "/apis/apps/v1/namespaces/gaoler/daemonsets/gaoler-agent"
 
 
 def tell(story: Story):
@@ -20,7 +19,7 @@ def tell(story: Story):
     leaks = Leaks(story)
     (fresh,) = story.attackers(1)
     leaks.watch([fresh])
-    guess(story, fresh, story.cluster.machines[0].wan4)
+    guess(story.internet, fresh, story.cluster.machines[0].wan4)
     story.check("the witnesses see the packets of an attacker who is not banned yet", len(leaks.passed()) >= 2, leaks.passed())
     wait_until(lambda: all(fresh in story.held(m) for m in story.cluster.machines), 30, story.why)
     banned = [*story.figures["banned"][:8], fresh]
@@ -29,7 +28,7 @@ def tell(story: Story):
     leaks.watch(banned)
     # The same program under another name, so that every pod is replaced.
     for machine in story.cluster.machines:
-        machine.run("ctr", "-n", "k8s.io", "images", "tag", "docker.io/library/gaoler:0.1.0", "docker.io/library/gaoler:0.1.1")
+        machine.run("ctr", "-n", "k8s.io", "images", "tag", "--force", "docker.io/library/gaoler:0.1.0", "docker.io/library/gaoler:0.1.1")
     with Knocks(story, banned) as knocks:
         began = time.monotonic()
         before = agents(story)
@@ -46,7 +45,7 @@ def tell(story: Story):
         (victim,) = [pid for pid, line in machine.processes_of("gaoler").items() if " agent " in line]
         os.kill(victim, signal.SIGKILL)
         (late,) = story.attackers(1)
-        guess(story, late, machine.wan4)
+        guess(story.internet, late, machine.wan4)
         wait_until(lambda: [p for p in machine.processes_of("gaoler") if p != victim] or time.sleep(0.05), 60, story.why)
         began = time.monotonic()
         wait_until(lambda: late in story.held(machine) or time.sleep(0.05), 60, story.why)
@@ -61,16 +60,19 @@ def tell(story: Story):
 
 def agents(story):
     """The UIDs of the agents' pods."""
-    pods = story.cluster.pods("gaoler", app_kubernetes_io__component="agent")
+    pods = story.cluster.pods("gaoler", "app.kubernetes.io/component=agent")
     return sorted(pod["metadata"]["uid"] for pod in pods)
 
 
 def replace(story, tag):
     """Rolls to another image; somebody begins to guess as soon as the first agent is gone. Gives his address."""
     began = agents(story)
-    story.type(f"helm upgrade gaoler charts/gaoler -n gaoler --reuse-values --set image.tag={tag} >/dev/null")
+    command = f"helm upgrade gaoler charts/gaoler -n gaoler --reuse-values --set image.tag={tag} >/dev/null"
+    helm = threading.Thread(target=story.type, args=(command,), daemon=True)
+    helm.start()
     (address,) = story.attackers(1)
-    wait_until(lambda: set(agents(story)) != set(began) or time.sleep(0.02), 60, story.why)
-    guess(story, address, story.cluster.machines[1].wan4)
+    wait_until(lambda: agents(story) != began or time.sleep(0.02), 120, story.why)
+    guess(story.internet, address, story.cluster.machines[1].wan4)
+    helm.join()
     story.type("kubectl rollout status daemonset/gaoler-agent -n gaoler --timeout=180s", shown=3)
     return address
