@@ -8,6 +8,8 @@ pub mod connect;
 pub mod controller;
 pub mod epoch;
 mod follow;
+mod holding;
+mod identity;
 pub mod install;
 pub mod mirror;
 mod outage;

@@ -1,5 +1,6 @@
 """etcd and kube-apiserver, with the authorization and the admission a cluster has, in a network namespace."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -103,6 +104,13 @@ class ControlPlane:
         self.stop()
         shutil.rmtree(self.directory / "etcd")
         self.start()
+
+    def erase(self, key):
+        """Takes an object out of the storage while no API server runs: nobody is told that it went."""
+        body = json.dumps({"key": base64.b64encode(key.encode()).decode()})
+        answer = json.loads(self.net.run("curl", "-sf", "http://127.0.0.1:2379/v3/kv/deleterange", "-d", body).stdout)
+        if answer.get("deleted") != "1":
+            raise RuntimeError(f"{key}: {answer}")
 
     # Questions and orders.
 

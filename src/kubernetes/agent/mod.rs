@@ -9,12 +9,14 @@
 //!
 //! Beside it run [`TASKS`], each with a [`Station`].
 
+pub mod claims;
 pub mod clock;
 pub mod declared;
 pub mod farewell;
 pub mod follow;
 pub mod herald;
 pub mod house;
+pub mod limits;
 pub mod nodeagent;
 pub mod picture;
 pub mod pods;

@@ -28,4 +28,4 @@ pub use news::follow;
 pub use plan::{Lift, NoJail, meant};
 pub use read::{Objects, Scope, configuration, read, readable};
 pub use report::{ClusterWhy, Saw, SeenBan};
-pub use status::{AgentReport, ClusterStatus, JailOverview, Trouble, status};
+pub use status::{AgentReport, ClusterStatus, JailOverview, LimitOverview, Trouble, status};

@@ -54,7 +54,7 @@ class Rendered(unittest.TestCase):
         self.assertEqual(sorted(ours), sorted(theirs))
         for name in ours:
             with self.subTest(object=name):
-                self.assertEqual(ours[name], theirs[name])
+                self.assertEqual(ours[name], theirs[name], "deploy/kubernetes and charts/gaoler/templates are changed together")
 
     def test_another_namespace_is_meant_everywhere(self):
         for file in combinations():
