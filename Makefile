@@ -20,7 +20,9 @@ build: ## Debug build, all features
 	$(CARGO) build --locked
 release: ## Release build in target/release/gaoler
 	$(CARGO) build --release --locked
-install: release ## Binary (also as plugin of kubectl), manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
+# Builds nothing: under sudo there is often no cargo.
+install: ## What `make release` built (also as plugin of kubectl), manual pages, completions, systemd unit (DESTDIR, PREFIX)
+	@test -x $(TARGET)/release/gaoler || { echo "$(TARGET)/release/gaoler is missing: make release" >&2; exit 1; }
 	install -Dm755 $(TARGET)/release/gaoler $(DESTDIR)$(PREFIX)/bin/gaoler
 	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl-gaoler
 	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl_complete-gaoler
@@ -72,12 +74,13 @@ test-image: ## What is in the image, and that it works with the rights of the Da
 reference: ## Writes docs/reference from the program's own definitions and help
 	@$(CARGO) build --locked
 	@$(PYTHON) scripts/reference.py $(TARGET)/debug/gaoler
-.PHONY: crds chart-readme
-crds: build ## Writes the definitions of custom resources from the types, into crds/ and the chart
+.PHONY: crds chart
+crds: build ## Writes the definitions of custom resources from the types
 	@$(TARGET)/debug/gaoler crds --to crds
-	@$(TARGET)/debug/gaoler crds --to charts/gaoler/crds
-chart-readme: ## Writes the chart's README from its values
+	@$(PYTHON) scripts/chart_copies.py
+chart: ## Writes of the chart what has its source elsewhere: definitions, rights and policies; and its README from its values
 	@scripts/setup.sh helm
+	@$(PYTHON) scripts/chart_copies.py
 	@$(PYTHON) scripts/chart_readme.py
 
 .PHONY: fmt lint deny

@@ -79,7 +79,7 @@ def main():
     text = (CHART / "README.head.md").read_text() + "\n## Values\n\n" + table() + "\n"
     if sys.argv[1:] == ["--check"]:
         if not readme.exists() or readme.read_text() != text:
-            raise SystemExit("charts/gaoler/README.md is stale: run scripts/chart_readme.py")
+            raise SystemExit("charts/gaoler/README.md is stale: run `make chart`")
     else:
         readme.write_text(text)
 

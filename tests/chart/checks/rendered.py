@@ -1,6 +1,8 @@
 """What the chart makes of its values."""
 
 import re
+import subprocess
+import sys
 import unittest
 
 import yaml
@@ -233,7 +235,11 @@ class Rendered(unittest.TestCase):
 
     def test_the_charts_definitions_are_the_repositorys(self):
         read = lambda where: {path.name: path.read_text() for path in where.glob("*")}  # noqa: E731
-        self.assertEqual(read(CHART / "crds"), read(REPOSITORY / "crds"), "run make crds")
+        self.assertEqual(read(CHART / "crds"), read(REPOSITORY / "crds"), "run `make chart`")
+
+    def test_what_has_its_source_elsewhere_is_up_to_date(self):
+        done = subprocess.run([sys.executable, REPOSITORY / "scripts" / "chart_copies.py", "--check"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_nothing_is_rendered_of_what_is_missing(self):
         for file in [None, *combinations()]:
