@@ -41,18 +41,24 @@ demo: ## From a log line to a dropped packet, with real packets, in private netw
 
 JAMES_VERSION ?= 3.8.1
 
-.PHONY: test test-james test-cluster test-all
+.PHONY: test test-james test-chart test-cluster e2e test-all
 test: ## Everything that needs no cluster and no James
 	@scripts/test.sh
 test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, guarded by Gaoler and by fail2ban
 	@scripts/setup.sh james
 	@$(CARGO) build --locked $(STANDALONE)
 	@$(PYTHON) tests/james/run.py --binary $(TARGET)/debug/gaoler --james $(JAMES_VERSION)
+test-chart: ## The chart: lint, values, what is rendered, alerts, dashboard; its objects on a real API server are in test-cluster
+	@scripts/setup.sh helm
+	@$(PYTHON) tests/chart/run.py
 test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes), nodes in namespaces of their own
-	@scripts/setup.sh cluster
+	@scripts/setup.sh cluster helm
 	@$(CARGO) build --locked
 	@$(PYTHON) tests/cluster/run.py --jobs 3 --binary $(TARGET)/debug/gaoler
-test-all: test test-james test-cluster ## All tests (the end-to-end tests join here)
+e2e: ## The image and the chart on a whole cluster: three nodes with kubelets, James in pods, attackers outside; needs root
+	@scripts/setup.sh e2e
+	@$(PYTHON) tests/e2e/run.py --image "$$(scripts/image.sh | head -1)"
+test-all: test test-james test-chart test-cluster e2e ## All tests
 
 .PHONY: image test-image
 image: ## The container image, as an OCI archive; needs no image registry
@@ -61,6 +67,18 @@ image: ## The container image, as an OCI archive; needs no image registry
 test-image: ## What is in the image, and that it works with the rights of the DaemonSet and no others
 	@scripts/setup.sh image
 	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
+
+.PHONY: reference
+reference: ## Writes docs/reference from the program's own definitions and help
+	@$(CARGO) build --locked
+	@$(PYTHON) scripts/reference.py $(TARGET)/debug/gaoler
+.PHONY: crds chart-readme
+crds: build ## Writes the definitions of custom resources from the types, into crds/ and the chart
+	@$(TARGET)/debug/gaoler crds --to crds
+	@$(TARGET)/debug/gaoler crds --to charts/gaoler/crds
+chart-readme: ## Writes the chart's README from its values
+	@scripts/setup.sh helm
+	@$(PYTHON) scripts/chart_readme.py
 
 .PHONY: fmt lint deny
 fmt: ## Formats the code

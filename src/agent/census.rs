@@ -40,6 +40,7 @@ impl Detector {
             *banned.entry(jail).or_default() += 1;
         }
         let bans = banned.values().sum();
+        let full = self.court.ledger.full();
         let mut jails = Vec::with_capacity(self.court.seats.len());
         for (id, seat) in self.court.seats.iter().enumerate() {
             let files = files.iter().filter(|(of, _)| *of == id).map(|(_, file)| file.clone()).collect();
@@ -47,6 +48,14 @@ impl Detector {
                 awaited.iter().filter(|(of, _)| *of == id).map(|(_, glob)| glob).collect();
             let mut report = self.jail(id, seat, files, &awaited, now);
             report.banned = banned.get(&Some(seat.name())).copied().unwrap_or(0);
+            if full.contains(seat.name()) {
+                let message = format!(
+                    "{} bans are in force, as many as this jail may have: further ones are not set until some end \
+                     ({} were not); shorten `banTime`",
+                    report.banned, report.counters.refused
+                );
+                report.conditions.push(condition(ConditionType::Full, true, "TooManyBans", message));
+            }
             jails.push(report);
         }
         let mut conditions = Vec::new();

@@ -146,7 +146,7 @@ impl Court {
                     // Its lines were read late: the ban was over, and this failure brings it into force.
                     Recorded::New => Some(EventKind::Ban),
                     Recorded::Prolonged => Some(EventKind::Prolong),
-                    Recorded::Known | Recorded::Over | Recorded::Pardoned => None,
+                    Recorded::Known | Recorded::Over | Recorded::Pardoned | Recorded::Refused => None,
                 };
                 if let Some(event) = told {
                     self.told_by_ledger(event, &name, subject, now);
@@ -206,6 +206,7 @@ impl Court {
                 self.tell(EventKind::Prolong, ban, now);
                 self.sync(ban.jail.as_ref(), ban.subject, now);
             }
+            Recorded::Refused => self.refused(ban.jail.as_ref()),
             Recorded::Known | Recorded::Over | Recorded::Pardoned => {}
         }
     }

@@ -32,7 +32,7 @@ use crate::firewall::enforcer::{Enforcer, EnforcerEvent, Order};
 /// The longest wait: the watchdog and timers that nobody computed are looked at then.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Before the first configuration nobody knows how long to remember, so nothing is forgotten.
-const UNCONFIGURED: LedgerLimits = LedgerLimits { forget_after: Duration::MAX, past: usize::MAX };
+const UNCONFIGURED: LedgerLimits = LedgerLimits::NONE;
 /// How often windows that cannot matter any more give back their memory.
 const SWEEP: Duration = Duration::from_secs(60);
 

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod controller;
 pub mod epoch;
 mod follow;
+pub mod install;
 pub mod mirror;
 mod outage;
 pub mod raw;

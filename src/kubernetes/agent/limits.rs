@@ -3,10 +3,9 @@
 //! A node counts what comes in by it. Nodes and pods are of the house and never limited, so what goes between them, also
 //! by a Service's address, passes.
 
-use std::collections::BTreeSet;
-
 use super::picture::{Picture, ServiceSeen};
-use super::scopes::guard_service;
+use super::scopes::{Found, guard_service};
+use super::surroundings::left_out;
 use crate::agent::report::{Condition, ConditionType};
 use crate::agent::situation::Doors;
 use crate::config::{Hit, RateLimitConfig};
@@ -18,11 +17,11 @@ pub fn doors(limit: &RateLimitConfig, picture: &Picture) -> Option<Doors> {
     let around = picture.services.iter().filter(|service| service.namespace == limit.namespace());
     let named: Vec<&ServiceSeen> =
         around.map(|service| &**service).filter(|service| limit.services.contains(&service.name)).collect();
-    let mut guards = BTreeSet::new();
+    let mut found = Found::default();
     for service in &named {
         let mut meant = (*service).clone();
         meant.ports.retain(|port| ports.is_empty() || ports.contains(&port.port));
-        guard_service(&meant, &[], picture, &mut guards);
+        guard_service(&meant, &[], picture, &mut found);
     }
     let is_missing = |name: &&String| !named.iter().any(|service| service.name == **name);
     let missing: Vec<&str> = limit.services.iter().filter(is_missing).map(String::as_str).collect();
@@ -36,11 +35,14 @@ pub fn doors(limit: &RateLimitConfig, picture: &Picture) -> Option<Doors> {
     if !missing.is_empty() {
         let plural = if missing.len() == 1 { "Service" } else { "Services" };
         remarks.push(remark("NotFound", format!("the namespace has no {plural} {}", missing.join(", "))));
-    } else if guards.is_empty() {
+    } else if found.guards.is_empty() {
         let message = "its Services have no such TCP port, or no address: nothing is limited";
         remarks.push(remark("NothingToLimit", message.into()));
     }
-    Some(Doors { guards: guards.into_iter().collect(), remarks })
+    if !found.left_out.is_empty() {
+        remarks.push(left_out("this limit does not count at", &found.left_out, "spec.ports"));
+    }
+    Some(Doors { guards: found.guards.into_iter().collect(), remarks })
 }
 
 #[cfg(test)]
@@ -100,6 +102,20 @@ mod tests {
         for pair in ["198.51.100.25:25", "198.51.100.25:143", "10.88.1.2:1143"] {
             assert!(words(&doors).contains(&pair.to_owned()), "{pair}");
         }
+    }
+
+    #[test]
+    fn an_address_that_a_service_only_names_is_not_limited_where_it_is_anothers() {
+        let mut picture = picture();
+        let mut james = (*picture.services[0]).clone();
+        james.claimed = vec!["203.0.113.5".parse().unwrap()];
+        picture.services[0] = Arc::new(james);
+        let doors = doors(&limit("mail/smtp", "{services: [james], ports: [25]}"), &picture).unwrap();
+        assert!(!words(&doors).contains(&"203.0.113.5:25".to_owned()), "nobody knows whose it is");
+        assert!(
+            doors.remarks[0].message.starts_with("this limit does not count at 203.0.113.5"),
+            "{doors:?}"
+        );
     }
 
     #[test]

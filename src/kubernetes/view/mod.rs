@@ -19,7 +19,9 @@ mod report;
 #[path = "tests/samples.rs"]
 mod samples;
 mod status;
+pub mod support;
 
+pub(in crate::kubernetes) use ask::answer;
 pub use ask::{AskError, REACH};
 pub use look::View;
 pub use news::follow;

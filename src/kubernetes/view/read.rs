@@ -105,7 +105,7 @@ fn judged(declared: Vec<(String, Value)>) -> Loaded {
     resources::assemble(objects.collect(), &[], None, &around)
 }
 
-type Raw = Vec<(String, Value)>;
+pub(super) type Raw = Vec<(String, Value)>;
 
 async fn own(client: &Client, scope: &Scope) -> Result<Raw, AskError> {
     let (jails, filters, limits) = tokio::try_join!(
@@ -126,7 +126,7 @@ async fn declared(client: &Client, scope: &Scope) -> Result<Raw, AskError> {
 }
 
 /// Objects of a kind as they are, for [`crate::config`] to judge; no type refuses them.
-async fn raw<K>(client: &Client, scope: Option<&Scope>) -> Result<Raw, AskError>
+pub(super) async fn raw<K>(client: &Client, scope: Option<&Scope>) -> Result<Raw, AskError>
 where
     K: Resource<DynamicType = ()>,
 {

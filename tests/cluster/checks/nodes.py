@@ -396,3 +396,17 @@ class Reports(NodeCase):
         # The kubelet would start it again.
         agent.start()
         self.banned(agent, "45.0.8.1", "45.0.8.2")
+
+    def test_of_a_cleaned_up_node_nothing_stays_when_its_agent_ends(self):
+        node = self.node(1)
+        pod = node.pod("james-0", namespace=self.mail)
+        self.jail()
+        agent = self.agent(node)
+        self.fails(pod.log, "45.0.8.3")
+        self.banned(agent, "45.0.8.3")
+        kept = lambda: [path.name for path in agent.state.parent.glob("state*")]  # noqa: E731
+        agent.wait(lambda: "state-cluster" in kept() and "state" in kept())
+        self.plane.api.patch(f"{self.AGENTS}/{node.name}", {"spec": {"cleanUp": True}})
+        agent.wait(lambda: (self.condition(node, "CleanedUp") or {}).get("status") == "True")
+        self.assertEqual(agent.stop(), 0)
+        self.assertEqual((kept(), node.kernel()), ([], ""))
