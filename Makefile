@@ -20,7 +20,9 @@ build: ## Debug build, all features
 	$(CARGO) build --locked
 release: ## Release build in target/release/gaoler
 	$(CARGO) build --release --locked
-install: release ## Binary (also as plugin of kubectl), manual pages, completions, systemd unit and manifests' directory (DESTDIR, PREFIX)
+# Builds nothing: under sudo there is often no cargo.
+install: ## What `make release` built (also as plugin of kubectl), manual pages, completions, systemd unit (DESTDIR, PREFIX)
+	@test -x $(TARGET)/release/gaoler || { echo "$(TARGET)/release/gaoler is missing: make release" >&2; exit 1; }
 	install -Dm755 $(TARGET)/release/gaoler $(DESTDIR)$(PREFIX)/bin/gaoler
 	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl-gaoler
 	ln -sf gaoler $(DESTDIR)$(PREFIX)/bin/kubectl_complete-gaoler

@@ -72,6 +72,7 @@ wants_e2e() {
   need socat have socat
   need kmod have modprobe
   need catatonit have catatonit
+  need sudo have sudo
 }
 wants_helm() {
   need openssl have openssl

@@ -3,7 +3,6 @@
 What is installed or started there is gone with this process, and the machine has nothing of it.
 """
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -24,16 +23,16 @@ After=sysinit.target systemd-journald.service
 
 
 class Host:
-    """Boots when made. `kept`: directories that are the machine's own also there, such as a checkout."""
+    """`kept`: directories of the machine that may be written there too: where it is seen to where it is."""
 
     def __init__(self, directory, cgroup, kept):
-        self.directory, self.cgroup, self.kept = Path(directory), cgroup, [Path(path) for path in kept]
+        self.directory, self.cgroup, self.kept = Path(directory), cgroup, kept
         self.world = World()
         self.world.own_all("203.0.113.0/24")
         self.world.own_all("198.51.100.0/24")
         self.root = self.directory / "overlay" / "root"
         self._mount()
-        self.init = None
+        self.init = self.holder = None
 
     def _mount(self):
         """In this process' own mount namespace, so that others here see its files too."""
@@ -44,10 +43,10 @@ class Host:
         for name in ("upper", "work", "root"):
             (base / name).mkdir()
         mount("-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={base}/upper,workdir={base}/work", self.root)
-        for path in self.kept:
+        for seen, path in self.kept.items():
             path.mkdir(parents=True, exist_ok=True)
-            (self.root / path.relative_to("/")).mkdir(parents=True, exist_ok=True)
-            mount("--bind", path, self.root / path.relative_to("/"))
+            (self.root / seen.relative_to("/")).mkdir(parents=True, exist_ok=True)
+            mount("--bind", path, self.root / seen.relative_to("/"))
         units = self.root / "etc/systemd/system"
         for wanted in units.glob("*.wants/*"):
             wanted.unlink()
@@ -68,9 +67,9 @@ class Host:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
+        self.holder = holder
         self.init = int(wait_until(lambda: children.read_text().split(), 30, self.told)[0])
         wait_until(lambda: self.shell("systemctl is-system-running")[1].strip() == "running", 60, self.told)
-        self.holder = holder
 
     def told(self):
         return (self.directory / "host.log").read_text(errors="replace")[-3000:]
@@ -82,14 +81,16 @@ class Host:
         text = f"cd {directory} && {command}"
         done = subprocess.run(
             [*inside, "bash", "-c", text], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, **(environment or {})}, timeout=timeout,
+            env=environment, timeout=timeout,
         )  # fmt: skip
         return done.returncode, done.stdout
 
     def stop(self):
         """Ends every process of it."""
-        self.holder.kill()
-        self.holder.wait()
+        if self.holder:
+            self.holder.kill()
+            self.holder.wait()
+        mount("--lazy", "--recursive", self.root.parent, program="umount")
 
     def _script(self, systems):
         root = self.root
@@ -128,5 +129,5 @@ END
 """
 
 
-def mount(*words):
-    subprocess.run(["mount", *map(str, words)], check=True)
+def mount(*words, program="mount"):
+    subprocess.run([program, *map(str, words)], check=True)

@@ -69,6 +69,9 @@ def watch_over():
     if code == 0 and not arguments().keep:
         shutil.rmtree(root)
     else:
+        # Logs, and what was configured; not a gigabyte of images.
+        for large in (*root.glob("n*/var/lib/containerd"), *root.glob("n*/var/lib/kubelet"), root / "control" / "etcd"):
+            shutil.rmtree(large, ignore_errors=True)
         print(f"logs: {root}", file=sys.stderr)
     return code if code >= 0 else 1
 

@@ -23,7 +23,7 @@ def tell(story: Story):
     strangers = banned - set(story.figures["banned"]) - set(attack.sources)
     story.check("nobody else is banned", not strangers, strangers)
     story.figures["banned"] += attack.sources
-    reached = reachable(story, attack.sources[0], timeout=1.0)
+    reached = reachable(story, attack.sources[0], timeout=2.0)
     story.check("an attacker reaches James by no node and no way", not any(reached.values()), reached)
     drops = {machine.name: dropped(machine) for machine in story.cluster.machines}
     story.check(f"packets were dropped on all three nodes ({drops})", all(drops.values()), story.why)

@@ -20,6 +20,7 @@ def tell(story: Story):
     story.check("the Jail is in force", jail == ["james"], jail)
     guarded = [machine.name for machine in story.cluster.machines if "inet gaoler" in machine.kernel()]
     story.check("every node's kernel has Gaoler's table", guarded == ["n1", "n2", "n3"], guarded)
+    story.type("helm test gaoler -n gaoler --logs", shown=20)
     story.figures["banned"] = list(story.figures["unpunished"])
     took = story.held_everywhere(story.figures["banned"])
     story.check("who guessed in the ten minutes before is banned for it on every node", took is not None, story.why)

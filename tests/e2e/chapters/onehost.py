@@ -31,11 +31,13 @@ def tell(story: Story):
     directory.mkdir()
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     target = Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target")
-    host = Host(directory, f"{story.cluster.cgroup}-host", [REPOSITORY, home, target])
-    host.boot()
+    kept = {REPOSITORY: REPOSITORY, home: home, REPOSITORY / "target": target}
+    host = Host(directory, f"{story.cluster.cgroup}-host", kept)
     try:
+        host.boot()
         james = start_james(host, directory)
-        story.say(f"{ATTACKER} guesses passwords of a James that nobody guards: {guess(host.world.internet, ATTACKER, host.world.HOST4, times=8)} tries")
+        tries = guess(host.world.internet, ATTACKER, host.world.HOST4, times=8)
+        story.say(f"{ATTACKER} guesses {tries} passwords of a James that nobody guards.")
         walk(story, host)
         james.stop()
     finally:
@@ -50,7 +52,8 @@ def start_james(host, directory):
     logback = directory / "logback.xml"
     logback.write_text(text.replace(f'class="{console}">', f'class="{file}"><file>{host.root}{LOG}</file>'))
     rules = "\n".join(f"tcp dport {port} redirect to :{TARGETS[port]}" for port in (SMTP, IMAP, POP3))
-    host.world.host.run("nft", "-f", "-", input=f"table ip james {{ chain ports {{ type nat hook prerouting priority dstnat;\n{rules}\n}} }}")
+    rules = f"table ip james {{\nchain ports {{\ntype nat hook prerouting priority dstnat;\n{rules}\n}}\n}}"
+    host.world.host.run("nft", "-f", "-", input=rules)
     james = server.Server(host.world.host, JAMES, directory / "james", host.world.HOST4, logback=logback)
     james.start()
     return james
@@ -63,13 +66,12 @@ def walk(story, host):
     for number, step in enumerate(todo):
         if not isinstance(step, Command):
             continue
-        environment = dict(QUICKER)
+        environment = {key: value for key, value in os.environ.items() if key != "CARGO_TARGET_DIR"} | QUICKER
         follows = todo[number + 1] if number + 1 < len(todo) else None
         if follows and not isinstance(follows, Command):
             content = host.root / "root" / "content"
             content.write_text(follows.text)
             environment["SUDO_EDITOR"] = "/usr/bin/cp /root/content"
-            environment["EDITOR"] = environment["SUDO_EDITOR"]
         story.narrator.command(step.text)
         code, text = host.shell(step.text, environment, directory=shlex.quote(str(REPOSITORY)))
         story.narrator.output("\n".join(line[:180] for line in text.splitlines()[-8:]))

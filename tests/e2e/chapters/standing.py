@@ -2,6 +2,7 @@
 
 from harness.daemon import wait_until
 
+from ..mail import ANYWHERE_PORTS, NODE_PORTS, SMTP
 from ..story import Story
 
 
@@ -32,10 +33,8 @@ EXPECTED = {
 }
 
 
-def reachable(story, address, timeout=3.0):
+def reachable(story, address, timeout=5.0):
     """By node, the ways by which James greets that address."""
-    from ..mail import ANYWHERE_PORTS, NODE_PORTS, SMTP
-
     ways = {SMTP: "host port", NODE_PORTS[SMTP]: "node port, Local", ANYWHERE_PORTS[SMTP]: "node port, Cluster"}
     found = {}
     for machine in story.cluster.machines:
