@@ -92,7 +92,8 @@ def judge(story, host):
         held = wait_until(banned, 30)
     except TimeoutError:
         held = False
-    story.check("the attacker's packets are dropped", held and not answers(host, ATTACKER), lambda: host.shell("journalctl -u gaoler --no-pager -n 30")[1])
+    shut = held and not answers(host, ATTACKER)
+    story.check("the attacker's packets are dropped", shut, lambda: host.shell("journalctl -u gaoler --no-pager -n 30")[1])
     story.check("others are served", answers(host, INNOCENT))
 
 

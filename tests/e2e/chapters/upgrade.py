@@ -49,7 +49,8 @@ def tell(story: Story):
         wait_until(lambda: [p for p in machine.processes_of("gaoler") if p != victim] or time.sleep(0.05), 60, story.why)
         began = time.monotonic()
         wait_until(lambda: late in story.held(machine) or time.sleep(0.05), 60, story.why)
-        story.say(f"The new agent read what was logged meanwhile: the attacker of that moment was banned {time.monotonic() - began:.1f} s after it started.")
+        seconds = time.monotonic() - began
+        story.say(f"The new agent read what was logged meanwhile: the attacker of that moment was banned {seconds:.1f} s after it started.")
         story.check("who attacked while there was no agent was banned on every node", story.held_everywhere([late], 60) is not None, story.why)
         story.check(f"no packet of a banned attacker reached James after the crash: 0 of {knocks.sent - sent}", not leaks.passed(), leaks.passed())
         story.check("and none was answered", not knocks.answered(), knocks.answered())
