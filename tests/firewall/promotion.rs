@@ -208,7 +208,7 @@ fn the_jail_bans_whom_its_limit_caught_and_a_pardon_holds() {
         assert_eq!(subjects, ["198.51.100.12", "2001:db8:bad:12::/64"]);
         let ban = &told[0];
         assert_eq!(
-            (ban.jail.as_ref().map(|jail| jail.as_str()), ban.n, ban.origin.as_str()),
+            (ban.jail.as_ref().map(gaoler::engine::JailName::as_str), ban.n, ban.origin.as_str()),
             (Some("james"), 1, "jail")
         );
         assert_eq!(ban.reason.as_deref(), Some("over the rate limit smtp with 2 completed connections"));
