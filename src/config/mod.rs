@@ -18,6 +18,7 @@ pub mod node;
 mod origin;
 mod prefix;
 mod problem;
+mod proxied;
 mod rate_limit;
 mod resolve;
 pub mod resources;
@@ -65,6 +66,8 @@ pub struct Config {
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.
     pub allowed: Vec<AllowEntry>,
+    /// Something is declared that is refused or cannot be read, and was never good: a jail may be missing here.
+    pub incomplete: bool,
 }
 
 /// One accepted jail.
