@@ -22,11 +22,13 @@ for base in $(sed -n 's/^ARG [A-Z]*=\(docker\.io.*\)/\1/p' "$root/Dockerfile"); 
 done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
 revision=$(git -C "$root" describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || echo unknown)
-# The only time in the image is the commit's. Not yet the same digest whatever was built before: buildah takes a layer
-# from its cache with the time of the commit it was made for.
-moment=$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)
-b build --pull-never --layers --timestamp "$moment" --build-arg VERSION="$version" --build-arg REVISION="$revision" \
-  -t "localhost/gaoler:$version" "$@" "$root" >&2
+# The same digest for the same sources, whatever was built before: every time in the image is 0 (with the commit's, a
+# layer from the cache would have the time of the commit it was made for), and version and revision are written over
+# the finished image (buildah 1.28 takes a LABEL from its cache although its ARG is another one now).
+b build --pull-never --layers --timestamp 0 -t localhost/gaoler:build "$@" "$root" >&2
+container=$(b from --pull-never localhost/gaoler:build)
+b config --label org.opencontainers.image.version="$version" --label org.opencontainers.image.revision="$revision" "$container" >&2
+b commit -q --rm --timestamp 0 "$container" "localhost/gaoler:$version" >&2
 archive=$store/gaoler-$version.oci.tar
 rm -f "$archive"
 b push -q "localhost/gaoler:$version" "oci-archive:$archive:docker.io/library/gaoler:$version" >&2

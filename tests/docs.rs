@@ -51,23 +51,38 @@ fn every_link_leads_somewhere() {
     assert!(seen > 5);
 }
 
+/// What is typed after the program's name, and which program: `true` for kubectl's plugin.
+fn typed(line: &str) -> Option<(bool, &str)> {
+    let line = line.split('#').next()?;
+    if let Some((_, rest)) = line.split_once("kubectl gaoler ") {
+        return Some((true, rest));
+    }
+    // Helm and kubectl have verbs of their own, and a namespace of our name.
+    let others = line.contains("helm ") || line.contains("kubectl ");
+    line.split_once("gaoler ").filter(|_| !others).map(|(_, rest)| (false, rest))
+}
+
 #[test]
 fn every_command_has_its_verb_and_options() {
-    let tree = gaoler::cli::command();
     let mut seen = 0;
     for (page, text) in pages() {
-        let spans = between(&text, "`gaoler ", '`').into_iter();
-        let shell = blocks(&text, "console").into_iter().flat_map(str::lines);
-        let typed =
-            shell.filter_map(|line| line.split('#').next()?.split_once("gaoler ").map(|(_, rest)| rest));
-        for words in spans.chain(typed).map(|command| command.split_whitespace().collect::<Vec<_>>()) {
+        let spans = between(&text, "`gaoler ", '`').into_iter().map(|rest| (false, rest));
+        let spans = spans.chain(between(&text, "`kubectl gaoler ", '`').into_iter().map(|rest| (true, rest)));
+        let shell = blocks(&text, "console").into_iter().flat_map(str::lines).filter_map(typed);
+        for (plugin, command) in spans.chain(shell) {
+            let Some(tree) = tree(plugin) else { continue };
+            let words: Vec<&str> = command.split_whitespace().collect();
             // `gaoler import` is announced, not there.
             let Some(name) = words.first().filter(|name| **name != "import") else { continue };
-            let Some(verb) = tree.find_subcommand(name) else {
+            let Some(mut verb) = tree.find_subcommand(name) else {
                 assert!(!name.starts_with(|c: char| c.is_ascii_lowercase()), "{}: {words:?}", page.display());
                 continue;
             };
+            if let Some(inner) = words.get(1).and_then(|word| verb.find_subcommand(word)) {
+                verb = inner;
+            }
             for option in words.iter().filter_map(|word| word.strip_prefix("--")) {
+                let option = option.split('=').next().unwrap();
                 let known =
                     |command: &clap::Command| command.get_arguments().any(|a| a.get_long() == Some(option));
                 assert!(known(verb) || known(&tree), "{}: {words:?}", page.display());
@@ -76,6 +91,17 @@ fn every_command_has_its_verb_and_options() {
         }
     }
     assert!(seen > 20, "only {seen} commands were found");
+}
+
+/// The verbs of `gaoler`, or of kubectl's plugin where it is built.
+fn tree(plugin: bool) -> Option<clap::Command> {
+    if !plugin {
+        return Some(gaoler::cli::command());
+    }
+    #[cfg(feature = "kubernetes")]
+    return Some(gaoler::cli::plugin::command());
+    #[cfg(not(feature = "kubernetes"))]
+    None
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) fn listed(who: &str, until: Option<i64>) -> Ban {
     Ban { until: until.map(at), origin: Origin::List("feed".into()), ..ban(who, 1, 0, 0) }
 }
 
-fn pardon(prefix: &str, jail: Option<&str>, secs: i64) -> Pardon {
+pub(super) fn pardon(prefix: &str, jail: Option<&str>, secs: i64) -> Pardon {
     Pardon {
         prefix: prefix.parse().unwrap(),
         jail: jail.map(Into::into),
@@ -36,7 +36,11 @@ fn pardon(prefix: &str, jail: Option<&str>, secs: i64) -> Pardon {
 }
 
 pub(super) fn ledger() -> Ledger {
-    Ledger::new(LedgerLimits { forget_after: Duration::from_secs(10_000), past: 100 })
+    Ledger::new(LedgerLimits {
+        forget_after: Duration::from_secs(10_000),
+        past: 100,
+        ..LedgerLimits::default()
+    })
 }
 
 fn end_of(ledger: &Ledger, who: &str, now: i64) -> Option<i64> {

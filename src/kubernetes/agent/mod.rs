@@ -9,12 +9,14 @@
 //!
 //! Beside it run [`TASKS`], each with a [`Station`].
 
+pub mod claims;
 pub mod clock;
 pub mod declared;
 pub mod farewell;
 pub mod follow;
 pub mod herald;
 pub mod house;
+pub mod limits;
 pub mod nodeagent;
 pub mod picture;
 pub mod pods;
@@ -162,7 +164,7 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
 
     let clock = Arc::new(AtomicI64::new(0));
     tasks.spawn(clock::run(station.clone(), Arc::clone(&clock)));
-    let herald = Herald::new(station.clone(), storage, clock, retired);
+    let herald = Herald::new(station.clone(), storage.clone(), clock, retired);
 
     let ended = tokio::select! {
         end = herald.run() => match end {
@@ -182,6 +184,9 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
     }
     drop((agent, station));
     service::join(detector, "the detector");
+    if ended.is_ok() && storage.load().is_some_and(|stored| stored.cleaned_up) {
+        storage::discard(&state);
+    }
     ended
 }
 

@@ -27,7 +27,7 @@ use super::mirror::{Mirror, chain};
 use crate::agent::handle::{AgentHandle, Gone};
 use crate::api::v1alpha1::{NodeName, SightingList, SightingListSpec};
 use crate::config::JailConfig;
-use crate::engine::JailName;
+use crate::engine::{JailName, Timestamp};
 use book::{Book, says_more};
 
 /// Who writes our part of the object.
@@ -165,7 +165,7 @@ impl Desk {
                 return Ok(());
             }
             let lists = self.mirror.all();
-            for (node, accounts) in self.book.hear(&lists) {
+            for (node, accounts) in self.book.hear(&lists, Timestamp::from(jiff::Timestamp::now())) {
                 agent.hear(node, accounts).await?;
             }
             let specs: Vec<_> = jails.iter().map(|jail| &jail.spec).collect();
