@@ -38,7 +38,7 @@ fn main() {
 fn limit(max_sources: u32) -> Limit {
     Limit {
         name: ScopeName::new("smtp"),
-        counts: Counted::Tcp(vec![25]),
+        counts: Counted::tcp(&[25]),
         hits: 4,
         window: Duration::from_secs(60),
         penalty: Penalty::Silence,
@@ -48,6 +48,7 @@ fn limit(max_sources: u32) -> Limit {
         action: Action::Drop,
         observe: false,
         max_sources,
+        catches: false,
     }
 }
 
@@ -180,7 +181,7 @@ const MANIFESTS: &str = "\
 apiVersion: gaoler.dev/v1alpha1
 kind: RateLimit
 metadata: {name: smtp}
-spec: {protocol: TCP, ports: [25], hits: 4, window: 60s}
+spec: {protocol: TCP, ports: [25], hits: 4, window: 60s, escalateTo: james}
 ---
 apiVersion: gaoler.dev/v1alpha1
 kind: Jail

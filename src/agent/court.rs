@@ -206,7 +206,7 @@ impl Court {
                 self.tell(EventKind::Prolong, ban, now);
                 self.sync(ban.jail.as_ref(), ban.subject, now);
             }
-            Recorded::Refused => self.refused(Some(name)),
+            Recorded::Refused => self.refused(ban.jail.as_ref()),
             Recorded::Known | Recorded::Over | Recorded::Pardoned => {}
         }
     }

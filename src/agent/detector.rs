@@ -300,7 +300,9 @@ fn emit(
     chronicle: &mut Chronicle,
 ) {
     if !court.outcome.changes.is_empty() {
-        let changes = std::mem::take(&mut court.outcome.changes);
+        let mut changes = std::mem::take(&mut court.outcome.changes);
+        // In a storm thousands of these wait, of one change each.
+        changes.shrink_to_fit();
         // When it has ended, `Detector::order` says so at the next occasion, and a restart restores.
         let _ = enforcer.send(Order::Changes(changes));
     }

@@ -347,5 +347,9 @@ impl Ledger {
 mod tests;
 
 #[cfg(test)]
+#[path = "tests/ledger_full.rs"]
+mod full;
+
+#[cfg(test)]
 #[path = "tests/ledger_properties.rs"]
 mod properties;

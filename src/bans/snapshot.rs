@@ -8,7 +8,7 @@ use super::calendar::Key;
 use super::ledger::{Ledger, LedgerLimits};
 use super::row::{Row, pack};
 use super::{Origin, Pardon};
-use crate::engine::words::{Words, WordsError, count, put_subject, relative};
+use crate::engine::words::{WordRow, Words, WordsError, count, put_subject, relative};
 use crate::engine::{JailName, Timestamp};
 
 /// Everything the ledger knows: names once, bans as one row of integers.
@@ -20,7 +20,7 @@ pub struct LedgerSnapshot {
     origins: Vec<Origin>,
     reasons: Vec<String>,
     nodes: Vec<Arc<str>>,
-    bans: Vec<i64>,
+    bans: WordRow,
     pardons: Vec<Pardon>,
     forgotten: u64,
 }

@@ -15,7 +15,9 @@ use super::manifest::{Declared, Identified, decode, identify};
 use super::node::{Node, Position};
 use super::origin::{Notes, Origin};
 use super::resolve::{Book, Found};
-use super::{ObjectName, Problem, Severity, Surroundings, examples, filters, jails, lint, lists, rate_limit};
+use super::{
+    ObjectName, Problem, Severity, Surroundings, crowd, examples, filters, jails, lint, lists, rate_limit,
+};
 
 /// One document and where it comes from.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ struct Entry {
     namespace: Option<String>,
     declared: Option<Declared>,
     problems: Vec<Problem>,
+    /// Its namespace has too many of its kind: nothing of it is in force, nor what it was before.
+    left_out: bool,
 }
 
 impl Entry {
@@ -68,6 +72,9 @@ pub fn assemble(
     let mut loaded = Loaded::default();
     let mut damaged: HashSet<Arc<Path>> = damaged.iter().cloned().collect();
     let mut entries = identify_all(objects, around, &mut loaded, &mut damaged);
+    if around.cluster {
+        leave_out(&mut entries);
+    }
 
     let mut book = Book::new(around);
     let mut good = BTreeMap::new();
@@ -153,9 +160,30 @@ fn identify_all(
             }
         }
         let problems = notes.finish();
-        entries.push(Entry { object, kind, name, namespace, declared, problems });
+        entries.push(Entry { object, kind, name, namespace, declared, problems, left_out: false });
     }
     entries
+}
+
+/// Refuses what is too many of one namespace.
+fn leave_out(entries: &mut [Entry]) {
+    let each = |entry: &'_ Entry| (entry.kind, entry.namespace.clone(), entry.name.clone());
+    let all: Vec<_> = entries.iter().map(each).collect();
+    let beyond = crowd::beyond(all.iter().map(|(kind, namespace, name)| (*kind, namespace.as_deref(), name)));
+    if beyond.is_empty() {
+        return;
+    }
+    for entry in entries {
+        let Some(there) = beyond.get(&entry.name) else { continue };
+        let mut notes = entry.notes();
+        let (kind, most) = (entry.name.kind, crowd::MOST);
+        let message =
+            format!("the namespace has {there} {kind}s, and only the first {most} by name are in force");
+        notes.error("metadata.namespace", message, "remove some");
+        let problems = notes.finish();
+        entry.problems = problems;
+        entry.left_out = true;
+    }
 }
 
 /// What was good before in files that are damaged now, and is not declared anywhere else.
@@ -182,7 +210,7 @@ fn accept(
     good: &mut BTreeMap<ObjectName, Good>,
 ) -> ObjectStatus {
     let at = entry.object.node.place("metadata.name");
-    let before = previous.and_then(|previous| previous.good.get(&entry.name));
+    let before = previous.and_then(|previous| previous.good.get(&entry.name)).filter(|_| !entry.left_out);
     let duplicate = good.contains_key(&entry.name);
     let mut made = None;
     if !entry.refused()

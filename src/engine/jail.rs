@@ -8,7 +8,7 @@ use super::house::{NeverBan, Why};
 use super::roster::{Roster, Tracked};
 use super::trust::Trust;
 use super::window::Hit;
-use super::words::{Words, WordsError, count, put_subject, relative};
+use super::words::{WordRow, Words, WordsError, count, put_subject, relative};
 use super::{History, JailSpec, Match, Outcome, RuleRef, Skip, Subject, Term, Timestamp, Verdict, sentence};
 use judge::{judge, needed, settled};
 use sharing::Sharing;
@@ -48,7 +48,7 @@ pub struct Jail {
 pub struct JailSnapshot {
     evicted: u64,
     swept: usize,
-    row: Vec<i64>,
+    row: WordRow,
 }
 
 impl RuleRef {
@@ -239,7 +239,7 @@ impl Jail {
     /// The windows, for the state file.
     #[must_use]
     pub fn snapshot(&self) -> JailSnapshot {
-        let mut row = Vec::new();
+        let mut row = WordRow::default();
         for (subject, tracked) in self.roster.iter() {
             put_subject(&mut row, subject);
             let mut base = Timestamp::default();

@@ -1,11 +1,15 @@
 //! Rows of integers: the compact form in which windows and bans go into the state file.
 //!
 //! 100,000 subjects as objects with named fields are 30 MB of JSON and most of a second; as one flat row of integers
-//! they are a few megabytes and some ten milliseconds.
+//! they are a few megabytes and some ten milliseconds. In memory a row is packed, because it stands there beside what it
+//! was made of.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Subject, Timestamp};
 
@@ -23,8 +27,75 @@ pub enum WordsError {
 /// IPv6 prefix lengths are written with this added.
 const V6: i64 = 1000;
 
+/// A row of integers, those near zero in one byte each. As JSON it is a plain list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WordRow {
+    /// Seven bits a byte, lowest first, the eighth says that more follow; the sign is the lowest bit of all.
+    packed: Vec<u8>,
+}
+
+impl WordRow {
+    /// Appends a word.
+    pub fn push(&mut self, word: i64) {
+        let mut rest = (word << 1 ^ word >> 63).cast_unsigned();
+        while rest >= 0x80 {
+            self.packed.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.packed.push(rest as u8);
+    }
+
+    /// All words from the beginning.
+    pub fn iter(&self) -> impl Iterator<Item = i64> {
+        let mut words = Words::new(self);
+        std::iter::from_fn(move || words.word().ok())
+    }
+}
+
+impl Extend<i64> for WordRow {
+    fn extend<T: IntoIterator<Item = i64>>(&mut self, words: T) {
+        words.into_iter().for_each(|word| self.push(word));
+    }
+}
+
+impl FromIterator<i64> for WordRow {
+    fn from_iter<T: IntoIterator<Item = i64>>(words: T) -> Self {
+        let mut row = Self::default();
+        row.extend(words);
+        row
+    }
+}
+
+impl Serialize for WordRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for WordRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Row;
+        impl<'de> Visitor<'de> for Row {
+            type Value = WordRow;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of integers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut words: A) -> Result<WordRow, A::Error> {
+                let mut row = WordRow::default();
+                while let Some(word) = words.next_element()? {
+                    row.push(word);
+                }
+                Ok(row)
+            }
+        }
+        deserializer.deserialize_seq(Row)
+    }
+}
+
 /// Appends a subject: two words for IPv4, three for IPv6.
-pub fn put_subject(words: &mut Vec<i64>, subject: Subject) {
+pub fn put_subject(words: &mut WordRow, subject: Subject) {
     let len = i64::from(subject.prefix_len());
     match subject.addr() {
         IpAddr::V4(a) => words.extend([len, i64::from(a.to_bits())]),
@@ -37,19 +108,19 @@ pub fn put_subject(words: &mut Vec<i64>, subject: Subject) {
 
 /// Reads a row from its beginning.
 #[derive(Clone, Debug)]
-pub struct Words<'a>(std::slice::Iter<'a, i64>);
+pub struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {
     /// A reader at the beginning of `row`.
     #[must_use]
-    pub fn new(row: &'a [i64]) -> Self {
-        Self(row.iter())
+    pub fn new(row: &'a WordRow) -> Self {
+        Self(&row.packed)
     }
 
     /// Whether everything was read.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.0.len() == 0
+        self.0.is_empty()
     }
 
     /// The next word.
@@ -57,7 +128,16 @@ impl<'a> Words<'a> {
     /// # Errors
     /// When the row has ended.
     pub fn word(&mut self) -> Result<i64, WordsError> {
-        self.0.next().copied().ok_or(WordsError::Short)
+        let mut bits = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let (byte, rest) = self.0.split_first().ok_or(WordsError::Short)?;
+            self.0 = rest;
+            bits |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        Ok((bits >> 1).cast_signed() ^ -(bits & 1).cast_signed())
     }
 
     /// The next word as an unsigned number of this type.
@@ -122,6 +202,21 @@ pub fn relative(time: Timestamp, base: Timestamp) -> i64 {
 mod tests {
     use super::*;
 
+    fn row(words: &[i64]) -> WordRow {
+        words.iter().copied().collect()
+    }
+
+    #[test]
+    fn every_word_comes_back_and_small_ones_take_a_byte() {
+        let words = [0, 1, -1, 63, -64, 64, 1 << 31, 1_795_000_000_000_000, i64::MAX, i64::MIN];
+        let packed = row(&words);
+        assert_eq!(packed.iter().collect::<Vec<_>>(), words);
+        let text = serde_json::to_string(&packed).unwrap();
+        assert_eq!(text, serde_json::to_string(&words).unwrap());
+        assert_eq!(serde_json::from_str::<WordRow>(&text).unwrap(), packed);
+        assert_eq!(row(&words[..5]).packed.len(), 5);
+    }
+
     #[test]
     fn a_subject_comes_back_as_it_was() {
         for text in [
@@ -134,7 +229,7 @@ mod tests {
             "ffff::1",
         ] {
             let subject: Subject = text.parse().unwrap();
-            let mut row = Vec::new();
+            let mut row = WordRow::default();
             put_subject(&mut row, subject);
             let mut words = Words::new(&row);
             assert_eq!(words.subject(), Ok(subject), "{text}");
@@ -144,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_damaged_row_is_an_error_and_not_a_panic() {
-        for row in [
+        for words in [
             &[][..],
             &[32],
             &[33, 1],
@@ -155,7 +250,7 @@ mod tests {
             &[-1, 0],
             &[i64::MAX, 0, 0],
         ] {
-            assert!(Words::new(row).subject().is_err(), "{row:?}");
+            assert!(Words::new(&row(words)).subject().is_err(), "{words:?}");
         }
     }
 
@@ -166,7 +261,7 @@ mod tests {
             (Timestamp::MAX, Timestamp::MIN),
             (Timestamp::MIN, Timestamp::MIN),
         ] {
-            let row = [relative(a, b)];
+            let row = row(&[relative(a, b)]);
             assert_eq!(Words::new(&row).time_from(b), Ok(a));
         }
     }

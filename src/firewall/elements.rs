@@ -50,9 +50,14 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<(usize, String)>,
 }
 
-/// Puts elements in and takes them out, in order. A refused one holds no other back.
-pub(super) fn apply(netlink: &mut Netlink, elements: &[Element]) -> (Outcome, Result<(), FirewallError>) {
-    let mut work = Work { netlink, outcome: Outcome::default() };
+/// Puts elements in and takes them out, in order. A refused one holds no other back. `young`: sets that so far took
+/// each element once; one that is found to be otherwise is taken from them.
+pub(super) fn apply(
+    netlink: &mut Netlink,
+    elements: &[Element],
+    young: &mut HashSet<BanSet>,
+) -> (Outcome, Result<(), FirewallError>) {
+    let mut work = Work { netlink, outcome: Outcome::default(), young };
     let (mut rest, mut at) = (elements, 0);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(portion(rest));
@@ -86,11 +91,20 @@ fn portion(elements: &[Element]) -> usize {
 struct Work<'a> {
     netlink: &'a mut Netlink,
     outcome: Outcome,
+    young: &'a mut HashSet<BanSet>,
 }
 
 impl Work<'_> {
     /// Commits a portion as one transaction. When it is refused, in small parts without those to blame.
     fn commit(&mut self, elements: &[Element], at: usize) -> Result<(), FirewallError> {
+        if self.is_all_new(elements) {
+            if self.transact(new(elements))?.is_ok() {
+                return Ok(());
+            }
+            for element in elements {
+                self.young.remove(&element.set);
+            }
+        }
         let refusals = match self.transact(together(elements))? {
             Ok(()) => return Ok(()),
             Err(refusals) => refusals,
@@ -100,6 +114,16 @@ impl Work<'_> {
             self.settle(suspects, at + part * SUSPECTS)?;
         }
         Ok(())
+    }
+
+    /// Whether none of them should be in its set yet.
+    fn is_all_new(&self, elements: &[Element]) -> bool {
+        let mut seen = HashSet::with_capacity(elements.len());
+        elements.iter().all(|element| {
+            element.wish != Wish::Out
+                && self.young.contains(&element.set)
+                && seen.insert((&element.set, element.key))
+        })
     }
 
     /// Commits elements one by one in one transaction, so that each refusal says whose it is, until it is taken.
@@ -181,7 +205,7 @@ fn failed(refusals: &[Refusal]) -> FirewallError {
 /// For each set: add what is meant, delete it, add what shall be in. In one transaction nobody sees the steps, and
 /// together they do what no single message does on every kernel: before Linux 6.12 adding again keeps the old end,
 /// and on none may something be deleted that is not there. (Trying first whether all is new does not pay: a
-/// transaction that is refused takes a thousand times as long as one that is not.)
+/// transaction that is refused takes a thousand times as long as one that is not. But see [`new`].)
 fn together(elements: &[Element]) -> Vec<(NfTablesMessage, Mode)> {
     let mut places: HashMap<&BanSet, usize> = HashMap::new();
     let mut groups: Vec<(&BanSet, HashMap<IpAddr, Wish>)> = Vec::new();
@@ -198,15 +222,7 @@ fn together(elements: &[Element]) -> Vec<(NfTablesMessage, Mode)> {
     for (set, wishes) in groups {
         let meant: Vec<_> =
             wishes.keys().map(|key| ListAttribute::Element(vec![key_attribute(*key)])).collect();
-        let wanted: Vec<_> = wishes
-            .iter()
-            .filter_map(|(key, wish)| match wish {
-                Wish::In(None) => Some(vec![key_attribute(*key)]),
-                Wish::In(Some(ms)) => Some(vec![key_attribute(*key), SetElementAttribute::Timeout(*ms)]),
-                Wish::Out => None,
-            })
-            .map(ListAttribute::Element)
-            .collect();
+        let wanted: Vec<_> = wishes.iter().filter_map(|(key, wish)| wanted(*key, *wish)).collect();
         messages.push((NfTablesMessage::NewSetElement(message(set, meant.clone())), Mode::Add));
         messages.push((NfTablesMessage::DeleteSetElement(message(set, meant)), Mode::Delete));
         if !wanted.is_empty() {
@@ -214,6 +230,27 @@ fn together(elements: &[Element]) -> Vec<(NfTablesMessage, Mode)> {
         }
     }
     messages
+}
+
+/// The same for elements of which none is in its set, in a third of the time; refused as a whole when one is. Worth a
+/// try where a table was just made and all that shall hold goes into it.
+fn new(elements: &[Element]) -> Vec<(NfTablesMessage, Mode)> {
+    let mut groups: HashMap<&BanSet, Vec<_>> = HashMap::new();
+    for element in elements {
+        groups.entry(&element.set).or_default().extend(wanted(element.key, element.wish));
+    }
+    let message = |(set, wanted)| (NfTablesMessage::NewSetElement(message(set, wanted)), Mode::AddNew);
+    groups.into_iter().map(message).collect()
+}
+
+/// The element as it shall be in its set; `None` when it shall not.
+fn wanted(key: IpAddr, wish: Wish) -> Option<ListAttribute<SetElementAttribute>> {
+    let attributes = match wish {
+        Wish::In(None) => vec![key_attribute(key)],
+        Wish::In(Some(ms)) => vec![key_attribute(key), SetElementAttribute::Timeout(ms)],
+        Wish::Out => return None,
+    };
+    Some(ListAttribute::Element(attributes))
 }
 
 fn key_attribute(key: IpAddr) -> SetElementAttribute {

@@ -27,6 +27,8 @@ pub struct Nftables {
     watch: Option<Watch>,
     scopes: HashSet<ScopeName>,
     sets: HashSet<BanSet>,
+    /// Those that were made empty here and took each element once since.
+    young: HashSet<BanSet>,
     limits: Vec<Limit>,
 }
 
@@ -43,6 +45,7 @@ impl Nftables {
             watch: None,
             scopes: HashSet::new(),
             sets: HashSet::new(),
+            young: HashSet::new(),
             limits: vec![],
         })
     }
@@ -55,13 +58,15 @@ impl Nftables {
     }
 
     /// Takes note of what is in the kernel after a skeleton of ours.
-    fn left(&mut self) -> Result<(), FirewallError> {
+    fn left(&mut self, before: &HashSet<BanSet>) -> Result<(), FirewallError> {
         let Some(left) = listing::read(&mut self.netlink).map_err(FirewallError::Netlink)? else {
             return Err(FirewallError::Drifted("the table is gone".into()));
         };
         let sets = left.inventory.sets.iter();
         self.sets =
             sets.filter_map(|(name, shape)| BanSet::parse(name).filter(|set| shape.suits(set))).collect();
+        self.young.retain(|set| before.contains(set));
+        self.young.extend(self.sets.difference(before).cloned());
         match &mut self.watch {
             Some(watch) => watch.skeleton_left(&left),
             none => *none = Some(Watch::new(&left)),
@@ -71,7 +76,7 @@ impl Nftables {
 
     fn make_sets(&mut self, sets: &BTreeSet<BanSet>) -> Result<(), FirewallError> {
         match self.nft.apply(ruleset::further_sets(sets)) {
-            Ok(()) => self.left(),
+            Ok(()) => self.left(&self.sets.clone()),
             // nft's words are for people, so the kernel is asked why.
             Err(FirewallError::Refused(words)) => match self.looks_intact()? {
                 true => Err(FirewallError::Refused(words)),
@@ -90,7 +95,7 @@ impl Nftables {
     /// Sends elements whose sets are there; adds to `applied`.
     fn send(&mut self, ready: Vec<(&Change, Element)>, applied: &mut Applied) -> Result<(), FirewallError> {
         let (changes, elements): (Vec<&Change>, Vec<Element>) = ready.into_iter().unzip();
-        let (outcome, result) = elements::apply(&mut self.netlink, &elements);
+        let (outcome, result) = elements::apply(&mut self.netlink, &elements, &mut self.young);
         if let Some(watch) = &mut self.watch {
             watch.elements_left(outcome.transactions);
         }
@@ -119,7 +124,8 @@ impl Firewall for Nftables {
         self.nft.apply(ruleset::transition(inventory, skeleton))?;
         self.scopes = skeleton.scopes.iter().map(|scope| scope.name.clone()).collect();
         self.limits = skeleton.limits.clone();
-        self.left()
+        let before = inventory.into_iter().flat_map(|inventory| inventory.sets.keys());
+        self.left(&before.filter_map(|name| BanSet::parse(name)).collect())
     }
 
     fn apply(&mut self, changes: &[Change], now: Timestamp) -> Result<Applied, FirewallError> {
@@ -226,6 +232,7 @@ impl Firewall for Nftables {
         self.watch = None;
         self.scopes.clear();
         self.sets.clear();
+        self.young.clear();
         self.limits.clear();
         Ok(())
     }

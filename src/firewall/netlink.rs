@@ -6,8 +6,8 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 use netlink_packet_netfilter::none::ControlMessage;
@@ -74,6 +74,8 @@ impl Object {
 pub(super) enum Mode {
     /// Add; what is there stays as it is.
     Add,
+    /// Add; `EEXIST` when it is there.
+    AddNew,
     /// Delete; `ENOENT` when it is not there.
     Delete,
 }
@@ -114,7 +116,12 @@ impl Netlink {
         let mut last = None;
         for (message, mode) in messages {
             last = Some(self.outgoing.len());
-            self.push(inet(), message, if mode == Mode::Add { NLM_F_CREATE } else { 0 });
+            let flags = match mode {
+                Mode::Add => NLM_F_CREATE,
+                Mode::AddNew => NLM_F_CREATE | NLM_F_EXCL,
+                Mode::Delete => 0,
+            };
+            self.push(inet(), message, flags);
         }
         let Some(at) = last else { return Ok(Ok(())) };
         let awaited = self.sequence;

@@ -97,7 +97,13 @@ def restore(stage, rows):
 
     wait_until(applied, 120, stage.gaoler.told)
     took = time.monotonic() - began
-    held = len(stage.gaoler.kernel_bans())
+
+    def held_by_the_kernel():
+        # A set that is still growing its table is not listed whole.
+        held = len(stage.gaoler.kernel_bans())
+        return held if held >= 100_000 else None
+
+    held = wait_until(held_by_the_kernel, 30, stage.gaoler.told)
     wait_until(lambda: late in stage.gaoler.bans(), 30, stage.gaoler.told)
     rows.append(["100,000 restored", "1 s", *mib(stage.memory()), f"{took:.2f} s from exec to the last one in the kernel; {held} there"])
 

@@ -123,9 +123,12 @@ def crowd_case(options):
                 alone = []
                 if os.geteuid() == 0 and "0 4294967295" in " ".join(Path("/proc/self/uid_map").read_text().split()[1:]):
                     subprocess.run(["chown", "-R", str(FIRST_USER + user), root], check=True)
-                    alone = ["setpriv", f"--reuid={FIRST_USER + user}", "--clear-groups"]
+                    # Another user forgets that it ends with its parent, unless told again.
+                    alone = ["setpriv", f"--reuid={FIRST_USER + user}", "--clear-groups", "--pdeathsig=KILL"]
                 with open(self.directory / f"crowd-{user}.log", "ab") as log:
-                    self.crowds.append(self.room.net.popen(*alone, options.crowd, root, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+                    crowd = self.room.net.popen(*alone, options.crowd, root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                self.addCleanup(crowd.kill)
+                self.crowds.append(crowd)
             wait_until(lambda: self.guarding() >= options.agents, 600, self.told)
             took = time.monotonic() - began
             spent = use.since()
@@ -239,8 +242,10 @@ def crowd_case(options):
             time.sleep(0.5)
             first = {}
             for root in sorted({seat.directory.parent for seat in self.seats}):
-                for line in (root / "applied").read_text().splitlines():
-                    node, subject, at = line.split(" ") if line.count(" ") == 2 else ("", "", "0")
+                notes = (root / "applied").read_text()
+                # The last line may be half written.
+                for line in notes[: notes.rfind("\n") + 1].splitlines():
+                    node, subject, at = line.split(" ")
                     if subject in written and (node, subject) not in first:
                         first[node, subject] = int(at)
             if len(first) < len(written) * options.agents:

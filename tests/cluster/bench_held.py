@@ -146,8 +146,7 @@ def held_case(options):
             held = time.monotonic()
             wanted = {address(i) for i in range(options.bans)}
             for node in nodes:
-                self.assertLessEqual(wanted, node.kernel_bans(), f"{node.name} lacks bans")
-            for node in nodes:
+                self.holds(node, wanted)
                 now_, most = memory(node.agent.process.pid)
                 self.row(f"agent of {node.name}, a third of them its own: resident, at most", f"{now_:.0f} MiB, {most:.0f} MiB", "50 MiB")
             self.row(
@@ -155,6 +154,10 @@ def held_case(options):
             )
             agents, server = (after - before for after, before in zip(self.spent(), spent))
             self.row("processor time of agents and of the API server", f"{agents:.0f} s and {server:.0f} s")
+
+        def holds(self, node, wanted):
+            """Its kernel itself says so. A set that is still growing its table is not listed whole: asked until it is."""
+            node.agent.wait(lambda: wanted <= node.kernel_bans(), 60)
 
         def spent(self):
             return sum(cpu_seconds(node.agent.process.pid) for node in self.nodes.values()), cpu_seconds(self.server())
@@ -221,7 +224,7 @@ def held_case(options):
             took = time.monotonic() - began
             everybody = {address(i) for i in range(options.bans + options.minutes * 60)}
             everybody |= {old_address(i) for i in range(options.old + options.minutes * 60)}
-            self.assertLessEqual(everybody, node.kernel_bans(), "a new node lacks bans")
+            self.holds(node, everybody)
             now_, most = memory(node.agent.process.pid)
             self.row(f"a new node, exec → all {total:,} in its kernel", f"{took:.2f} s", "5 s")
             self.row("its agent: resident, at most", f"{now_:.0f} MiB, {most:.0f} MiB", "50 MiB")

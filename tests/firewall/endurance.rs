@@ -295,6 +295,24 @@ fn a_hundred_thousand_bans_come_and_come_again() {
 }
 
 #[test]
+fn a_ban_that_is_there_already_is_renewed_among_new_ones_of_a_new_table() {
+    netns::on_the_host(|net| {
+        let mut firewall = firewall(&smtp());
+        apply(&mut firewall, &[ban("smtp", "198.51.100.7"), ban("smtp", "198.51.100.8")]);
+        let longer = ban_for("smtp", "198.51.100.8", Duration::from_secs(7200));
+        apply(&mut firewall, &[ban("smtp", "198.51.100.9"), longer, ban("smtp", "198.51.100.10")]);
+        assert_eq!(elements(net, "smtp_4_32"), 4);
+        let listed = net.host.run(&["nft", "-j", "list", "set", "inet", "gaoler", "smtp_4_32"]);
+        let listed: serde_json::Value = serde_json::from_str(&listed).expect("json");
+        let ends = listed.pointer("/nftables/1/set/elem").and_then(serde_json::Value::as_array).expect("elements");
+        let late = ends.iter().filter(|end| end["elem"]["expires"].as_u64() > Some(3600));
+        let late: Vec<_> = late.map(|end| &end["elem"]["val"]).collect();
+        assert_eq!(late, ["198.51.100.8"]);
+        assert!(firewall.is_intact().expect("an answer"));
+    });
+}
+
+#[test]
 fn bans_in_many_sets_at_once_all_arrive() {
     netns::on_the_host(|net| {
         let mut firewall = firewall(&smtp());

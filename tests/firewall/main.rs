@@ -7,6 +7,7 @@ mod doctor;
 mod drops;
 mod endurance;
 mod limits;
+mod promotion;
 mod wishes;
 
 #[test]

@@ -124,6 +124,9 @@ class Contents(InImage):
         self.assertEqual(labels["org.opencontainers.image.licenses"], "Apache-2.0")
         self.assertEqual(config["User"], "65532:65532")
 
+    def test_it_answers_by_the_name_under_which_the_charts_test_asks(self):
+        self.assertEqual(os.readlink(self.image.root / "usr/local/bin/kubectl-gaoler"), "gaoler")
+
     def test_every_part_brings_its_licence(self):
         documents = self.image.root / "usr/share/doc"
         self.assertEqual((documents / "gaoler/copyright").read_text(), (TESTS.parent / "LICENSE").read_text())

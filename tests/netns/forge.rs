@@ -50,23 +50,52 @@ impl Forge {
     /// # Panics
     /// When the kernel does not take it.
     pub fn send(&self, from: IpAddr, to: IpAddr, knock: Knock, mark: u16) {
-        let packet = packet(from, to, knock, mark);
+        self.put(from, to, &packet(from, to, knock, mark));
+    }
+
+    /// Sends one TCP segment.
+    ///
+    /// # Panics
+    /// When the kernel does not take it.
+    pub fn send_segment(&self, from: IpAddr, to: IpAddr, segment: Segment) {
+        self.put(from, to, &framed(from, to, 6, 16, tcp(segment)));
+    }
+
+    fn put(&self, from: IpAddr, to: IpAddr, packet: &[u8]) {
         let socket = if from.is_ipv4() { &self.v4 } else { &self.v6 };
-        let sent = rustix::io::retry_on_intr(|| {
-            sendto(socket, &packet, SendFlags::empty(), &SocketAddr::new(to, 0))
-        });
+        let sent =
+            rustix::io::retry_on_intr(|| sendto(socket, packet, SendFlags::empty(), &SocketAddr::new(to, 0)));
         assert_eq!(sent, Ok(packet.len()), "{from} to {to}");
     }
 }
 
+/// A TCP segment without data, but for who sends it.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// Its source port.
+    pub from: u16,
+    /// Its destination port.
+    pub to: u16,
+    /// Its number.
+    pub seq: u32,
+    /// What it acknowledges.
+    pub ack: u32,
+    /// As in the header: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK.
+    pub flags: u8,
+}
+
+fn tcp(segment: Segment) -> Vec<u8> {
+    let Segment { from, to, seq, ack, flags } = segment;
+    let mut tcp = [from.to_be_bytes(), to.to_be_bytes()].concat();
+    tcp.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
+    tcp.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    tcp
+}
+
 /// The packet with all its checksums.
 pub fn packet(from: IpAddr, to: IpAddr, knock: Knock, mark: u16) -> Vec<u8> {
-    let mut body = match knock {
-        Knock::Tcp(port) => {
-            let mut tcp = [&mark.to_be_bytes()[..], &port.to_be_bytes(), &[0, 0, 1, 0, 0, 0, 0, 0]].concat();
-            tcp.extend([0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]);
-            tcp
-        }
+    let body = match knock {
+        Knock::Tcp(port) => tcp(Segment { from: mark, to: port, seq: 256, ack: 0, flags: 2 }),
         Knock::Udp(port) => {
             [&mark.to_be_bytes()[..], &port.to_be_bytes(), &12_u16.to_be_bytes(), &[0, 0], b"ping"].concat()
         }
@@ -81,6 +110,11 @@ pub fn packet(from: IpAddr, to: IpAddr, knock: Knock, mark: u16) -> Vec<u8> {
         Knock::Ping if from.is_ipv4() => (1, 2),
         Knock::Ping => (58, 2),
     };
+    framed(from, to, protocol, at, body)
+}
+
+/// The body with its checksum at its place, behind an IP header.
+fn framed(from: IpAddr, to: IpAddr, protocol: u8, at: usize, mut body: Vec<u8>) -> Vec<u8> {
     let length = u16::try_from(body.len()).expect("small");
     let (addresses, header) = match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {

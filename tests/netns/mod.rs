@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use conversation::{Conversation, Listener, Probe};
-pub use forge::{Forge, Knock, Witness};
+pub use forge::{Forge, Knock, Segment, Witness};
 pub use namespace::Namespace;
 
 /// The host's addresses on the cable.

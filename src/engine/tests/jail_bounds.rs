@@ -97,9 +97,10 @@ fn a_damaged_snapshot_is_refused() {
     let mut court = Court::new(spec());
     court.fail(0);
     let good = court.jail.snapshot();
-    let cut = JailSnapshot { row: good.row[..good.row.len() - 1].to_vec(), ..good.clone() };
+    let words: Vec<i64> = good.row.iter().collect();
+    let cut = JailSnapshot { row: words[..words.len() - 1].iter().copied().collect(), ..good.clone() };
     assert_eq!(Jail::restore(spec(), &cut).unwrap_err(), WordsError::Short);
-    let wild = JailSnapshot { row: vec![32, 1, i64::MAX], ..good };
+    let wild = JailSnapshot { row: [32, 1, i64::MAX].into_iter().collect(), ..good };
     assert!(Jail::restore(spec(), &wild).is_err());
 }
 

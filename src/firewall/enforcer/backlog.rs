@@ -2,16 +2,26 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::engine::Subject;
+use crate::engine::{Subject, Timestamp};
 use crate::firewall::{Change, ScopeName};
 
 type Key = (ScopeName, Subject);
+
+/// Room that is kept while nothing waits.
+const ROOM: usize = 4096;
+
+/// A change without its key: a hundred thousand may wait.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Ban(Option<Timestamp>),
+    Lift,
+}
 
 /// What waits. Fresh changes go before those of a restoration.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     order: VecDeque<Key>,
-    latest: HashMap<Key, Change>,
+    latest: HashMap<Key, Wish>,
     restoration: Vec<Change>,
     /// Elements with a fresher change than the restoration knows.
     overtaken: HashSet<Key>,
@@ -20,11 +30,11 @@ pub(super) struct Backlog {
 impl Backlog {
     /// A change just decided.
     pub(super) fn push(&mut self, change: Change) {
-        let key = key(&change);
+        let (key, wish) = split(change);
         if !self.restoration.is_empty() {
             self.overtaken.insert(key.clone());
         }
-        if self.latest.insert(key.clone(), change).is_none() {
+        if self.latest.insert(key.clone(), wish).is_none() {
             self.order.push_back(key);
         }
     }
@@ -34,7 +44,7 @@ impl Backlog {
         self.overtaken.clear();
         changes.retain(|change| match self.latest.get_mut(&key(change)) {
             Some(waiting) => {
-                waiting.clone_from(change);
+                *waiting = wish(change);
                 false
             }
             None => true,
@@ -46,10 +56,10 @@ impl Backlog {
     /// Gives back changes that were taken and not done. Fresher ones stay.
     pub(super) fn put_back(&mut self, changes: Vec<Change>) {
         for change in changes.into_iter().rev() {
-            let key = key(&change);
+            let (key, wish) = split(change);
             if !self.latest.contains_key(&key) {
                 self.order.push_front(key.clone());
-                self.latest.insert(key, change);
+                self.latest.insert(key, wish);
             }
         }
     }
@@ -68,13 +78,18 @@ impl Backlog {
             && let Some(key) = self.order.pop_front()
         {
             if ready(&key.0) {
-                taken.extend(self.latest.remove(&key)); // unless forgotten
+                taken.extend(self.latest.remove(&key).map(|wish| join(key, wish))); // unless forgotten
             } else {
                 held.push(key);
             }
         }
         for key in held.into_iter().rev() {
             self.order.push_front(key);
+        }
+        if self.order.is_empty() && self.order.capacity() > ROOM {
+            // Give the memory back: there may have been a hundred thousand.
+            self.order = VecDeque::new();
+            self.latest = HashMap::new();
         }
         taken
     }
@@ -110,6 +125,27 @@ impl Backlog {
 fn key(change: &Change) -> Key {
     match change {
         Change::Ban { scope, subject, .. } | Change::Lift { scope, subject } => (scope.clone(), *subject),
+    }
+}
+
+fn wish(change: &Change) -> Wish {
+    match change {
+        Change::Ban { until, .. } => Wish::Ban(*until),
+        Change::Lift { .. } => Wish::Lift,
+    }
+}
+
+fn split(change: Change) -> (Key, Wish) {
+    let wish = wish(&change);
+    match change {
+        Change::Ban { scope, subject, .. } | Change::Lift { scope, subject } => ((scope, subject), wish),
+    }
+}
+
+fn join((scope, subject): Key, wish: Wish) -> Change {
+    match wish {
+        Wish::Ban(until) => Change::Ban { scope, subject, until },
+        Wish::Lift => Change::Lift { scope, subject },
     }
 }
 

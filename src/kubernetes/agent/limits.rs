@@ -39,7 +39,9 @@ pub fn doors(limit: &RateLimitConfig, picture: &Picture) -> Option<Doors> {
         let message = "its Services have no such TCP port, or no address: nothing is limited";
         remarks.push(remark("NothingToLimit", message.into()));
     }
-    remarks.extend(left_out(&found.left_out));
+    if !found.left_out.is_empty() {
+        remarks.push(left_out("this limit does not count at", &found.left_out, "spec.ports"));
+    }
     Some(Doors { guards: found.guards.into_iter().collect(), remarks })
 }
 
@@ -100,6 +102,20 @@ mod tests {
         for pair in ["198.51.100.25:25", "198.51.100.25:143", "10.88.1.2:1143"] {
             assert!(words(&doors).contains(&pair.to_owned()), "{pair}");
         }
+    }
+
+    #[test]
+    fn an_address_that_a_service_only_names_is_not_limited_where_it_is_anothers() {
+        let mut picture = picture();
+        let mut james = (*picture.services[0]).clone();
+        james.claimed = vec!["203.0.113.5".parse().unwrap()];
+        picture.services[0] = Arc::new(james);
+        let doors = doors(&limit("mail/smtp", "{services: [james], ports: [25]}"), &picture).unwrap();
+        assert!(!words(&doors).contains(&"203.0.113.5:25".to_owned()), "nobody knows whose it is");
+        assert!(
+            doors.remarks[0].message.starts_with("this limit does not count at 203.0.113.5"),
+            "{doors:?}"
+        );
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Sources {
         }
         let limits = config.rate_limits.iter().filter(|limit| !limit.services.is_empty());
         namespaces.extend(limits.map(|limit| limit.namespace().to_owned()));
-        let selectors = bounded(selectors);
+        let selectors = bounded(&selectors);
         self.services.retain(|namespace, _| namespaces.contains(namespace));
         self.labels.retain(|key, _| selectors.contains(key));
         for namespace in namespaces {
@@ -238,9 +238,9 @@ const HOLDERS: &str = "Service in every namespace";
 const MOST_SELECTORS: usize = 8;
 
 /// The selectors to watch, by namespace: as they are, or everything where there are too many.
-fn bounded(selectors: BTreeSet<(String, String)>) -> BTreeSet<(String, String)> {
+fn bounded(selectors: &BTreeSet<(String, String)>) -> BTreeSet<(String, String)> {
     let mut of_namespaces: BTreeMap<&str, usize> = BTreeMap::new();
-    for (namespace, _) in &selectors {
+    for (namespace, _) in selectors {
         *of_namespaces.entry(namespace).or_default() += 1;
     }
     let watched = selectors.iter().map(|(namespace, selector)| {
@@ -248,25 +248,6 @@ fn bounded(selectors: BTreeSet<(String, String)>) -> BTreeSet<(String, String)> 
         (namespace.clone(), if many { String::new() } else { selector.clone() })
     });
     watched.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_selectors_of_one_namespace_are_one_watch() {
-        let of = |namespace: &str, many: usize| {
-            (0..many).map(|i| (namespace.to_owned(), format!("app=a{i}"))).collect::<BTreeSet<_>>()
-        };
-        let few = of("mail", MOST_SELECTORS);
-        assert_eq!(bounded(few.clone()), few);
-        let mut all = few.clone();
-        all.extend(of("shop", 5000));
-        let mut expected = few;
-        expected.insert(("shop".into(), String::new()));
-        assert_eq!(bounded(all), expected);
-    }
 }
 
 fn declared<K>(client: &Client, bell: &Arc<Notify>) -> Watched<Value>
@@ -279,4 +260,23 @@ where
         Mirror::spawn_as(api, watcher::Config::default(), |raw| declaration(&raw)),
         bell,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_selectors_of_one_namespace_are_one_watch() {
+        let of = |namespace: &str, many: usize| {
+            (0..many).map(|i| (namespace.to_owned(), format!("app=a{i}"))).collect::<BTreeSet<_>>()
+        };
+        let few = of("mail", MOST_SELECTORS);
+        assert_eq!(bounded(&few), few);
+        let mut all = few.clone();
+        all.extend(of("shop", 5000));
+        let mut expected = few;
+        expected.insert(("shop".into(), String::new()));
+        assert_eq!(bounded(&all), expected);
+    }
 }

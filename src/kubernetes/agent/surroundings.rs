@@ -71,7 +71,9 @@ fn placement(jail: &JailConfig, picture: &Picture, root: &Path) -> Placement {
                 .into(),
         });
     }
-    remarks.extend(left_out(&closed.left_out));
+    if !closed.left_out.is_empty() {
+        remarks.push(left_out("bans do not close", &closed.left_out, "enforce.ports"));
+    }
     Placement {
         logs: picture.pods.iter().flat_map(|pod| logs(jail, pod, root)).collect(),
         guards: closed.guards,
@@ -80,24 +82,21 @@ fn placement(jail: &JailConfig, picture: &Picture, root: &Path) -> Placement {
     }
 }
 
-/// What is said of addresses that somebody names and that are not guarded; of many the first are named: a person begins
-/// with those.
-pub(super) fn left_out(addresses: &BTreeSet<String>) -> Option<Condition> {
-    if addresses.is_empty() {
-        return None;
-    }
+/// What a person should know of addresses that are not guarded. Of many the first are named: a person begins with
+/// those.
+pub(super) fn left_out(does_not: &str, addresses: &BTreeSet<String>, instead: &str) -> Condition {
     let mut named = addresses.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     if let Some(more) = addresses.len().checked_sub(NAMED).filter(|more| *more > 0) {
         let _ = write!(named, "; and {more} more");
     }
-    Some(Condition {
+    Condition {
         kind: ConditionType::AddressesLeftOut,
         status: true,
         reason: "NotItsOwn".into(),
         message: format!(
-            "nothing is closed at {named}; fix: remove them, or have the operators close the port by `ports`"
+            "{does_not} {named}; fix: remove them, or have the operators name the port in `{instead}`"
         ),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ pub(super) fn accepted(status: &ObjectStatus) -> Said {
 fn reason(problem: &Problem) -> &'static str {
     let field = problem.field.as_str();
     let inside = |prefix: &str| field.starts_with(prefix);
-    if inside("metadata") {
+    if field == "metadata.namespace" {
+        "TooMany"
+    } else if inside("metadata") {
         "BadName"
     } else if inside("spec.examples") {
         "ExampleFails"

@@ -169,6 +169,13 @@ class Rendered(unittest.TestCase):
         theirs = {f"RateLimit gaoler/{it['metadata']['name']}": {"mode": "Enforce", **it["spec"]} for it in sample}
         self.assertEqual({name: it["spec"] for name, it in limits.items()}, theirs)
 
+    def test_rate_limits_at_services_are_those_of_the_sample(self):
+        limits = self.declared(mailRateLimits={"enabled": True, "mode": "Enforce", "namespace": "mail", "services": ["james"]})
+        sample = by_name(list(yaml.safe_load_all((PLAIN / "examples" / "ratelimits.yaml").read_text())))
+        self.assertEqual(sorted(limits), sorted(sample))
+        for name, it in sample.items():
+            self.assertEqual(limits[name]["spec"], {"mode": "Enforce", **it["spec"]}, name)
+
     def test_a_preset_observes_unless_told_otherwise_and_takes_changes(self):
         jails = self.declared(james={"enabled": True, "namespace": "mail", "services": ["smtp"], "jails": {"james-logins": {"maxRetry": 2}, "james-abuse": None}})
         self.assertEqual({it["spec"]["mode"] for it in jails.values()}, {"Observe"})

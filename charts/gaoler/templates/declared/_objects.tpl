@@ -29,6 +29,7 @@
 {{- $namespace := .namespace | default $.Release.Namespace }}
 {{- range $name, $spec := $.Files.Get "files/mail-rate-limits.yaml" | fromYaml }}
 {{- $whole := merge (dict "mode" $.Values.mailRateLimits.mode) $spec }}
+{{- if and $.Values.mailRateLimits.services (eq $spec.protocol "TCP") }}{{ $_ := set $whole "services" $.Values.mailRateLimits.services }}{{ end }}
 {{- $objects = append $objects (dict "kind" "RateLimit" "name" $name "namespace" $namespace "spec" $whole) }}
 {{- end }}
 {{- end }}

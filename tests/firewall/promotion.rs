@@ -1,0 +1,226 @@
+//! From a rate limit to a ban: only who completed connections and goes on, whatever anybody forges.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gaoler::agent::handle::AgentHandle;
+use gaoler::agent::report::UnbanOrder;
+use gaoler::agent::{self, Settings};
+use gaoler::config;
+use gaoler::engine::Subject;
+use gaoler::firewall::{Action, Counted, Firewall, Limit, Nftables, Penalty, ScopeName, Skeleton};
+
+use crate::netns::{self, Forge, Knock, Net, Segment};
+use crate::wishes;
+
+const SYN: u8 = 2;
+const PSH_ACK: u8 = 8 + 16;
+const ACK: u8 = 16;
+
+fn smtp(hits: u32) -> Limit {
+    Limit {
+        name: ScopeName::new("smtp"),
+        counts: Counted::tcp(&[25]),
+        hits,
+        window: Duration::from_secs(3600),
+        penalty: Penalty::Excess,
+        prefix_v4: 32,
+        prefix_v6: 64,
+        ignore: vec![],
+        action: Action::Drop,
+        observe: false,
+        max_sources: 65_536,
+        catches: true,
+    }
+}
+
+fn limited(hits: u32) -> Nftables {
+    wishes::firewall(&Skeleton { limits: vec![smtp(hits)], ..Skeleton::default() })
+}
+
+fn caught(firewall: &mut Nftables) -> Vec<String> {
+    let all = firewall.caught().expect("asked").remove(&ScopeName::new("smtp")).expect("this limit");
+    let mut all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    all.sort();
+    all
+}
+
+fn refused(firewall: &mut Nftables) -> u64 {
+    firewall.limits().expect("asked").remove(&ScopeName::new("smtp")).expect("this limit").over.packets
+}
+
+/// Whatever somebody can send in another's name who does not see the answers.
+fn forge_all(forge: &Forge, from: IpAddr, to: IpAddr) {
+    for mark in 1000..1200 {
+        let send = |seq, ack, flags| {
+            forge.send_segment(from, to, Segment { from: mark, to: 25, seq, ack, flags });
+        };
+        send(1, 0, SYN);
+        // A second number on the same connection: the server answers with a bare ACK.
+        send(1 << 20, 0, SYN);
+        for guess in 0..50_u32 {
+            let ack = guess.wrapping_mul(0x0519_0519);
+            send(2, ack, ACK);
+            send(2, ack, PSH_ACK);
+        }
+    }
+}
+
+#[test]
+fn forged_packets_catch_nobody_even_where_connection_tracking_takes_them_for_a_connection() {
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        let forge = Forge::new(&net.internet);
+        // The first two are nobody's, so nothing contradicts the forger; the others answer with resets.
+        let (present, present6) = (net.attacker("198.51.100.8"), net.attacker("2001:db8:bad:8::1"));
+        let absent = ["198.51.100.7", "2001:db8:bad:7::1"].map(|text| text.parse().expect("an address"));
+        for hits in [2, 4, 30] {
+            let mut firewall = limited(hits);
+            for victim in [absent[0], absent[1], present, present6] {
+                forge_all(&forge, victim, net.host_address(victim));
+            }
+            assert!(refused(&mut firewall) > 100, "the limit is over");
+            assert_eq!(caught(&mut firewall), Vec::<String>::new(), "{hits}");
+            firewall.teardown().expect("torn down");
+        }
+    });
+}
+
+#[test]
+fn who_completed_all_that_is_granted_and_goes_on_is_caught_and_who_stops_there_is_not() {
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        for hits in [2, 4, 20] {
+            let mut firewall = limited(hits);
+            let (flooder, modest) = (net.attacker("198.51.100.9"), net.attacker("198.51.100.10"));
+            let (flooder6, modest6) = (net.attacker("2001:db8:bad:9::1"), net.attacker("2001:db8:bad:10::1"));
+            for source in [flooder, modest, flooder6, modest6] {
+                for _ in 1..hits {
+                    assert!(net.reaches(source, 25), "{source}");
+                }
+            }
+            assert_eq!(caught(&mut firewall), Vec::<String>::new(), "nobody is over");
+            for source in [flooder, flooder6] {
+                assert!(net.is_silent(source, 25), "{source}");
+            }
+            assert_eq!(caught(&mut firewall), ["198.51.100.9", "2001:db8:bad:9::/64"], "{hits}");
+            firewall.teardown().expect("torn down");
+        }
+    });
+}
+
+#[test]
+fn forged_packets_do_not_push_over_who_has_some_connections_of_its_own() {
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        let mut firewall = limited(5);
+        let forge = Forge::new(&net.internet);
+        for partner in ["198.51.100.11", "2001:db8:bad:11::1"] {
+            let partner = net.attacker(partner);
+            // Each says much: a connection counts once however much is said.
+            let mut talks = [net.talk(partner, 25), net.talk(partner, 25), net.talk(partner, 25)];
+            for _ in 0..20 {
+                assert!(talks.iter_mut().all(|talk| talk.exchanges(netns::PATIENCE)));
+            }
+            for mark in 0..1000 {
+                forge.send(partner, net.host_address(partner), Knock::Tcp(25), mark);
+            }
+        }
+        assert!(refused(&mut firewall) > 1000);
+        assert_eq!(caught(&mut firewall), Vec::<String>::new());
+    });
+}
+
+const MANIFESTS: &str = "\
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: smtp}
+spec: {protocol: TCP, ports: [25], hits: 3, window: 1h, penalty: Excess, escalateTo: james}
+---
+apiVersion: gaoler.dev/v1alpha1
+kind: Jail
+metadata: {name: james}
+spec:
+  filters: [james-smtp-auth]
+  source: {files: [/nonexistent/james.log]}
+  banTime: 2h
+  ignore: [198.51.100.14]
+  enforce: {ports: [25, 143]}
+---
+apiVersion: gaoler.dev/v1alpha1
+kind: AllowList
+metadata: {name: office}
+spec: {entries: [{prefix: 198.51.100.13}]}
+";
+
+async fn bans(agent: &AgentHandle) -> Vec<gaoler::agent::report::BanReport> {
+    agent.bans(None).await.expect("bans")
+}
+
+async fn until(agent: &AgentHandle, count: usize) {
+    while bans(agent).await.len() != count {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Two connections that are granted, and a third.
+fn flood(net: &Net, source: IpAddr) {
+    assert!(net.reaches(source, 25) && net.reaches(source, 25));
+    assert!(net.is_silent(source, 25));
+}
+
+#[test]
+fn the_jail_bans_whom_its_limit_caught_and_a_pardon_holds() {
+    netns::on_the_host(|net| {
+        let (_smtp, _imap) = (net.listen(25), net.listen(143));
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("limits.yaml"), MANIFESTS).expect("written");
+        let loaded = config::load(&[directory.path().into()], None);
+        assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
+        let firewall = Box::new(Nftables::open().expect("netlink"));
+        let (agent, thread) = agent::spawn(Settings::default(), firewall).expect("an agent");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            agent.configure(Arc::new(loaded.config.clone())).await.expect("configured");
+            while agent.status().await.expect("a status").firewall.state
+                != gaoler::agent::report::FirewallState::Enforcing
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        for spared in ["198.51.100.13", "198.51.100.14"] {
+            let spared = net.attacker(spared);
+            for _ in 0..2 {
+                assert!(net.reaches(spared, 25));
+            }
+            // The office is not limited either; the jail's `ignore` is not the limit's.
+            let _ = net.probe(spared, 25, netns::SILENCE);
+        }
+        let flooder = net.attacker("198.51.100.12");
+        flood(net, flooder);
+        let flooder6 = net.attacker("2001:db8:bad:12::1");
+        flood(net, flooder6);
+        runtime.block_on(until(&agent, 2));
+        let told = runtime.block_on(bans(&agent));
+        let mut subjects: Vec<String> = told.iter().map(|ban| ban.subject.to_string()).collect();
+        subjects.sort();
+        assert_eq!(subjects, ["198.51.100.12", "2001:db8:bad:12::/64"]);
+        let ban = &told[0];
+        assert_eq!(
+            (ban.jail.as_ref().map(|jail| jail.as_str()), ban.n, ban.origin.as_str()),
+            (Some("james"), 1, "jail")
+        );
+        assert_eq!(ban.reason.as_deref(), Some("over the rate limit smtp with 2 completed connections"));
+        // It is the jail's: its other port is closed as well.
+        while !matches!(net.probe(flooder, 143, netns::SILENCE), netns::Probe::Silent) {}
+
+        let order = UnbanOrder { prefix: Some(Subject::host(flooder).net()), jail: None, reason: None };
+        runtime.block_on(agent.unban(order)).expect("alive").expect("pardoned");
+        assert!(net.reaches(flooder, 143));
+        std::thread::sleep(Duration::from_millis(2500));
+        assert_eq!(runtime.block_on(bans(&agent)).len(), 1, "what came before the pardon is forgiven");
+        runtime.block_on(agent.stop()).expect("stopped").expect("saved");
+        thread.join().expect("ended");
+    });
+}
