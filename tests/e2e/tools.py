@@ -43,6 +43,8 @@ class Tools:
         self.helm = self._timed("helm", self._script, "helm.sh")[0]
         self.jars = self._timed("jars", server.fetch, JAMES)
         # Another checkout may build another image meanwhile: this one is the run's own.
+        if not archive.is_file():
+            raise SystemExit(f"e2e: there is no image {archive}: scripts/image.sh builds it and prints its path")
         self.archive = root / "gaoler.oci.tar"
         shutil.copy(archive, self.archive)
         pause, james = self._timed("test images", self._script, "test-images.sh", self.jars)
