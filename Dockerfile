@@ -8,22 +8,24 @@ ARG DEBIAN=docker.io/library/debian:bookworm-slim
 
 FROM ${RUST} AS build
 WORKDIR /src
-# What Gaoler stands on, in a layer of its own: it is built again only when Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches \
- && for name in $(sed -n '/^\[\[bench\]\]/{n;s/^name = "\(.*\)"/\1/p}' Cargo.toml); do echo 'fn main() {}' >"benches/$name.rs"; done \
- && echo 'fn main() {}' >src/main.rs && : >src/lib.rs \
- && cargo build --release --locked && rm -r src
 COPY filters filters
 COPY src src
-# Their times may be older than what the layer above built of their empty likes.
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked
+# What was built before is kept by the builder, outside every layer: with another Cargo.lock only what is new in it is
+# built, with other sources only Gaoler itself. Times are set because cargo goes by them, and builders set their own.
+RUN --mount=type=cache,id=gaoler-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=gaoler-target,target=/src/target,sharing=locked \
+    mkdir benches \
+ && for name in $(sed -n '/^\[\[bench\]\]/{n;s/^name = "\(.*\)"/\1/p}' Cargo.toml); do echo 'fn main() {}' >"benches/$name.rs"; done \
+ && find src filters -type f -exec touch {} + \
+ && cargo build --release --locked \
+ && cp target/release/gaoler /usr/local/bin/gaoler
 
 FROM ${DEBIAN} AS rootfs
 RUN apt-get update \
  && apt-get install -y --no-install-recommends nftables libgcc-s1 \
  && rm -rf /var/lib/apt/lists/*
-COPY --from=build /src/target/release/gaoler /usr/local/bin/gaoler
+COPY --from=build /usr/local/bin/gaoler /usr/local/bin/gaoler
 COPY LICENSE /usr/share/doc/gaoler/copyright
 # Both programs, what they are linked with, and their copyrights; and the name under which gaoler asks an API server
 # (`helm test`).

@@ -25,7 +25,9 @@ revision=$(git -C "$root" describe --always --abbrev=40 --exclude='*' --dirty 2>
 # The same digest for the same sources, whatever was built before: every time in the image is 0 (with the commit's, a
 # layer from the cache would have the time of the commit it was made for), and version and revision are written over
 # the finished image (buildah 1.28 takes a LABEL from its cache although its ARG is another one now).
-b build --pull-never --layers --timestamp 0 -t localhost/gaoler:build "$@" "$root" >&2
+# The builder keeps what cargo built below TMPDIR.
+mkdir -p "$store/kept"
+TMPDIR=$store/kept b build --pull-never --layers --timestamp 0 -t localhost/gaoler:build "$@" "$root" >&2
 container=$(b from --pull-never localhost/gaoler:build)
 b config --label org.opencontainers.image.version="$version" --label org.opencontainers.image.revision="$revision" "$container" >&2
 b commit -q --rm --timestamp 0 "$container" "localhost/gaoler:$version" >&2

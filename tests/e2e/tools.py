@@ -41,8 +41,12 @@ class Tools:
         self.seconds = {}
         self.programs = self._timed("kubernetes", kubernetes, *programs)
         self.helm = self._timed("helm", self._script, "helm.sh")[0]
+        # One host builds Gaoler from its sources.
+        self._timed("crates", self._crates)
         self.jars = self._timed("jars", server.fetch, JAMES)
         # Another checkout may build another image meanwhile: this one is the run's own.
+        if not archive.is_file():
+            raise SystemExit(f"e2e: there is no image {archive}: scripts/image.sh builds it and prints its path")
         self.archive = root / "gaoler.oci.tar"
         shutil.copy(archive, self.archive)
         pause, james = self._timed("test images", self._script, "test-images.sh", self.jars)
@@ -72,6 +76,12 @@ class Tools:
         if done.returncode != 0:
             raise SystemExit(f"scripts/{name} failed: see above")
         return done.stdout.split("\n")[:-1]
+
+    @staticmethod
+    def _crates():
+        about = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+        (here,) = (line.split()[1] for line in about.splitlines() if line.startswith("host:"))
+        subprocess.run(["cargo", "fetch", "--quiet", "--locked", "--target", here], cwd=REPOSITORY, check=True)
 
     def _install(self):
         """The commands an administrator has; the plugin is the image's own program."""
