@@ -35,6 +35,9 @@ const ANSWER: Duration = Duration::from_secs(15);
 const COMPARE_PAUSE: Duration = Duration::from_secs(1);
 /// Compared without any occasion: bans that were over when their lines were read cause no event.
 const COMPARE_ANYWAY: Duration = Duration::from_secs(600);
+/// How long writing waits at start for the list of what there is: who was killed decides once more what it had written
+/// and not noted yet.
+const LIST_FIRST: Duration = Duration::from_secs(10);
 /// Missing bans taken up by one comparison.
 const PORTION: usize = 2048;
 /// Under this name it says what is wrong.
@@ -90,12 +93,14 @@ impl Publisher {
         mut events: broadcast::Receiver<Arc<Event>>,
         mut lists: watch::Receiver<u64>,
     ) -> Result<(), Gone> {
+        let at_latest = Instant::now() + LIST_FIRST;
         loop {
             self.collect(&mut events)?;
             let now = Instant::now();
             // Before the first list everything would be missing.
             let known = *lists.borrow() > 0;
-            if now >= self.not_before && self.outbox.due(now).is_some_and(|due| due <= now) {
+            let not_before = if known { self.not_before } else { self.not_before.max(at_latest) };
+            if now >= not_before && self.outbox.due(now).is_some_and(|due| due <= now) {
                 self.write().await;
                 continue;
             }
@@ -107,7 +112,7 @@ impl Publisher {
                 self.take_over().await?;
                 continue;
             }
-            let write_at = self.outbox.due(now).map(|due| due.max(self.not_before));
+            let write_at = self.outbox.due(now).map(|due| due.max(not_before));
             let compare_at = self.compare_at().filter(|_| known);
             let look_at = self.orphans.due().map(|at| at.max(self.not_before)).filter(|_| known);
             let wake = [write_at, compare_at, look_at].into_iter().flatten().min();
