@@ -25,7 +25,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/target/release/gaoler /usr/local/bin/gaoler
 COPY LICENSE /usr/share/doc/gaoler/copyright
-# Both programs, what they are linked with, and their copyrights.
+# Both programs, what they are linked with, and their copyrights; and the name under which gaoler asks an API server
+# (`helm test`).
 RUN set -e; mkdir -p /image/etc /image/usr/share/doc; \
     for program in /usr/sbin/nft /usr/local/bin/gaoler; do \
       cp --parents "$program" /image; \
@@ -34,6 +35,7 @@ RUN set -e; mkdir -p /image/etc /image/usr/share/doc; \
     sort -u /libraries | xargs -I{} cp --parents -L {} /image; \
     sort -u /libraries | xargs -I{} sh -c 'dpkg -S "$(readlink -f {})" 2>/dev/null || dpkg -S "{}"' | cut -d: -f1 | sort -u >/packages; \
     for package in gaoler nftables $(cat /packages); do cp --parents "/usr/share/doc/$package/copyright" /image; done; \
+    ln -s gaoler /image/usr/local/bin/kubectl-gaoler; \
     echo 'root:x:0:0::/:/sbin/nologin' >/image/etc/passwd; \
     echo 'gaoler:x:65532:65532::/:/sbin/nologin' >>/image/etc/passwd; \
     printf 'root:x:0:\ngaoler:x:65532:\n' >/image/etc/group; \

@@ -41,18 +41,24 @@ demo: ## From a log line to a dropped packet, with real packets, in private netw
 
 JAMES_VERSION ?= 3.8.1
 
-.PHONY: test test-james test-cluster test-all
+.PHONY: test test-james test-chart test-cluster e2e test-all
 test: ## Everything that needs no cluster and no James
 	@scripts/test.sh
 test-james: ## A real James (JAMES_VERSION=…), attacked and used honestly, guarded by Gaoler and by fail2ban
 	@scripts/setup.sh james
 	@$(CARGO) build --locked $(STANDALONE)
 	@$(PYTHON) tests/james/run.py --binary $(TARGET)/debug/gaoler --james $(JAMES_VERSION)
+test-chart: ## The chart: lint, values, what is rendered, alerts, dashboard; its objects on a real API server are in test-cluster
+	@scripts/setup.sh helm
+	@$(PYTHON) tests/chart/run.py
 test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes), nodes in namespaces of their own
-	@scripts/setup.sh cluster
+	@scripts/setup.sh cluster helm
 	@$(CARGO) build --locked
 	@$(PYTHON) tests/cluster/run.py --jobs 3 --binary $(TARGET)/debug/gaoler
-test-all: test test-james test-cluster ## All tests (the end-to-end tests join here)
+e2e: ## The image and the chart on a whole cluster: three nodes with kubelets, James in pods, attackers outside; needs root
+	@scripts/setup.sh e2e
+	@$(PYTHON) tests/e2e/run.py --image "$$(scripts/image.sh | head -1)"
+test-all: test test-james test-chart test-cluster e2e ## All tests
 
 .PHONY: image test-image
 image: ## The container image, as an OCI archive; needs no image registry
@@ -62,6 +68,18 @@ test-image: ## What is in the image, and that it works with the rights of the Da
 	@scripts/setup.sh image
 	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
 
+.PHONY: reference
+reference: ## Writes docs/reference from the program's own definitions and help
+	@$(CARGO) build --locked
+	@$(PYTHON) scripts/reference.py $(TARGET)/debug/gaoler
+.PHONY: crds chart-readme
+crds: build ## Writes the definitions of custom resources from the types, into crds/ and the chart
+	@$(TARGET)/debug/gaoler crds --to crds
+	@$(TARGET)/debug/gaoler crds --to charts/gaoler/crds
+chart-readme: ## Writes the chart's README from its values
+	@scripts/setup.sh helm
+	@$(PYTHON) scripts/chart_readme.py
+
 .PHONY: fmt lint deny
 fmt: ## Formats the code
 	$(CARGO) fmt --all
@@ -69,16 +87,20 @@ lint: ## Format, clippy (both feature sets), licences and sources of dependencie
 	@scripts/setup.sh test
 	@scripts/test.sh fmt clippy deny
 
-.PHONY: bench bench-cluster acceptance
+.PHONY: bench bench-limits bench-cluster acceptance
 bench: ## Gaoler beside fail2ban and fail2ban-rs, same input, same run: throughput and latency
 	@scripts/setup.sh bench
 	$(CARGO) build --locked --profile bench
 	$(PYTHON) benches/compare/compare.py --binary $(TARGET)/release/gaoler
 	$(PYTHON) tests/acceptance/latency.py --binary $(TARGET)/release/gaoler
-bench-cluster: ## Through a real API server: line written to dropped on every node, unban, 10,000 attackers in 10 s; 3 and 10 nodes
+bench-limits: ## What a rate limit costs per packet: no rule, iptables recent, ours at 1, 10,000 and 1,000,000 sources (root)
+	@scripts/setup.sh test
+	$(CARGO) bench --locked $(STANDALONE) --bench ratelimit -- cost
+bench-cluster: ## Through a real API server: line written to dropped on every node, unban, 10,000 attackers in 10 s; 3 and 10 nodes; 100,000 bans held
 	@scripts/setup.sh cluster
 	$(CARGO) build --locked --profile bench
 	$(PYTHON) tests/cluster/bench.py --binary $(TARGET)/release/gaoler
+	$(PYTHON) tests/cluster/bench_held.py --binary $(TARGET)/release/gaoler
 acceptance: bench ## The long measurements: bench, memory, 100 kills, a minute without nft
 	@scripts/setup.sh test
 	$(PYTHON) tests/acceptance/memory.py --binary $(TARGET)/release/gaoler

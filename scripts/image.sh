@@ -22,10 +22,9 @@ for base in $(sed -n 's/^ARG [A-Z]*=\(docker\.io.*\)/\1/p' "$root/Dockerfile"); 
 done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
 revision=$(git -C "$root" describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || echo unknown)
-# The only time in the image is the commit's. Not yet the same digest whatever was built before: buildah takes a layer
-# from its cache with the time of the commit it was made for.
-moment=$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)
-b build --pull-never --layers --timestamp "$moment" --build-arg VERSION="$version" --build-arg REVISION="$revision" \
+# Every time in the image is 0: with the commit's, a layer from the cache would have the time of the commit it was made
+# for, and the digest would depend on what was built before. Which commit it is stands in its labels.
+b build --pull-never --layers --timestamp 0 --build-arg VERSION="$version" --build-arg REVISION="$revision" \
   -t "localhost/gaoler:$version" "$@" "$root" >&2
 archive=$store/gaoler-$version.oci.tar
 rm -f "$archive"

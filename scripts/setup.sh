@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs. Safe to run again; quick when all is there.
-#   scripts/setup.sh demo|test|bench|james|cluster|helm|image ...
+#   scripts/setup.sh demo|test|bench|james|cluster|helm|image|e2e ...
 # As root it uses apt-get; otherwise it says what to install. Tools that come as wheels go into a virtual
 # environment in $GAOLER_CACHE (default ~/.cache/gaoler), never into the system.
 set -euo pipefail
@@ -60,10 +60,25 @@ wants_image() {
   need mmdebstrap have mmdebstrap
   need runc have runc
 }
+# Nodes with real kubelets, James in an image.
+wants_e2e() {
+  wants_cluster
+  wants_image
+  wants_helm
+  wants_james
+  need containerd have containerd
+  need containernetworking-plugins test -x /usr/lib/cni/bridge
+  need iptables have iptables
+  need ethtool have ethtool
+  need socat have socat
+  need kmod have modprobe
+  need catatonit have catatonit
+}
 wants_helm() {
   need openssl have openssl
   need npm have npm
   need python3 test -x /usr/bin/python3
+  need python3-yaml /usr/bin/python3 -c 'import yaml'
 }
 # James 3.8 wants Java 11 or later, 3.9 wants 21; keytool comes with it.
 java_17() {
@@ -75,8 +90,8 @@ groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(test)
 for group in "${groups[@]}"; do
   case $group in
-    demo | test | bench | james | cluster | helm | image) "wants_$group" ;;
-    *) die "no such group: $group (demo, test, bench, james, cluster, helm or image)" ;;
+    demo | test | bench | james | cluster | helm | image | e2e) "wants_$group" ;;
+    *) die "no such group: $group (demo, test, bench, james, cluster, helm, image or e2e)" ;;
   esac
 done
 
@@ -112,7 +127,7 @@ done
 
 # Kubernetes' programs are built from their modules; the machine's own Go does it where it is new enough.
 for group in "${groups[@]}"; do
-  [ "$group" = cluster ] || continue
+  [ "$group" = cluster ] || [ "$group" = e2e ] || continue
   if ! find_go; then
     # Another checkout may be at it.
     exec {lock}>"$GAOLER_GO.lock"

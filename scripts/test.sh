@@ -20,10 +20,11 @@ step_clippy() {
 step_deny() { PATH=$GAOLER_TOOLS/bin:$PATH cargo deny --locked check --hide-inclusion-graph bans licenses sources; }
 step_standalone() { cargo build --locked "${standalone[@]}"; } # the core does not know Kubernetes
 step_cargo() { cargo test --locked; }
+step_reference() { "$python" scripts/reference.py "$target/debug/gaoler" --check; }
 step_harness() { "$python" tests/harness/run.py --binary "$target/debug/gaoler"; }
 
 steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(setup fmt deny clippy standalone cargo harness)
+[ ${#steps[@]} -gt 0 ] || steps=(setup fmt deny clippy standalone cargo reference harness)
 current=
 trap '[ $? -eq 0 ] || printf "\ntest: step \"%s\" FAILED\n" "$current" >&2' EXIT
 for current in "${steps[@]}"; do

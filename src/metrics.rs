@@ -58,6 +58,7 @@ pub struct Metrics {
     while_banned: Family<JailLabel, Counter>,
     bans: Family<JailLabel, Counter>,
     braked: Family<JailLabel, Counter>,
+    refused: Family<JailLabel, Counter>,
     evicted: Family<JailLabel, Counter>,
     dropped_packets: Family<JailLabel, Counter>,
     dropped: Family<JailLabel, Counter>,
@@ -120,6 +121,7 @@ impl Metrics {
             (&self.while_banned, counters.while_banned),
             (&self.bans, counters.bans),
             (&self.braked, counters.braked),
+            (&self.refused, counters.refused),
             (&self.evicted, counters.evicted),
             (&self.dropped_packets, counters.dropped_packets),
             (&self.dropped, counters.dropped_bytes),
@@ -167,6 +169,7 @@ impl Metrics {
         );
         r.register("bans", "Bans pronounced", self.bans);
         r.register("braked_bans", "Bans held back by the jail's brake", self.braked);
+        r.register("refused_bans", "Bans not set because the jail has as many as it may", self.refused);
         r.register(
             "evicted_subjects",
             "Watched subjects that gave way because the jail was full",

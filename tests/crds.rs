@@ -9,14 +9,16 @@ use gaoler::api::v1alpha1::crds;
 
 #[test]
 fn the_committed_definitions_are_those_of_the_types() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
     let wanted = crds::files().unwrap();
-    for (name, text) in &wanted {
-        let committed = fs::read_to_string(directory.join(name)).unwrap_or_default();
-        assert!(committed == *text, "crds/{name} is stale: run `gaoler crds --to crds`");
+    for directory in ["crds", "charts/gaoler/crds"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        for (name, text) in &wanted {
+            let committed = fs::read_to_string(path.join(name)).unwrap_or_default();
+            assert!(committed == *text, "{directory}/{name} is stale: run `make crds`");
+        }
+        let present = fs::read_dir(&path).unwrap().count();
+        assert_eq!(present, wanted.len(), "a file in {directory} belongs to no kind");
     }
-    let present = fs::read_dir(&directory).unwrap().count();
-    assert_eq!(present, wanted.len(), "a file in crds/ belongs to no kind");
 }
 
 #[test]

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,9 @@ MAX_RETRY, FIND_TIME_MS = 5, 600_000
 CORE = 0
 # A fixed moment: all of these programs read the log by its own time.
 END = 1_790_000_000
+# Every program runs so often, unless that takes longer than so many seconds; its least CPU time counts. The machine's
+# other work and cold memory only ever add.
+RUNS, ENOUGH = 5, 30
 
 
 def logs(lines):
@@ -61,16 +65,23 @@ class Comparison:
 
     def row(self, who, what, log, command, environment):
         """Measures `command(log)`, and the same on an empty log to know what the start alone costs."""
-        runs = [run_measured(command(path), environment, cpu=CORE) for path in (self.nothing, log)]
-        for status, *_, said in runs:
-            if status not in (0, 1):
-                raise RuntimeError(f"{who} {what}: exit {status}\n{said.decode(errors='replace')[-2000:]}")
-        (_, _, start, _, _), (_, wall, cpu, peak, said) = runs
+        start = self.least(who, what, command(self.nothing), environment)[2]
+        _, wall, cpu, peak, said = self.least(who, what, command(log), environment)
         rate, after = (f"{self.lines / max(seconds, 0.001) / 1e6:.3f} M" for seconds in (cpu, cpu - start))
         megabytes = log.stat().st_size / 1e6
         self.rows.append([who, what, rate, after, f"{megabytes / cpu:.0f}", f"{start:.2f}", f"{cpu:.2f}", f"{wall:.2f}", f"{peak:.0f}"])
         print("  ".join(self.rows[-1]), file=sys.stderr, flush=True)
         return said
+
+    def least(self, who, what, command, environment):
+        """The run that took least CPU time: (status, wall, CPU seconds, MiB, what it said)."""
+        runs, began = [], time.monotonic()
+        while len(runs) < RUNS and (not runs or time.monotonic() - began < ENOUGH):
+            runs.append(run_measured(command, environment, cpu=CORE))
+            status, *_, said = runs[-1]
+            if status not in (0, 1):
+                raise RuntimeError(f"{who} {what}: exit {status}\n{said.decode(errors='replace')[-2000:]}")
+        return min(runs, key=lambda run: run[2])
 
     def gaoler(self, what, layout, jail):
         """One `gaoler replay`; whom it bans against the oracle."""
@@ -124,7 +135,8 @@ def main():
         failures = oracle.read_truth(f"{comparison.logs['seed']}.truth")
     versions = ", ".join(f"{p.name} {p.version()}" for p in peers)
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    print(f"\n{arguments.lines} lines, 7 % failures, 10,000 attackers; one core of {model}, {os.uname().release}; {versions}\n")
+    print(f"\n{arguments.lines} lines, 7 % failures, 10,000 attackers; one core of {model}, {os.uname().release}; {versions}")
+    print(f"up to {RUNS} runs each, as long as they take less than {ENOUGH} s together; the one of the least CPU time\n")
     print(table(["", "", "lines/CPU s", "after start", "MB/CPU s", "start CPU s", "CPU s", "wall s", "peak MiB"], comparison.rows))
     right = oracle.banned(failures, MAX_RETRY, FIND_TIME_MS)
     estimate = oracle.fail2ban_estimate(failures, MAX_RETRY, FIND_TIME_MS)

@@ -40,6 +40,7 @@ impl Detector {
             *banned.entry(jail).or_default() += 1;
         }
         let bans = banned.values().sum();
+        let full = self.court.ledger.full();
         let mut jails = Vec::with_capacity(self.court.seats.len());
         for (id, seat) in self.court.seats.iter().enumerate() {
             let files = files.iter().filter(|(of, _)| *of == id).map(|(_, file)| file.clone()).collect();
@@ -47,6 +48,14 @@ impl Detector {
                 awaited.iter().filter(|(of, _)| *of == id).map(|(_, glob)| glob).collect();
             let mut report = self.jail(id, seat, files, &awaited, now);
             report.banned = banned.get(&Some(seat.name())).copied().unwrap_or(0);
+            if full.contains(seat.name()) {
+                let message = format!(
+                    "{} bans are in force, as many as this jail may have: further ones are not set until some end \
+                     ({} were not); shorten `banTime`",
+                    report.banned, report.counters.refused
+                );
+                report.conditions.push(condition(ConditionType::Full, true, "TooManyBans", message));
+            }
             jails.push(report);
         }
         let mut conditions = Vec::new();
@@ -74,7 +83,10 @@ impl Detector {
         let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let report = |limit: &Arc<RateLimitConfig>| {
             let counts = totals.limits.get(&limit_name(limit)).copied().unwrap_or_default();
-            RateLimitReport::new(limit, counts)
+            let observes = self.court.observe || limit.mode == Mode::Observe;
+            let mut conditions = self.situation.remarks_on_limit(&limit.name).to_vec();
+            conditions.push(self.ready(!observes));
+            RateLimitReport::new(limit, counts, conditions)
         };
         self.config.rate_limits.iter().map(report).collect()
     }
@@ -206,22 +218,31 @@ impl Detector {
         found.extend(self.lost_addresses(seat, now));
         found.extend(self.situation.remarks(seat.name()).iter().cloned());
         found.extend(self.intake.sights(id, &seat.config, seat.enforces(self.court.observe)));
-        let ready = if self.retirement.is_asked() {
-            Err(("CleanedUp", "this node was asked to clean up and guards nothing".to_string()))
-        } else if !seat.unusable.is_empty() {
-            Err(("Unusable", "a filter or layout cannot be used".to_string()))
-        } else if self.firewall.state == FirewallState::Failing && seat.enforces(self.court.observe) {
-            Err(("FirewallFailing", self.firewall.problem.clone().unwrap_or_default()))
-        } else if self.firewall.state == FirewallState::Starting {
-            Err(("Starting", "the table is being made".to_string()))
+        found.push(if !seat.unusable.is_empty() && !self.retirement.is_asked() {
+            let message = "a filter or layout cannot be used";
+            condition(ConditionType::Ready, false, "Unusable", message.into())
         } else {
-            Ok(if seat.enforces(self.court.observe) { "Enforcing" } else { "Observing" })
-        };
-        found.push(match ready {
-            Ok(reason) => condition(ConditionType::Ready, true, reason, String::new()),
-            Err((reason, message)) => condition(ConditionType::Ready, false, reason, message),
+            self.ready(seat.enforces(self.court.observe))
         });
         found
+    }
+
+    /// Whether the kernel does its part for something that `enforces`, or only observes.
+    fn ready(&self, enforces: bool) -> Condition {
+        let no = |reason, message: String| condition(ConditionType::Ready, false, reason, message);
+        match self.firewall.state {
+            _ if self.retirement.is_asked() => {
+                no("CleanedUp", "this node was asked to clean up and guards nothing".into())
+            }
+            FirewallState::Failing if enforces => {
+                no("FirewallFailing", self.firewall.problem.clone().unwrap_or_default())
+            }
+            FirewallState::Starting => no("Starting", "the table is being made".into()),
+            _ => {
+                let reason = if enforces { "Enforcing" } else { "Observing" };
+                condition(ConditionType::Ready, true, reason, String::new())
+            }
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl Court {
                     // Its lines were read late: the ban was over, and this failure brings it into force.
                     Recorded::New => Some(EventKind::Ban),
                     Recorded::Prolonged => Some(EventKind::Prolong),
-                    Recorded::Known | Recorded::Over | Recorded::Pardoned => None,
+                    Recorded::Known | Recorded::Over | Recorded::Pardoned | Recorded::Refused => None,
                 };
                 if let Some(event) = told {
                     self.told_by_ledger(event, &name, subject, now);
@@ -165,16 +165,7 @@ impl Court {
     }
 
     pub(super) fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
-        let Some(at) = self.seats.get_mut(seat) else { return };
-        let in_force = conviction.until.is_none_or(|until| until > now);
-        // By the log's time, so that catching up on an hour is not an hour's bans in one second.
-        if in_force && !at.brake.admit(conviction.since) {
-            at.tallies.braked += 1;
-            if at.brake.held_back() == 1 {
-                tracing::warn!(jail = %name, "more bans a minute than the brake allows: observing only");
-            }
-            return;
-        }
+        let Some(at) = self.seats.get(seat) else { return };
         let rules = conviction.rules.iter().map(|(rule, matches)| (at.rule_name(*rule), *matches)).collect();
         let ban = Ban {
             jail: Some(name.clone()),
@@ -191,16 +182,31 @@ impl Court {
                 reason: None,
             },
         };
-        match self.ledger.record(&ban, now) {
+        self.pronounce(seat, &ban, now);
+    }
+
+    /// Puts a ban of this seat's jail in force, unless the brake holds it back.
+    pub(super) fn pronounce(&mut self, seat: usize, ban: &Ban, now: Timestamp) {
+        let Some(at) = self.seats.get_mut(seat) else { return };
+        // By the log's time, so that catching up on an hour is not an hour's bans in one second.
+        if ban.is_active(now) && !at.brake.admit(ban.since) {
+            at.tallies.braked += 1;
+            if at.brake.held_back() == 1 {
+                tracing::warn!(jail = %at.name(), "more bans a minute than the brake allows: observing only");
+            }
+            return;
+        }
+        match self.ledger.record(ban, now) {
             Recorded::New => {
                 at.tallies.bans += 1;
-                self.tell(EventKind::Ban, &ban, now);
-                self.sync(Some(name), ban.subject, now);
+                self.tell(EventKind::Ban, ban, now);
+                self.sync(ban.jail.as_ref(), ban.subject, now);
             }
             Recorded::Prolonged => {
-                self.tell(EventKind::Prolong, &ban, now);
-                self.sync(Some(name), ban.subject, now);
+                self.tell(EventKind::Prolong, ban, now);
+                self.sync(ban.jail.as_ref(), ban.subject, now);
             }
+            Recorded::Refused => self.refused(ban.jail.as_ref()),
             Recorded::Known | Recorded::Over | Recorded::Pardoned => {}
         }
     }

@@ -17,6 +17,7 @@ use super::house::House;
 use super::intake::Intake;
 use super::kernel::Retirement;
 use super::obey::Then;
+use super::promotion::Promotions;
 use super::report::{Event, FirewallReport, FirewallState};
 use super::saver::Saver;
 use super::situation::Situation;
@@ -31,7 +32,7 @@ use crate::firewall::enforcer::{Enforcer, EnforcerEvent, Order};
 /// The longest wait: the watchdog and timers that nobody computed are looked at then.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Before the first configuration nobody knows how long to remember, so nothing is forgotten.
-const UNCONFIGURED: LedgerLimits = LedgerLimits { forget_after: Duration::MAX, past: usize::MAX };
+const UNCONFIGURED: LedgerLimits = LedgerLimits::NONE;
 /// How often windows that cannot matter any more give back their memory.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -72,6 +73,7 @@ pub(super) struct Detector {
     pub(super) situation: Arc<Situation>,
     pub(super) configured: bool,
     pub(super) retirement: Retirement,
+    pub(super) promotions: Promotions,
     sweep_at: Instant,
     pub(super) clock: (Instant, Timestamp),
 }
@@ -120,6 +122,7 @@ impl Detector {
             situation: Arc::default(),
             configured: false,
             retirement: Retirement::default(),
+            promotions: Promotions::new(),
             sweep_at: Instant::now() + SWEEP,
             clock: (Instant::now(), now),
         }
@@ -139,6 +142,7 @@ impl Detector {
                 self.furnish(now);
             }
             let more = self.configured && self.read(now);
+            self.promote(now);
             self.court.expire(now);
             self.emit();
             if self.court.take_news() {
@@ -198,6 +202,9 @@ impl Detector {
         let wall = wall_clock();
         for end in [self.court.ledger.next_expiry(), self.house.next_end()].into_iter().flatten() {
             earlier(end.since(wall) + Duration::from_millis(1));
+        }
+        if let Some(due) = self.promotion_due() {
+            earlier(due.saturating_duration_since(now));
         }
         if self.configured {
             earlier(self.intake.next_poll());

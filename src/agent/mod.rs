@@ -26,6 +26,7 @@ mod obey;
 mod orders;
 mod pipeline;
 mod plan;
+mod promotion;
 mod receive;
 pub mod replay;
 pub mod report;

@@ -29,7 +29,7 @@ impl Court {
         match recorded {
             Recorded::New => self.tell(EventKind::Ban, &ban, now),
             Recorded::Prolonged => self.tell(EventKind::Prolong, &ban, now),
-            Recorded::Known | Recorded::Over | Recorded::Pardoned => {}
+            Recorded::Known | Recorded::Over | Recorded::Pardoned | Recorded::Refused => {}
         }
         self.sync(ban.jail.as_ref(), subject, now);
         let enforced = self.enforces(ban.jail.as_ref());

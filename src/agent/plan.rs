@@ -41,14 +41,16 @@ pub(super) fn limit_name(limit: &RateLimitConfig) -> ScopeName {
     ScopeName::new(&format!("l_{}", limit.name))
 }
 
-/// What a rate limit asks of the kernel.
+/// What a rate limit asks of the kernel. `placed`: where its Services are.
 #[must_use]
-fn limit_of(limit: &RateLimitConfig) -> Limit {
+fn limit_of(limit: &RateLimitConfig, placed: &[Guard]) -> Limit {
+    let observe = limit.mode == Mode::Observe;
     Limit {
         name: limit_name(limit),
         counts: match &limit.hit {
-            Hit::Tcp(ports) => Counted::Tcp(ports.clone()),
-            Hit::Udp(ports) => Counted::Udp(ports.clone()),
+            Hit::Tcp(_) if !limit.services.is_empty() => Counted::Tcp(placed.to_vec()),
+            Hit::Tcp(ports) => Counted::tcp(ports),
+            Hit::Udp(ports) => Counted::udp(ports),
             Hit::Ping => Counted::Echo,
         },
         hits: limit.hits,
@@ -62,8 +64,9 @@ fn limit_of(limit: &RateLimitConfig) -> Limit {
         prefix_v6: limit.prefix.ipv6,
         ignore: limit.ignore.clone(),
         action: limit.action,
-        observe: limit.mode == Mode::Observe,
+        observe,
         max_sources: limit.max_sources,
+        catches: limit.escalate_to.is_some() && !observe,
     }
 }
 
@@ -84,7 +87,7 @@ pub(super) fn skeleton<'a>(
     });
     Skeleton {
         scopes: std::iter::once(everything).chain(jails).collect(),
-        limits: limits.iter().map(|limit| limit_of(limit)).collect(),
+        limits: limits.iter().map(|limit| limit_of(limit, situation.doors(&limit.name))).collect(),
         never: never.to_vec(),
     }
 }

@@ -48,11 +48,15 @@ impl Court {
             return;
         }
         let recorded = self.ledger.record(&ban, now);
+        if recorded == Recorded::Refused {
+            self.refused(ban.jail.as_ref());
+            return;
+        }
         self.dirty |= !matches!(recorded, Recorded::Known | Recorded::Pardoned);
         let told = match recorded {
             Recorded::New => Some(EventKind::Ban),
             Recorded::Prolonged => Some(EventKind::Prolong),
-            Recorded::Known | Recorded::Over | Recorded::Pardoned => None,
+            Recorded::Known | Recorded::Over | Recorded::Pardoned | Recorded::Refused => None,
         };
         if let Some(event) = told {
             self.tell(event, &ban, now);
@@ -60,6 +64,15 @@ impl Court {
         }
         if let Some(jail) = &ban.jail {
             self.settle(jail, ban.subject, now);
+        }
+    }
+
+    /// Counts a ban for which its jail has no place.
+    pub(super) fn refused(&mut self, jail: Option<&JailName>) {
+        let Some(seat) = self.seats.iter_mut().find(|seat| Some(seat.name()) == jail) else { return };
+        seat.tallies.refused += 1;
+        if seat.tallies.refused == 1 {
+            tracing::warn!(jail = %seat.name(), "as many bans as a jail may have: no further ones until some end");
         }
     }
 
@@ -72,7 +85,7 @@ impl Court {
             // It was over, and these failures bring it into force.
             Recorded::New => EventKind::Ban,
             Recorded::Prolonged => EventKind::Prolong,
-            Recorded::Known | Recorded::Over | Recorded::Pardoned => return,
+            Recorded::Known | Recorded::Over | Recorded::Pardoned | Recorded::Refused => return,
         };
         self.told_by_ledger(told, name, subject, now);
         self.sync(Some(name), subject, now);

@@ -17,6 +17,9 @@ pub struct Situation {
     /// What becomes of jails that read pods or guard Services. A jail that is not here reads nothing and closes only
     /// its own ports.
     pub jails: BTreeMap<JailName, Placement>,
+    /// Where the Services of rate limits are, by the limit's name. One that is not here limits nothing but the ports it
+    /// names itself.
+    pub limits: BTreeMap<String, Doors>,
     /// Who is never banned besides this host's own addresses and allow lists.
     pub house: Vec<(IpNet, Why)>,
     /// Those of the house that stand for others when a log shows them as clients: nodes, Services, load balancers.
@@ -38,7 +41,28 @@ pub struct Placement {
     pub masking: Vec<String>,
 }
 
+/// Where a rate limit counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Doors {
+    /// The addresses and ports of its Services.
+    pub guards: Vec<Guard>,
+    /// What a person should know, e.g. that a Service is not there.
+    pub remarks: Vec<Condition>,
+}
+
 impl Situation {
+    /// Where a rate limit's Services are.
+    #[must_use]
+    pub fn doors(&self, limit: &str) -> &[Guard] {
+        self.limits.get(limit).map_or(&[], |doors| &doors.guards)
+    }
+
+    /// What a person should know of a rate limit's surroundings.
+    #[must_use]
+    pub fn remarks_on_limit(&self, limit: &str) -> &[Condition] {
+        self.limits.get(limit).map_or(&[], |doors| &doors.remarks)
+    }
+
     /// What a jail's bans close besides its own ports.
     #[must_use]
     pub fn guards(&self, jail: &JailName) -> &[Guard] {

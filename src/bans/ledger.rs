@@ -16,14 +16,36 @@ pub struct LedgerLimits {
     /// plus the longest `findTime`, because a record may be read that late. Each jail keeps to its own `forgetAfter`
     /// by the log's time.
     pub forget_after: Duration,
-    /// Past bans kept at most; the one that ended first gives way. Active bans have no limit: each is an element in
-    /// the kernel that somebody wanted there, and the brake bounds how fast jails add them.
+    /// Past bans kept at most; the one that ended first gives way.
     pub past: usize,
+    /// Bans in force of one jail at most. Beyond it further ones are refused until some end: a ban ends by time or
+    /// by a pardon, never because another one came. What a person orders is not refused, and entries of BanLists do
+    /// not count.
+    pub per_jail: usize,
+    /// Bans in force of all jails together, from which on each jail has its even share alone: whoever fills the ledger
+    /// takes nobody's place.
+    pub in_force: usize,
+}
+
+impl LedgerLimits {
+    /// Bans in force of one jail at most, unless told otherwise.
+    pub const PER_JAIL: usize = 200_000;
+    /// Bans in force from which on jails share evenly, unless told otherwise: some 70 MB.
+    pub const IN_FORCE: usize = 300_000;
+
+    /// Nothing is ever refused or forgotten.
+    pub const NONE: Self =
+        Self { forget_after: Duration::MAX, past: usize::MAX, per_jail: usize::MAX, in_force: usize::MAX };
 }
 
 impl Default for LedgerLimits {
     fn default() -> Self {
-        Self { forget_after: Duration::from_secs(31 * 86_400), past: 100_000 }
+        Self {
+            forget_after: Duration::from_secs(31 * 86_400),
+            past: 100_000,
+            per_jail: Self::PER_JAIL,
+            in_force: Self::IN_FORCE,
+        }
     }
 }
 
@@ -40,6 +62,8 @@ pub enum Recorded {
     Over,
     /// Began before a pardon that covers it. Not kept.
     Pardoned,
+    /// Its jail has as many as it may. Not kept.
+    Refused,
 }
 
 /// What the firewall must be told after something changed. Both are already the sum of all records of a (jail,
@@ -83,6 +107,8 @@ pub struct Ledger {
 pub(super) struct Book {
     pub(super) jail: Option<JailName>,
     pub(super) rows: Prefixes<Row>,
+    /// How many of `rows` are over.
+    pub(super) over: usize,
     pub(super) listed: Prefixes<Row>,
 }
 
@@ -93,6 +119,11 @@ impl Book {
 
     pub(super) fn table_mut(&mut self, listed: bool) -> &mut Prefixes<Row> {
         if listed { &mut self.listed } else { &mut self.rows }
+    }
+
+    /// How many bans are in force, entries of BanLists aside.
+    fn in_force(&self) -> usize {
+        self.rows.len() - self.over
     }
 
     /// The later end of what is counted and what is listed.
@@ -127,6 +158,9 @@ impl Ledger {
         }
         let row = Row::new(ban, &mut self.names);
         let Some(book) = self.book_id(ban.jail.as_ref()) else { return Recorded::Known };
+        if ban.origin != Origin::Hand && row.is_active(now) && !self.has_place(book, ban.subject) {
+            return Recorded::Refused;
+        }
         let rows = &mut self.books[usize::from(book)].rows;
         let before = rows.get(ban.subject).map(|row| (row.over, row.is_active(now)));
         let moved = match rows.get_mut(ban.subject) {
@@ -169,8 +203,11 @@ impl Ledger {
         let (was_over, was_active) = before.unwrap_or((false, false));
         // An end that nobody was told of yet is left to `expire`; the calendar has it already.
         row.over = !active && (was_over || before.is_none());
-        self.past_len = self.past_len + usize::from(row.over) - usize::from(was_over);
-        if row.over && moved {
+        let is_over = row.over;
+        self.past_len = self.past_len + usize::from(is_over) - usize::from(was_over);
+        let book = &mut self.books[usize::from(key.book)];
+        book.over = book.over + usize::from(is_over) - usize::from(was_over);
+        if is_over && moved {
             self.past.add(end, key);
             self.forget(now);
         } else if active && (was_over || before.is_none()) && end != Timestamp::MAX {
@@ -198,6 +235,7 @@ impl Ledger {
                 }
                 let Some(row) = book.rows.remove(subject) else { continue };
                 self.past_len -= usize::from(row.over);
+                book.over -= usize::from(row.over);
                 if row.is_active(now) && book.hold(subject, now).is_none() {
                     ended.push(row.ban(book.jail.as_ref(), subject, &self.names));
                 }
@@ -227,6 +265,7 @@ impl Ledger {
             if !key.listed {
                 self.past.add(end, key);
                 self.past_len += 1;
+                book.over += 1;
             }
             if book.hold(key.subject, now).is_none()
                 && let Some(row) = book.table(key.listed).get(key.subject)
@@ -252,6 +291,7 @@ impl Ledger {
                 break;
             }
             book.rows.remove(key.subject);
+            book.over -= 1;
             self.past_len -= 1;
             self.forgotten += u64::from(!old);
         }
@@ -271,6 +311,19 @@ impl Ledger {
         if self.past.len() > 2 * self.past_len + 1024 {
             self.past.keep(|end, key| row(key).is_some_and(|row| row.over && row.end == end));
         }
+    }
+
+    /// Whether one more ban of this jail may be in force. One that is in force already needs no other place.
+    fn has_place(&self, book: u16, subject: Subject) -> bool {
+        let Some(book) = self.books.get(usize::from(book)) else { return false };
+        book.rows.get(subject).is_some_and(|row| !row.over) || !self.is_full(book, || self.len())
+    }
+
+    /// Whether a jail has as many bans in force as it may, when there are `all` of all jails.
+    pub(super) fn is_full(&self, book: &Book, all: impl FnOnce() -> usize) -> bool {
+        let LedgerLimits { per_jail, in_force, .. } = self.limits;
+        let own = book.in_force();
+        own >= per_jail || (own >= in_force / self.books.len().max(1) && all() >= in_force)
     }
 
     pub(super) fn book(&self, jail: Option<&JailName>) -> Option<&Book> {

@@ -1,5 +1,6 @@
 //! What the ledger can be asked.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::ledger::{Hold, Ledger};
@@ -128,6 +129,14 @@ impl Ledger {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The jails that have as many bans in force as they may: further ones are refused until some end.
+    #[must_use]
+    pub fn full(&self) -> HashSet<&JailName> {
+        let all = self.len();
+        let full = self.books.iter().filter(|book| self.is_full(book, || all));
+        full.filter_map(|book| book.jail.as_ref()).collect()
     }
 
     /// How many past bans are kept.

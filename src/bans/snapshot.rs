@@ -108,8 +108,10 @@ impl Ledger {
                 _ => {}
             }
             let book = ledger.books.get_mut(usize::from(id)).ok_or(WordsError::Range(id.into()))?;
+            book.over += usize::from(row.over && !listed);
             if let Some(double) = book.table_mut(listed).insert(subject, row) {
                 ledger.past_len -= usize::from(double.over && !listed);
+                book.over -= usize::from(double.over && !listed);
             }
         }
         Ok(ledger)

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "kubernetes")]
 pub mod agent;
+#[cfg(feature = "kubernetes")]
+pub mod apply;
 #[cfg(feature = "standalone")]
 pub mod ban;
 #[cfg(feature = "standalone")]
@@ -37,6 +39,8 @@ pub mod replay;
 #[cfg(feature = "standalone")]
 pub mod run;
 pub mod schema;
+#[cfg(feature = "kubernetes")]
+mod server;
 #[cfg(any(feature = "standalone", feature = "kubernetes"))]
 mod show;
 #[cfg(feature = "standalone")]
@@ -44,6 +48,8 @@ pub mod status;
 mod table;
 #[cfg(feature = "standalone")]
 pub mod unban;
+#[cfg(feature = "kubernetes")]
+pub mod uninstall;
 mod when;
 #[cfg(any(feature = "standalone", feature = "kubernetes"))]
 mod who;
@@ -167,6 +173,8 @@ macro_rules! verbs {
 verbs! {
     #[cfg(feature = "kubernetes")]
     Agent = agent,
+    #[cfg(feature = "kubernetes")]
+    Apply = apply,
     #[cfg(feature = "standalone")]
     Ban = ban,
     #[cfg(feature = "standalone")]
@@ -194,6 +202,8 @@ verbs! {
     Status = status,
     #[cfg(feature = "standalone")]
     Unban = unban,
+    #[cfg(feature = "kubernetes")]
+    Uninstall = uninstall,
     #[cfg(feature = "standalone")]
     Why = why,
 }

@@ -126,6 +126,9 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
     for jail in &agent.jails {
         out.extend(troubles(&jail.conditions).map(|c| about(jail.name.to_string(), c)));
     }
+    for limit in &agent.rate_limits {
+        out.extend(troubles(&limit.conditions).map(|c| about(limit.name.clone(), c)));
+    }
     out.extend(troubles(&agent.conditions).map(|c| about("gaoler".into(), c)));
     for problem in &status.config.problems {
         out += "\n\n";

@@ -29,7 +29,7 @@ pub(super) fn bans(
             refuse_ourselves(net, &field, notes);
             let jail = entry.scope.as_ref().filter(|scope| scope.as_str() != "All");
             if let Some(jail) = jail
-                && let Some(advice) = book.missing_jail(jail.as_str())
+                && let Some(advice) = book.missing_jail(jail.as_str(), "declare the jail, or write `All`")
             {
                 let message = format!("there is no jail `{}`: this entry closes nothing yet", jail.as_str());
                 notes.warning(&format!("spec.entries[{i}].scope"), message, advice);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::api::v1alpha1 as api;
-use crate::engine::PrefixPolicy;
+use crate::engine::{JailName, PrefixPolicy};
 use crate::firewall::Action;
 
 use super::origin::Notes;
+use super::resolve::Book;
 use super::{Mode, prefix};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -23,6 +24,9 @@ pub struct RateLimitConfig {
     pub mode: Mode,
     /// What is a hit.
     pub hit: Hit,
+    /// Services whose traffic is meant, by name; then the ports of `hit` choose among theirs, and none means all.
+    /// Without any, the ports are those of this host. Kubernetes only.
+    pub services: Vec<String>,
     /// The hit within `window` that is one too many.
     pub hits: u32,
     /// Width of the window, in whole seconds.
@@ -37,6 +41,16 @@ pub struct RateLimitConfig {
     pub action: Action,
     /// Sources of one family it remembers at most.
     pub max_sources: u32,
+    /// The jail that bans those who completed connections and go on over the limit.
+    pub escalate_to: Option<JailName>,
+}
+
+impl RateLimitConfig {
+    /// Its namespace; empty on a plain host.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.name.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
 }
 
 /// What a rate limit counts.
@@ -62,8 +76,14 @@ pub enum LimitPenalty {
 }
 
 /// Turns a declared rate limit into the runtime's. Problems go to `notes`; the result counts only when none is an
-/// error.
-pub(super) fn lower(name: &str, limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> RateLimitConfig {
+/// error. `cluster`: whether it runs in Kubernetes.
+pub(super) fn lower(
+    name: &str,
+    limit: &api::RateLimitSpec,
+    book: &Book<'_>,
+    cluster: bool,
+    notes: &mut Notes<'_>,
+) -> RateLimitConfig {
     let prefix = limit.prefix.clone().unwrap_or_default();
     let config = RateLimitConfig {
         name: name.to_owned(),
@@ -72,6 +92,7 @@ pub(super) fn lower(name: &str, limit: &api::RateLimitSpec, notes: &mut Notes<'_
             api::LimitMode::Enforce | api::LimitMode::Disabled => Mode::Enforce,
         },
         hit: hit(limit, notes),
+        services: services(limit, cluster, notes),
         hits: limit.hits,
         window: limit.window.0,
         penalty: match limit.penalty {
@@ -86,6 +107,7 @@ pub(super) fn lower(name: &str, limit: &api::RateLimitSpec, notes: &mut Notes<'_
             api::EnforceAction::Reject => Action::Reject,
         },
         max_sources: limit.max_sources,
+        escalate_to: escalate_to(name, limit, book, notes),
     };
     whole_seconds("window", limit.window, DAY, notes);
     if let api::Penalty::For(span) = limit.penalty {
@@ -99,7 +121,7 @@ fn hit(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> Hit {
     if icmp && limit.ports.is_some() {
         notes.error("spec.ports", "ICMP has no ports", "remove `ports`, or write `protocol: TCP`");
     }
-    if !icmp && limit.ports.is_none() {
+    if !icmp && limit.ports.is_none() && limit.services.is_none() {
         notes.error("spec", "`ports` is missing", "add `ports`, e.g. `ports: [25]`");
     }
     let mut ports = limit.ports.clone().unwrap_or_default();
@@ -110,6 +132,48 @@ fn hit(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> Hit {
         api::Protocol::UDP => Hit::Udp(ports),
         api::Protocol::ICMP => Hit::Ping,
     }
+}
+
+fn services(limit: &api::RateLimitSpec, cluster: bool, notes: &mut Notes<'_>) -> Vec<String> {
+    let named = limit.services.as_deref().unwrap_or_default();
+    if !named.is_empty() && !cluster {
+        notes.error(
+            "spec.services",
+            "`services` exist only in Kubernetes; this is a plain host",
+            "write `ports: [25, 465, 587]` in its place",
+        );
+    } else if !named.is_empty() && limit.protocol != api::Protocol::TCP {
+        notes.error("spec.services", "`services` exist only with TCP", "write `protocol: TCP`, or `ports`");
+    }
+    let mut services: Vec<String> = named.iter().map(|name| name.as_str().to_owned()).collect();
+    services.sort_unstable();
+    services.dedup();
+    services
+}
+
+fn escalate_to(
+    name: &str,
+    limit: &api::RateLimitSpec,
+    book: &Book<'_>,
+    notes: &mut Notes<'_>,
+) -> Option<JailName> {
+    const FIELD: &str = "spec.escalateTo";
+    let jail = limit.escalate_to.as_ref()?.as_str();
+    if limit.protocol != api::Protocol::TCP {
+        notes.error(
+            FIELD,
+            "`escalateTo` exists only with TCP: the sender of a datagram or a ping can be forged",
+            "remove it",
+        );
+    }
+    let jail = match name.split_once('/') {
+        Some((namespace, _)) => format!("{namespace}/{jail}"),
+        None => jail.to_owned(),
+    };
+    if let Some(advice) = book.missing_jail(&jail, "declare the jail, or remove `escalateTo`") {
+        notes.warning(FIELD, format!("there is no jail `{jail}`: nobody is banned yet"), advice);
+    }
+    Some(JailName::new(&jail))
 }
 
 fn whole_seconds(field: &str, span: api::GoDuration, most: Duration, notes: &mut Notes<'_>) {

@@ -46,14 +46,14 @@ impl<'a> Book<'a> {
         self.jails.insert(name.to_owned());
     }
 
-    /// What to write for a jail that is not declared; `None` when it is.
-    pub(super) fn missing_jail(&self, name: &str) -> Option<String> {
+    /// What to write for a jail that is not declared: the name that is meant, else `otherwise`. `None` when it is.
+    pub(super) fn missing_jail(&self, name: &str, otherwise: &str) -> Option<String> {
         if self.jails.contains(name) {
             return None;
         }
         Some(match closest(name, self.jails.iter().map(String::as_str)) {
             Some(meant) => format!("write `{meant}`"),
-            None => "declare the jail, or write `All`".into(),
+            None => otherwise.to_owned(),
         })
     }
 

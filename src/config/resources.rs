@@ -245,7 +245,7 @@ fn lower(
             Some(GoodObject::Jail { config: Arc::new(config), mode: jail.mode, filters: jail.filters })
         }
         Declared::RateLimit(limit) => {
-            let config = rate_limit::lower(name, &limit, notes);
+            let config = rate_limit::lower(name, &limit, book, around.cluster, notes);
             Some(GoodObject::RateLimit { config: Arc::new(config), mode: limit.mode })
         }
         Declared::BanList(list) => Some(GoodObject::BanList(lists::bans(name, &list, book, notes).into())),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ban_set::{BanSet, Family};
+use super::ban_set::BanSet;
 
 /// Chains, sets and counters of our table as the kernel has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,9 +43,9 @@ impl SetShape {
     /// `NFT_SET_EVAL`: rules add to it.
     pub(super) const DYNAMIC: u32 = 0x20;
 
-    /// Whether rules can put sources of this family into it.
-    pub(super) fn takes_sources(self, family: Family) -> bool {
-        self.key_bytes == family.bytes()
+    /// Whether rules can put keys of so many bytes into it.
+    pub(super) fn takes(self, key_bytes: u32) -> bool {
+        self.key_bytes == key_bytes
             && self.flags & Self::TIMEOUT != 0
             && self.flags & Self::DYNAMIC != 0
             && self.flags & (Self::ANONYMOUS | Self::INTERVAL | Self::MAP) == 0

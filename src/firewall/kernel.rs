@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
+use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 
 use super::ban_set::{BanSet, Family};
@@ -12,7 +13,7 @@ use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
 use super::{
     Applied, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, ScopeName,
-    Skeleton, limits, listing, ruleset,
+    Skeleton, limits, listing, proof, ruleset,
 };
 use crate::engine::{Subject, Timestamp};
 
@@ -193,6 +194,22 @@ impl Firewall for Nftables {
             counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders });
         }
         Ok(counts)
+    }
+
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError> {
+        let mut caught = BTreeMap::new();
+        for limit in self.limits.iter().filter(|limit| limit.catches) {
+            let mut sources = Vec::new();
+            for family in [Family::V4, Family::V6] {
+                let set = proof::caught_set(limit, family);
+                let found = listing::addresses(&set).map_err(FirewallError::Netlink)?;
+                let bits = limits::bits(limit, family);
+                sources
+                    .extend(found.into_iter().filter_map(|at| IpNet::new(at, bits).ok()).map(Subject::new));
+            }
+            caught.insert(limit.name.clone(), sources);
+        }
+        Ok(caught)
     }
 
     fn teardown(&mut self) -> Result<(), FirewallError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Action, Dropped, ScopeName};
+use super::{Action, Destination, Dropped, Guard, ScopeName};
 
 /// How often a source may knock on this host. Counted and answered by the kernel alone, packet by packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,17 +31,38 @@ pub struct Limit {
     pub observe: bool,
     /// Sources of one family that can be remembered. Of more, the newcomers pass uncounted.
     pub max_sources: u32,
+    /// Whether it notes sources that completed `hits` - 1 connections and go on over the limit: see
+    /// [`super::Firewall::caught`]. Only with [`Counted::Tcp`], and not with `observe`.
+    pub catches: bool,
 }
 
 /// What is a hit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// A TCP packet that opens a connection to one of these ports of this host.
-    Tcp(Vec<u16>),
-    /// A UDP packet to one of these ports of this host.
-    Udp(Vec<u16>),
+    /// A TCP packet that opens a connection to one of these.
+    Tcp(Vec<Guard>),
+    /// A UDP packet to one of these.
+    Udp(Vec<Guard>),
     /// An ICMP or ICMPv6 echo request to this host.
     Echo,
+}
+
+impl Counted {
+    /// New TCP connections to these ports of this host.
+    #[must_use]
+    pub fn tcp(ports: &[u16]) -> Self {
+        Self::Tcp(here(ports))
+    }
+
+    /// UDP packets to these ports of this host.
+    #[must_use]
+    pub fn udp(ports: &[u16]) -> Self {
+        Self::Udp(here(ports))
+    }
+}
+
+fn here(ports: &[u16]) -> Vec<Guard> {
+    ports.iter().map(|&port| Guard { destination: Destination::Local, port }).collect()
 }
 
 /// What happens to a source over its limit.

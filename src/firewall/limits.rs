@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! chain knocks         raw + 1: after bans, before connection tracking
-//!     tcp flags & (fin|syn|rst|ack) == syn  tcp dport vmap { 25 : jump limits_tcp_25 }
+//!     tcp flags & (fin|syn|rst|ack) == syn  ip daddr . tcp dport vmap { 198.51.100.25 . 25 : goto limits_tcp_25_1 }
+//!     tcp flags & (fin|syn|rst|ack) == syn  tcp dport vmap { 25 : goto limits_tcp_25 }
 //!     udp dport vmap { … };  icmp type echo-request jump limits_echo;  icmpv6 type echo-request jump limits_echo
-//! chain limits_tcp_25  fib daddr type != local return; jump limit_a; jump limit_b
+//! chain limits_tcp_25  jump limit_a; jump limit_b                                    see `doors`
 //! chain limit_a        ip saddr { ignored } return; meta nfproto vmap { ipv4 : goto limit4_a, ipv6 : goto limit6_a }
 //! chain limit4_a       ip saddr @a_pen4 goto over_a
 //!                      ip saddr != @slot1 add @slot1 { ip saddr timeout 60s } return      a slot for each hit but the last
@@ -19,16 +20,18 @@
 //!
 //! The name of a set says what its elements mean, so one that is there can be kept whatever else changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nftables::batch::Batch;
-use nftables::schema::NfListObject;
+use nftables::schema::{NfListObject, Set, SetType, SetTypeValue};
 use nftables::stmt::Statement;
 
 use super::ban_set::Family;
+use super::doors::Doors;
 use super::inventory::{Inventory, SetShape};
-use super::limit::{Counted, Limit, Penalty};
+use super::limit::{Limit, Penalty};
+use super::proof::{self, Proofs};
 use super::ruleset::{has_never, never_returns, refusals, rule, set_with_timeout};
 use super::{ScopeName, Skeleton, phrase};
 
@@ -38,7 +41,7 @@ pub(super) const LIMITS: &str = "knocks"; // `limits` is a word of nft's own lan
 const MOST_SLOTS: u32 = 16;
 /// No set of sources under a penalty holds more than this: it is listed when somebody asks for the status.
 const MOST_PENALTIES: u32 = 65_536;
-const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// The counter of packets over a limit.
 pub(super) fn over_counter(limit: &ScopeName) -> String {
@@ -58,11 +61,11 @@ pub(super) fn penalty_set(limit: &Limit, family: Family) -> Option<String> {
         .then(|| format!("{name}_pen{}_{}_{size}", digit(family), bits(limit, family)))
 }
 
-fn digit(family: Family) -> char {
+pub(super) fn digit(family: Family) -> char {
     if family == Family::V4 { '4' } else { '6' }
 }
 
-fn bits(limit: &Limit, family: Family) -> u8 {
+pub(super) fn bits(limit: &Limit, family: Family) -> u8 {
     match family {
         Family::V4 => limit.prefix_v4,
         Family::V6 => limit.prefix_v6,
@@ -85,7 +88,7 @@ fn has_slots(limit: &Limit) -> bool {
     limit.hits <= MOST_SLOTS
 }
 
-fn limit_chain(limit: &ScopeName) -> String {
+pub(super) fn limit_chain(limit: &ScopeName) -> String {
     format!("limit_{limit}")
 }
 
@@ -101,24 +104,56 @@ fn over_chain(limit: &ScopeName) -> String {
 pub(super) struct Limits<'a> {
     /// By name: that is the order in which they are asked.
     limits: Vec<&'a Limit>,
+    doors: Doors<'a>,
+    proofs: Proofs<'a>,
     skeleton: &'a Skeleton,
 }
 
-/// A set of sources.
-struct Sources {
-    family: Family,
-    size: u32,
+/// A set that rules add to.
+pub(super) struct Kept {
+    pub(super) family: Family,
+    pub(super) size: u32,
+    /// Its elements are sources with their ports.
+    pub(super) connections: bool,
+}
+
+impl Kept {
+    fn key_bytes(&self) -> u32 {
+        // A port takes four bytes in a key of several parts.
+        self.family.bytes() + if self.connections { 4 } else { 0 }
+    }
+
+    fn made(&self, name: String) -> Set<'static> {
+        match self.connections {
+            true => connections(name, self.family, self.size),
+            false => set_with_timeout(name, self.family, Some(self.size)),
+        }
+    }
+}
+
+/// A set of sources with their ports.
+pub(super) fn connections(name: String, family: Family, size: u32) -> Set<'static> {
+    let address = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
+    let key = vec![address, SetType::InetService];
+    let set_type = SetTypeValue::Concatenated(key.into());
+    Set { set_type, ..set_with_timeout(name, family, Some(size)) }
 }
 
 impl<'a> Limits<'a> {
     pub(super) fn new(skeleton: &'a Skeleton) -> Self {
         let mut limits: Vec<&Limit> = skeleton.limits.iter().collect();
         limits.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { limits, skeleton }
+        let (doors, proofs) = (Doors::new(&limits), Proofs::new(&limits));
+        Self { limits, doors, proofs, skeleton }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.limits.is_empty()
+    }
+
+    /// Whether what servers answer is watched too.
+    pub(super) fn watches_answers(&self) -> bool {
+        !self.proofs.is_empty()
     }
 
     pub(super) fn chains(&self) -> impl Iterator<Item = String> {
@@ -126,9 +161,7 @@ impl<'a> Limits<'a> {
             let Limit { name, .. } = limit;
             [limit_chain(name), over_chain(name)].into_iter().chain(FAMILIES.map(|f| family_chain(name, f)))
         });
-        let ports = self.ports();
-        let doors: Vec<String> = ports.into_keys().map(Door::chain).collect();
-        own.chain(doors)
+        own.chain(self.doors.chains()).chain(self.proofs.chains())
     }
 
     pub(super) fn counters(&self) -> impl Iterator<Item = String> {
@@ -137,88 +170,46 @@ impl<'a> Limits<'a> {
 
     /// Whether the set that is there stays.
     pub(super) fn keeps(&self, name: &str, shape: SetShape) -> bool {
-        self.sets().get(name).is_some_and(|sources| shape.takes_sources(sources.family))
+        self.sets().get(name).is_some_and(|kept| shape.takes(kept.key_bytes()))
     }
 
     /// Adds the sets that are not there. (nft marks a set as one that rules add to only when it comes with such a
     /// rule in the same transaction; adding one that is there again would seem another.)
     pub(super) fn add_sets(&self, existing: Option<&Inventory>, batch: &mut Batch<'static>) {
-        for (name, Sources { family, size }) in self.sets() {
+        for (name, kept) in self.sets() {
             let there = existing.and_then(|inventory| inventory.sets.get(&name));
-            if !there.is_some_and(|shape| shape.takes_sources(family)) {
-                batch.add(NfListObject::Set(set_with_timeout(name, family, Some(size)).into()));
+            if !there.is_some_and(|shape| shape.takes(kept.key_bytes())) {
+                batch.add(NfListObject::Set(kept.made(name).into()));
             }
         }
     }
 
-    fn sets(&self) -> BTreeMap<String, Sources> {
-        let mut sets = BTreeMap::new();
+    fn sets(&self) -> BTreeMap<String, Kept> {
+        let mut sets: BTreeMap<String, Kept> = self.proofs.sets().collect();
         for limit in &self.limits {
             for family in FAMILIES {
+                let sources = |size| Kept { family, size, connections: false };
                 let size = limit.max_sources;
                 if let Some(name) = penalty_set(limit, family) {
-                    sets.insert(name, Sources { family, size: size.min(MOST_PENALTIES) });
+                    sets.insert(name, sources(size.min(MOST_PENALTIES)));
                 }
                 if has_slots(limit) {
                     let slots = (1..limit.hits).map(|n| slot_set(limit, family, n));
-                    sets.extend(slots.map(|name| (name, Sources { family, size })));
+                    sets.extend(slots.map(|name| (name, sources(size))));
                 } else {
-                    sets.insert(rate_set(limit, family), Sources { family, size });
+                    sets.insert(rate_set(limit, family), sources(size));
                 }
             }
         }
         sets
     }
 
-    /// Which limits stand at which door.
-    fn ports(&self) -> BTreeMap<Door, BTreeSet<&'a ScopeName>> {
-        let mut doors: BTreeMap<Door, BTreeSet<&'a ScopeName>> = BTreeMap::new();
-        for limit in &self.limits {
-            let at: Vec<Door> = match &limit.counts {
-                Counted::Tcp(ports) => ports.iter().copied().map(Door::Tcp).collect(),
-                Counted::Udp(ports) => ports.iter().copied().map(Door::Udp).collect(),
-                Counted::Echo => vec![Door::Echo],
-            };
-            for door in at {
-                doors.entry(door).or_default().insert(&limit.name);
-            }
-        }
-        doors
-    }
-
     pub(super) fn rules(&self, batch: &mut Batch<'static>) {
-        if self.is_empty() {
-            return;
-        }
         for limit in &self.limits {
             self.rules_of(limit, batch);
         }
-        let doors = self.ports();
-        for (door, limits) in &doors {
-            // Only here, so that other traffic never asks for the route.
-            batch.add(rule(&door.chain(), vec![phrase::not_to_this_host(), phrase::back()]));
-            for limit in limits {
-                batch.add(rule(&door.chain(), vec![phrase::jump(limit_chain(limit))]));
-            }
-        }
-        let pairs = |wanted: fn(&Door) -> Option<u16>| -> Vec<_> {
-            let of = doors.keys().filter_map(|door| Some((phrase::port(wanted(door)?), door.chain())));
-            of.collect()
-        };
-        let tcp = pairs(|door| if let Door::Tcp(port) = door { Some(*port) } else { None });
-        if !tcp.is_empty() {
-            let map = phrase::verdict_map(phrase::tcp_port(), tcp);
-            batch.add(rule(LIMITS, vec![phrase::opens_a_connection(), map]));
-        }
-        let udp = pairs(|door| if let Door::Udp(port) = door { Some(*port) } else { None });
-        if !udp.is_empty() {
-            batch.add(rule(LIMITS, vec![phrase::verdict_map(phrase::udp_port(), udp)]));
-        }
-        if doors.contains_key(&Door::Echo) {
-            for family in FAMILIES {
-                batch.add(rule(LIMITS, vec![phrase::echo_request(family), phrase::jump(Door::Echo.chain())]));
-            }
-        }
+        self.doors.rules(batch);
+        self.proofs.rules(batch);
     }
 
     fn rules_of(&self, limit: &Limit, batch: &mut Batch<'static>) {
@@ -255,6 +246,9 @@ impl<'a> Limits<'a> {
             };
             batch.add(rule(&over, vec![note]));
         }
+        for family in FAMILIES {
+            proof::catch(limit, family, &over, batch);
+        }
         let counter = over_counter(&limit.name);
         if limit.observe {
             batch.add(rule(&over, vec![phrase::count(counter)]));
@@ -264,6 +258,11 @@ impl<'a> Limits<'a> {
             }
         }
     }
+}
+
+/// How long a bucket is kept: a source that was not seen for so long has a full one again in any case.
+pub(super) fn idle_of(limit: &Limit) -> Duration {
+    limit.window + Duration::from_secs(1)
 }
 
 /// The rules that find out whether a packet is over the limit.
@@ -290,30 +289,10 @@ fn count(limit: &Limit, family: Family, batch: &mut Batch<'static>) {
     } else {
         let set = rate_set(limit, family);
         let rate = phrase::Rate { tokens: limit.hits.saturating_sub(1), window: limit.window };
-        // When it was not seen for so long its bucket is full again in any case.
-        let idle = limit.window + Duration::from_secs(1);
-        let [draw, beyond] = phrase::over_rate(source, idle, &set, rate);
+        let [draw, beyond] = phrase::over_rate(source, idle_of(limit), &set, rate);
         batch.add(rule(&chain, vec![draw, beyond, over()]));
         // Asked the other way round: finding an element draws a token too.
         batch.add(rule(&chain, vec![phrase::source_not_in(family, source.1, &set), uncounted]));
-    }
-}
-
-/// Where hits come in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Door {
-    Tcp(u16),
-    Udp(u16),
-    Echo,
-}
-
-impl Door {
-    fn chain(self) -> String {
-        match self {
-            Self::Tcp(port) => format!("limits_tcp_{port}"),
-            Self::Udp(port) => format!("limits_udp_{port}"),
-            Self::Echo => "limits_echo".into(),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::net::IpAddr;
 
 use netlink_packet_core::DefaultNla;
 use netlink_packet_netfilter::nftables::{
@@ -50,6 +51,7 @@ mod number {
     pub(super) const ELEMENT_DATA: u16 = 2;
     pub(super) const ELEMENT_FLAGS: u16 = 3;
     pub(super) const ELEMENT_KEY_END: u16 = 10;
+    pub(super) const DATA_VALUE: u16 = 1;
 
     pub(super) const OBJECT_TABLE: u16 = 1;
     pub(super) const OBJECT_NAME: u16 = 2;
@@ -201,6 +203,25 @@ pub(super) fn count_elements(set: &str, most: usize) -> io::Result<usize> {
         count < most
     })?;
     Ok(count.min(most))
+}
+
+/// The elements of a small set of addresses.
+pub(super) fn addresses(set: &str) -> io::Result<Vec<IpAddr>> {
+    let mut found = Vec::new();
+    Netlink::open()?.ask_until(elements_of(set), |body| {
+        let list = Attributes::new(body).nested(LIST_ELEMENTS);
+        let elements = list.into_iter().flat_map(Attributes::iter).filter(|(kind, _)| *kind == LIST_ELEMENT);
+        found.extend(elements.filter_map(|(_, element)| {
+            address(Attributes::new(element).nested(ELEMENT_KEY)?.get(DATA_VALUE)?)
+        }));
+        true
+    })?;
+    Ok(found)
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4().or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// The values of all counters of our table, by name.

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod ban_set;
+mod doors;
 mod drift;
 mod elements;
 pub mod enforcer;
@@ -19,6 +20,7 @@ mod nft;
 mod phrase;
 mod plan;
 pub mod probe;
+mod proof;
 mod ruleset;
 
 pub use kernel::Nftables;
@@ -28,7 +30,7 @@ pub use plan::{Action, Applied, Change, Destination, Guard, Reach, Scope, ScopeN
 
 use std::collections::BTreeMap;
 
-use crate::engine::Timestamp;
+use crate::engine::{Subject, Timestamp};
 
 /// Why the kernel did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +94,13 @@ pub trait Firewall: Send {
     /// # Errors
     /// When the kernel cannot be asked.
     fn limits(&mut self) -> Result<BTreeMap<ScopeName, LimitCounts>, FirewallError>;
+
+    /// Sources over limits that shall catch them ([`Limit::catches`]), if they completed connections: those of the last
+    /// ten seconds.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError>;
 
     /// Removes our table and nothing else. Succeeds when it is not there.
     ///

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use nftables::expr::{
-    BinaryOperation, CT, Elem, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload,
-    PayloadField, Prefix, SetItem,
+    BinaryOperation, CT, CTDir, Elem, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression,
+    Payload, PayloadField, Prefix, SetItem,
 };
 use nftables::stmt::{
     Counter, JumpTarget, Limit, Match, Operator, Reject, RejectType, Set, SetOp, Statement, VerdictMap,
@@ -19,6 +19,13 @@ use nftables::types::RejectCode;
 use super::ban_set::Family;
 
 const TCP: u32 = 6;
+
+/// A protocol with ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Transport {
+    Tcp,
+    Udp,
+}
 
 fn field(protocol: &'static str, field: &'static str) -> Expression<'static> {
     let payload = PayloadField { protocol: protocol.into(), field: field.into() };
@@ -55,27 +62,30 @@ pub(super) fn source_among(family: Family, nets: &[IpNet]) -> Statement<'static>
 }
 
 fn source(family: Family, bits: u8) -> Expression<'static> {
-    let source = address_field(family, "saddr");
+    masked(address_field(family, "saddr"), family, bits)
+}
+
+fn masked(address: Expression<'static>, family: Family, bits: u8) -> Expression<'static> {
     if bits == family.bits() {
-        return source;
+        return address;
     }
-    Expression::BinaryOperation(Box::new(BinaryOperation::AND(source, text(&mask(family, bits)))))
+    Expression::BinaryOperation(Box::new(BinaryOperation::AND(address, text(&mask(family, bits)))))
 }
 
 /// Puts the source address cut to so many bits into the set, for so many seconds; what is there stays as it is.
 /// When the set is full the rule ends here.
 pub(super) fn add_source(source: (Family, u8), span: Duration, set: &str) -> Statement<'static> {
-    put_source(SetOp::Add, source, span, set)
+    put(SetOp::Add, self::source(source.0, source.1), span, set)
 }
 
 /// Like [`add_source`]; what is there begins its time anew.
 pub(super) fn update_source(source: (Family, u8), span: Duration, set: &str) -> Statement<'static> {
-    put_source(SetOp::Update, source, span, set)
+    put(SetOp::Update, self::source(source.0, source.1), span, set)
 }
 
-fn put_source(op: SetOp, (family, bits): (Family, u8), span: Duration, set: &str) -> Statement<'static> {
+fn put(op: SetOp, what: Expression<'static>, span: Duration, set: &str) -> Statement<'static> {
     let timeout = Some(u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
-    let elem = Elem { val: Box::new(source(family, bits)), timeout, ..Elem::default() };
+    let elem = Elem { val: Box::new(what), timeout, ..Elem::default() };
     let elem = Expression::Named(NamedExpression::Elem(elem));
     Statement::Set(Set { op, elem, set: format!("@{set}").into() })
 }
@@ -107,16 +117,84 @@ pub(super) fn over_rate(
     set: &str,
     rate: Rate,
 ) -> [Statement<'static>; 2] {
+    [update_source(source, idle, set), beyond(rate)]
+}
+
+fn beyond(rate: Rate) -> Statement<'static> {
     let (per_unit, unit) = rate.per_unit();
-    let limit = Limit {
+    Statement::Limit(Limit {
         rate: per_unit,
         rate_unit: None,
         per: Some(unit.into()),
         burst: Some(rate.tokens),
         burst_unit: None,
         inv: Some(true),
+    })
+}
+
+/// A server's packet that belongs to a connection whose client has completed it: it carries data to be passed on, or
+/// ends the connection.
+pub(super) fn server_speaks() -> Vec<Statement<'static>> {
+    let flags = |of: [&str; 2]| {
+        let flags = Expression::List(of.map(text).to_vec());
+        Expression::BinaryOperation(Box::new(BinaryOperation::AND(field("tcp", "flags"), flags)))
     };
-    [update_source(source, idle, set), Statement::Limit(limit)]
+    let none = Expression::Number(0);
+    vec![
+        equal(tracked("direction", None), text("reply")),
+        Statement::Match(Match { left: flags(["fin", "psh"]), right: none.clone(), op: Operator::NEQ }),
+        equal(flags(["syn", "rst"]), none),
+    ]
+}
+
+/// The port that the connection's first packet went to, before any translation.
+pub(super) fn original_port() -> Expression<'static> {
+    tracked("proto-dst", Some(CTDir::Original))
+}
+
+/// The connection's first packet went to one of these addresses.
+pub(super) fn originally_to(family: Family, addresses: &[IpAddr]) -> Statement<'static> {
+    let key = if family == Family::V4 { "ip daddr" } else { "ip6 daddr" };
+    let addresses = addresses.iter().map(|address| SetItem::Element(text(address))).collect();
+    equal(tracked(key, Some(CTDir::Original)), Expression::Named(NamedExpression::Set(addresses)))
+}
+
+fn tracked(key: &'static str, dir: Option<CTDir>) -> Expression<'static> {
+    Expression::Named(NamedExpression::CT(CT { key: key.into(), family: None, dir }))
+}
+
+fn client_and_port(family: Family) -> Expression<'static> {
+    Expression::Named(NamedExpression::Concat(vec![address_field(family, "daddr"), tcp_port()]))
+}
+
+/// The client to whom a server's packet goes, and its port, are in the set.
+pub(super) fn client_and_port_in(family: Family, set: &str) -> Statement<'static> {
+    equal(client_and_port(family), text(&format!("@{set}")))
+}
+
+/// Puts the client and its port into the set. When the set is full the rule ends here.
+pub(super) fn add_client_and_port(family: Family, span: Duration, set: &str) -> Statement<'static> {
+    put(SetOp::Add, client_and_port(family), span, set)
+}
+
+/// Like [`add_client_and_port`]; what is there begins its time anew.
+pub(super) fn update_client_and_port(family: Family, span: Duration, set: &str) -> Statement<'static> {
+    put(SetOp::Update, client_and_port(family), span, set)
+}
+
+/// Puts the client cut to so many bits into the set, for so many seconds from now on.
+pub(super) fn update_client((family, bits): (Family, u8), span: Duration, set: &str) -> Statement<'static> {
+    put(SetOp::Update, masked(address_field(family, "daddr"), family, bits), span, set)
+}
+
+/// Like [`over_rate`], of the client to whom a server's packet goes.
+pub(super) fn client_over_rate(
+    client: (Family, u8),
+    idle: Duration,
+    set: &str,
+    rate: Rate,
+) -> [Statement<'static>; 2] {
+    [update_client(client, idle, set), beyond(rate)]
 }
 
 fn mask(family: Family, bits: u8) -> IpAddr {
@@ -132,12 +210,17 @@ fn mask(family: Family, bits: u8) -> IpAddr {
 
 /// The TCP destination port.
 pub(super) fn tcp_port() -> Expression<'static> {
-    field("tcp", "dport")
+    port_of(Transport::Tcp)
 }
 
-/// The destination address and the TCP destination port.
-pub(super) fn destination_and_port(family: Family) -> Expression<'static> {
-    Expression::Named(NamedExpression::Concat(vec![address_field(family, "daddr"), tcp_port()]))
+/// The destination port.
+pub(super) fn port_of(transport: Transport) -> Expression<'static> {
+    field(if transport == Transport::Tcp { "tcp" } else { "udp" }, "dport")
+}
+
+/// The destination address and port.
+pub(super) fn destination_and_port(family: Family, transport: Transport) -> Expression<'static> {
+    Expression::Named(NamedExpression::Concat(vec![address_field(family, "daddr"), port_of(transport)]))
 }
 
 /// This port.
@@ -166,8 +249,25 @@ pub(super) fn verdict_map(
     key: Expression<'static>,
     pairs: Vec<(Expression<'static>, String)>,
 ) -> Statement<'static> {
-    let items = pairs.into_iter().map(|(key, chain)| SetItem::MappingStatement(key, jump(chain))).collect();
-    Statement::VerdictMap(VerdictMap { key, data: Expression::Named(NamedExpression::Set(items)) })
+    map_to(key, pairs, jump)
+}
+
+/// Like [`verdict_map`], and does not come back here.
+pub(super) fn branch(
+    key: Expression<'static>,
+    pairs: Vec<(Expression<'static>, String)>,
+) -> Statement<'static> {
+    map_to(key, pairs, goto)
+}
+
+fn map_to(
+    key: Expression<'static>,
+    pairs: Vec<(Expression<'static>, String)>,
+    verdict: fn(String) -> Statement<'static>,
+) -> Statement<'static> {
+    let items = pairs.into_iter().map(|(key, chain)| SetItem::MappingStatement(key, verdict(chain)));
+    let data = Expression::Named(NamedExpression::Set(items.collect()));
+    Statement::VerdictMap(VerdictMap { key, data })
 }
 
 /// The packet is for an address of this host.
@@ -190,11 +290,6 @@ pub(super) fn opens_a_connection() -> Statement<'static> {
     equal(Expression::BinaryOperation(Box::new(masked)), text("syn"))
 }
 
-/// The UDP destination port.
-pub(super) fn udp_port() -> Expression<'static> {
-    field("udp", "dport")
-}
-
 /// The packet is an echo request of this family.
 pub(super) fn echo_request(family: Family) -> Statement<'static> {
     let protocol = if family == Family::V4 { "icmp" } else { "icmpv6" };
@@ -212,8 +307,7 @@ pub(super) fn by_family(chains: [(Family, String); 2]) -> Statement<'static> {
 /// The packet goes the way of its connection's first packet; an answer to a connection of ours does not.
 /// Neither does what connection tracking leaves alone, such as neighbour discovery.
 pub(super) fn original_direction() -> Statement<'static> {
-    let direction = CT { key: "direction".into(), family: None, dir: None };
-    equal(Expression::Named(NamedExpression::CT(direction)), text("original"))
+    equal(tracked("direction", None), text("original"))
 }
 
 /// The packet is TCP.

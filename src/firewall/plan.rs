@@ -93,7 +93,7 @@ pub enum Reach {
 pub struct Guard {
     /// Where packets are going.
     pub destination: Destination,
-    /// TCP destination port.
+    /// Destination port.
     pub port: u16,
 }
 

@@ -14,7 +14,8 @@ use rustix::thread::{CapabilitySet, UnshareFlags, capabilities};
 
 use super::ban_set::Family;
 use super::nft::Nft;
-use super::{Change, Firewall, FirewallError, Nftables, Reach, Scope, ScopeName, Skeleton, phrase};
+use super::phrase::Transport;
+use super::{Change, Firewall, FirewallError, Nftables, Reach, Scope, ScopeName, Skeleton, limits, phrase};
 
 const TABLE: &str = "gaoler_probe";
 /// The oldest kernel that is supported.
@@ -170,13 +171,19 @@ fn trials() -> Vec<Trial> {
             "guards on IPv4 services (address and port)",
             "services in a cluster cannot be guarded",
             jump(),
-            vec![phrase::verdict_map(phrase::destination_and_port(Family::V4), pairs(phrase::pair(v4, 25)))],
+            vec![phrase::verdict_map(
+                phrase::destination_and_port(Family::V4, Transport::Tcp),
+                pairs(phrase::pair(v4, 25)),
+            )],
         ),
         trial(
             "guards on IPv6 services (address and port)",
             "services in a cluster cannot be guarded",
             jump(),
-            vec![phrase::verdict_map(phrase::destination_and_port(Family::V6), pairs(phrase::pair(v6, 25)))],
+            vec![phrase::verdict_map(
+                phrase::destination_and_port(Family::V6, Transport::Tcp),
+                pairs(phrase::pair(v6, 25)),
+            )],
         ),
         trial(
             "direction of a connection (conntrack)",
@@ -207,6 +214,12 @@ fn trials() -> Vec<Trial> {
             token_bucket(),
         ),
         trial(
+            "who completed connections (conntrack, sets of addresses and ports)",
+            "rate limits with `escalateTo` are not enforced",
+            vec![NfListObject::Set(limits::connections("s".into(), Family::V6, 1024).into())],
+            completed(),
+        ),
+        trial(
             "reject with a TCP reset",
             "jails with action Reject are not enforced",
             vec![],
@@ -226,6 +239,14 @@ fn token_bucket() -> Vec<Statement<'static>> {
     let rate = phrase::Rate { tokens: 60, window: minute };
     let [draw, beyond] = phrase::over_rate((Family::V6, 64), minute, "s", rate);
     vec![draw, beyond, phrase::drop()]
+}
+
+fn completed() -> Vec<Statement<'static>> {
+    let server = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into();
+    let mut statements = phrase::server_speaks();
+    statements.push(phrase::originally_to(Family::V6, &[server]));
+    statements.push(phrase::add_client_and_port(Family::V6, std::time::Duration::from_secs(60), "s"));
+    statements
 }
 
 fn try_all(nft: &Nft, isolated: bool) -> Vec<Feature> {

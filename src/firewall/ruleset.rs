@@ -28,6 +28,7 @@ use super::ban_set::{BanSet, Family};
 use super::inventory::{Hook, Inventory};
 use super::limits::{LIMITS, Limits};
 use super::phrase;
+use super::proof::ANSWERS;
 use super::{Action, Destination, Reach, Scope, ScopeName, Skeleton};
 
 /// The one table that is ours, in family `inet`.
@@ -116,11 +117,13 @@ impl<'a> Target<'a> {
         self.skeleton.scopes.iter().filter(|scope| scope.reach == Reach::Everything)
     }
 
-    fn base_chains(&self) -> BTreeMap<&'static str, i32> {
+    fn base_chains(&self) -> BTreeMap<&'static str, (NfHook, i32)> {
         let guarded = (!self.guards.chains.is_empty()).then_some((PREROUTING, RAW));
         let every = self.everything().next().map(|_| (EVERY, TRACKED));
         let limited = (!self.limits.is_empty()).then_some((LIMITS, LIMITED));
-        guarded.into_iter().chain(limited).chain(every).collect()
+        let coming = guarded.into_iter().chain(limited).chain(every);
+        let going = self.limits.watches_answers().then_some((ANSWERS, (NfHook::Postrouting, TRACKED)));
+        coming.map(|(name, priority)| (name, (NfHook::Prerouting, priority))).chain(going).collect()
     }
 
     fn chains(&self) -> BTreeSet<String> {
@@ -151,8 +154,9 @@ impl<'a> Target<'a> {
         }
         for (name, hook) in &existing.chains {
             let stays = match hook {
-                Some(Hook { number: 0, priority }) => base.get(name.as_str()) == Some(priority),
-                Some(_) => false,
+                Some(Hook { number, priority }) => base
+                    .get(name.as_str())
+                    .is_some_and(|(hook, at)| hook_number(*hook) == *number && at == priority),
                 None => chains.contains(name),
             };
             if !stays {
@@ -181,8 +185,8 @@ impl<'a> Target<'a> {
         for name in self.chains() {
             batch.add(NfListObject::Chain(chain(name)));
         }
-        for (name, priority) in self.base_chains() {
-            batch.add(NfListObject::Chain(base_chain(name, priority)));
+        for (name, (hook, priority)) in self.base_chains() {
+            batch.add(NfListObject::Chain(base_chain(name, hook, priority)));
         }
         for scope in &self.skeleton.scopes {
             self.drop_rules(scope, batch);
@@ -280,7 +284,7 @@ impl<'a> Guards<'a> {
         }
         for (family, pairs) in [(Family::V4, v4), (Family::V6, v6)] {
             if !pairs.is_empty() {
-                let key = phrase::destination_and_port(family);
+                let key = phrase::destination_and_port(family, phrase::Transport::Tcp);
                 batch.add(rule(PREROUTING, vec![phrase::verdict_map(key, pairs)]));
             }
         }
@@ -299,10 +303,15 @@ fn chain(name: String) -> Chain<'static> {
     Chain { family: NfFamily::INet, table: TABLE.into(), name: name.into(), ..Chain::default() }
 }
 
-fn base_chain(name: &str, priority: i32) -> Chain<'static> {
+/// The kernel's number of a hook that we use.
+fn hook_number(hook: NfHook) -> u32 {
+    if hook == NfHook::Postrouting { 4 } else { 0 }
+}
+
+fn base_chain(name: &str, hook: NfHook, priority: i32) -> Chain<'static> {
     Chain {
         _type: Some(NfChainType::Filter),
-        hook: Some(NfHook::Prerouting),
+        hook: Some(hook),
         prio: Some(priority),
         policy: Some(NfChainPolicy::Accept),
         ..chain(name.into())

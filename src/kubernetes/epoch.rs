@@ -52,6 +52,13 @@ impl Epoch {
         self.0 < Self::of(now).0 - 1
     }
 
+    /// The epoch of a slice that was made at `made` and says with its label that it was sent in `self`. A node's clock
+    /// may be ahead, but nobody sends in a time that is far from coming: then the server's own moment counts.
+    #[must_use]
+    pub fn or_made(self, made: Self) -> Self {
+        if self.0 <= made.0.saturating_add(1) { self } else { made }
+    }
+
     /// The label selector of its slices.
     #[must_use]
     pub fn selector(self) -> String {

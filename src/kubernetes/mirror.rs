@@ -1,21 +1,27 @@
 //! Objects of one kind as the API server has them, kept up to date by a watch.
 //!
 //! A malformed object is left out and named in the log; it never breaks the watch. When the server is away, the last
-//! state stays.
+//! state stays; when it comes back with another storage that lists nothing, too ([`super::holding`]).
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::follow::{followed, followed_sound};
+use super::holding::Holding;
+use super::identity;
+
+/// How long to wait before a server that did not say which storage it has is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// Namespace (empty for cluster-scoped kinds) and name.
 pub type Key = (String, String);
@@ -56,7 +62,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// All objects of one kind that a watch selects. Clones share them.
 #[derive(Debug)]
 pub struct Mirror<K> {
-    objects: Arc<Mutex<BTreeMap<Key, Arc<K>>>>,
+    objects: Arc<Mutex<Holding<K>>>,
     version: watch::Receiver<u64>,
 }
 
@@ -89,7 +95,8 @@ impl<T: Send + Sync + 'static> Mirror<T> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        Self::spawn_from(changes(api, config), take)
+        let client = api.clone().into_client();
+        Self::spawn_from(client, changes(api, config), take)
     }
 
     /// Starts to mirror what `take` makes of each object's metadata; nothing else is sent by the server.
@@ -102,46 +109,66 @@ impl<T: Send + Sync + 'static> Mirror<T> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     {
+        let client = api.clone().into_client();
         let events = followed(api, config).filter_map(|event| std::future::ready(event.ok()));
-        Self::spawn_from(events, take)
+        Self::spawn_from(client, events, take)
     }
 
     fn spawn_from<K: ResourceExt + Send + 'static>(
+        client: Client,
         events: impl Stream<Item = Event<K>> + Send + 'static,
         take: impl Fn(K) -> T + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let objects = Arc::new(Mutex::new(BTreeMap::new()));
+        let objects = Arc::new(Mutex::new(Holding::default()));
         let (turn, version) = watch::channel(0);
         let mirror = Self { objects: Arc::clone(&objects), version };
+        let ask = move |since: Instant, wait: Duration| {
+            let client = client.clone();
+            async move {
+                tokio::time::sleep(wait).await;
+                identity::storage(&client, since).await
+            }
+            .boxed()
+        };
         let task = tokio::spawn(async move {
-            let mut listing = BTreeMap::new();
             let mut events = std::pin::pin!(events);
-            while let Some(event) = events.next().await {
-                let mut held = objects.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut began = Instant::now();
+            let mut asked: Option<BoxFuture<'static, Option<String>>> = None;
+            loop {
+                let event = tokio::select! {
+                    event = events.next() => match event {
+                        Some(event) => event,
+                        None => return,
+                    },
+                    storage = answer(&mut asked) => {
+                        let Some(storage) = storage else {
+                            asked = Some(ask(began, ASK_AGAIN));
+                            continue;
+                        };
+                        asked = None;
+                        if lock(&objects).told(storage) {
+                            turn.send_modify(|version| *version += 1);
+                        }
+                        continue;
+                    }
+                };
+                let mut held = lock(&objects);
                 match event {
                     Event::Init => {
-                        listing.clear();
+                        held.begin();
+                        (began, asked) = (Instant::now(), None);
                         continue;
                     }
                     Event::InitApply(object) => {
-                        listing.insert(key_of(&object), Arc::new(take(object)));
+                        held.list(key_of(&object), take(object));
                         continue;
                     }
-                    // A storage that was emptied lists nothing, and must take nothing back: what stood here stays
-                    // until the server tells of something of this kind.
-                    Event::InitDone if listing.is_empty() && !held.is_empty() => {
-                        tracing::warn!(
-                            kept = held.len(),
-                            "the API server lists none of a kind any more; the last ones stay"
-                        );
+                    Event::InitDone => {
+                        held.listed();
+                        asked = Some(ask(began, Duration::ZERO));
                     }
-                    Event::InitDone => *held = std::mem::take(&mut listing),
-                    Event::Apply(object) => {
-                        held.insert(key_of(&object), Arc::new(take(object)));
-                    }
-                    Event::Delete(object) => {
-                        held.remove(&key_of(&object));
-                    }
+                    Event::Apply(object) => held.apply(key_of(&object), take(object)),
+                    Event::Delete(object) => held.delete(&key_of(&object)),
                 }
                 drop(held);
                 turn.send_modify(|version| *version += 1);
@@ -149,6 +176,18 @@ impl<T: Send + Sync + 'static> Mirror<T> {
         });
         (mirror, task)
     }
+}
+
+/// The answer to what was asked; for ever where nothing was.
+async fn answer(asked: &mut Option<BoxFuture<'static, Option<String>>>) -> Option<String> {
+    match asked {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lock<T>(objects: &Mutex<Holding<T>>) -> std::sync::MutexGuard<'_, Holding<T>> {
+    objects.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<K> Mirror<K> {
@@ -174,16 +213,12 @@ impl<K> Mirror<K> {
     /// All objects, by key.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<K>> {
-        self.held().values().cloned().collect()
+        lock(&self.objects).objects().values().cloned().collect()
     }
 
     /// One object.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.held().get(&(namespace.to_owned(), name.to_owned())).cloned()
-    }
-
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<K>>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.objects).objects().get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 }

@@ -28,7 +28,7 @@ fn a_rate_limit_reaches_the_firewall_without_any_jail_and_is_told() {
     assert_eq!((limit.hits, limit.window_seconds, limit.penalty.as_str()), (4, 60, "600s"));
     let skeleton = world.skeleton();
     let [planned] = &skeleton.limits[..] else { panic!("{:?}", skeleton.limits) };
-    assert_eq!(planned.counts, Counted::Tcp(vec![25, 587]));
+    assert_eq!(planned.counts, Counted::tcp(&[25, 587]));
     assert_eq!(planned.penalty, Penalty::Lasting(std::time::Duration::from_secs(600)));
     assert!(!planned.observe);
 

@@ -28,7 +28,7 @@ class Api:
 
     def request(self, method, path, body=None, content="application/json", timeout=30.0):
         """The answer, read as JSON where it is; Refused where the status is none of success."""
-        connection, response = self._ask(method, path, body, content, timeout)
+        connection, response = self.open(method, path, body, content, timeout)
         try:
             text = response.read().decode(errors="replace")
         finally:
@@ -44,7 +44,7 @@ class Api:
         From now on, or from a list's resourceVersion on (`since`). TimeoutError when nothing comes for `timeout` seconds.
         """
         start = since or self.get(path)["metadata"]["resourceVersion"]
-        connection, response = self._ask("GET", f"{path}?watch=true&resourceVersion={start}", None, "application/json", timeout)
+        connection, response = self.open("GET", f"{path}?watch=true&resourceVersion={start}", None, "application/json", timeout)
         try:
             if response.status != 200:
                 raise Refused(response.status, response.read().decode(), f"watch {path}")
@@ -54,7 +54,8 @@ class Api:
         finally:
             connection.close()
 
-    def _ask(self, method, path, body, content, timeout):
+    def open(self, method, path, body=None, content="application/json", timeout=30.0):
+        """The connection, to be closed by the caller, and the answer, not read yet."""
         headers = {"Content-Type": content, "Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"

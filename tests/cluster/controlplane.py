@@ -1,5 +1,6 @@
 """etcd and kube-apiserver, with the authorization and the admission a cluster has, in a network namespace."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -23,12 +24,13 @@ class ControlPlane:
 
     `fabric.control` is the network namespace it runs in; nodes reach it at `fabric.API4` and `fabric.API6`.
     With `controllers` a kube-controller-manager runs beside it. Without one nothing is collected by ownerReferences, no
-    namespace ends, no EndpointSlice is made, and the ClusterRoles view, edit and admin are empty.
+    namespace ends, no EndpointSlice is made, and the ClusterRoles view, edit and admin are empty. With `kubelets`, nodes
+    have real ones: a kube-scheduler gives them pods, and a node whose kubelet falls silent becomes unready.
     """
 
-    def __init__(self, directory, programs, fabric, *, controllers=False, arguments=()):
+    def __init__(self, directory, programs, fabric, *, controllers=False, kubelets=False, arguments=()):
         self.directory, self.programs, self.fabric, self.net = Path(directory), programs, fabric, fabric.control
-        self.controllers, self.arguments = controllers, list(arguments)
+        self.controllers, self.kubelets, self.arguments = controllers, kubelets, list(arguments)
         self.logs = self.directory / "log"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(self.directory / "pki")
@@ -59,6 +61,8 @@ class ControlPlane:
         wait_until(self._ready, timeout, self.why)
         if self.controllers:
             self._controller_manager()
+        if self.kubelets:
+            self._scheduler()
         self.namespace("default", new=False)
         return time.monotonic() - began
 
@@ -69,7 +73,7 @@ class ControlPlane:
 
     def restart(self):
         """The API server and what hangs on it, anew; its storage stays."""
-        for name in ("kube-controller-manager", "kube-apiserver"):
+        for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver"):
             self._kill(name)
         self.start()
 
@@ -88,7 +92,7 @@ class ControlPlane:
     @contextlib.contextmanager
     def down(self):
         """Meanwhile nobody listens: connections are refused. It comes back with its storage."""
-        for name in ("kube-controller-manager", "kube-apiserver"):
+        for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver"):
             self._kill(name)
         try:
             yield
@@ -118,6 +122,13 @@ class ControlPlane:
         shutil.rmtree(self.directory / "etcd")
         shutil.copytree(copy, self.directory / "etcd")
         self.start()
+
+    def erase(self, key):
+        """Takes an object out of the storage while no API server runs: nobody is told that it went."""
+        body = json.dumps({"key": base64.b64encode(key.encode()).decode()})
+        answer = json.loads(self.net.run("curl", "-sf", "http://127.0.0.1:2379/v3/kv/deleterange", "-d", body).stdout)
+        if answer.get("deleted") != "1":
+            raise RuntimeError(f"{key}: {answer}")
 
     # Questions and orders.
 
@@ -247,15 +258,23 @@ class ControlPlane:
             f"--audit-policy-file={self.audit_policy}", *self.arguments,
         )  # fmt: skip
 
+    def _scheduler(self):
+        config = self._kubeconfig_of("scheduler", self.authority.user("system:kube-scheduler"))
+        self._run(
+            "kube-scheduler", f"--kubeconfig={config}", f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}",
+            "--bind-address=127.0.0.1", "--leader-elect=false",
+        )  # fmt: skip
+
     def _controller_manager(self):
         config = self._kubeconfig_of("kcm", self.authority.user("system:kube-controller-manager"))
+        # Without kubelets nobody beats: nodes say themselves whether they are ready.
+        which = [] if self.kubelets else ["--controllers=*,-node-lifecycle-controller,-taint-eviction-controller"]
         self._run(
             "kube-controller-manager", f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
             f"--authorization-kubeconfig={config}", "--bind-address=127.0.0.1", "--use-service-account-credentials=true",
             f"--service-account-private-key-file={self.authority.token_key}", f"--root-ca-file={self.authority.certificate}",
             f"--cluster-cidr={PODS4},{PODS6}", f"--service-cluster-ip-range={SERVICES4},{SERVICES6}", "--leader-elect=false",
-            # Our nodes have no kubelet that beats: they say themselves whether they are ready.
-            "--controllers=*,-node-lifecycle-controller,-taint-eviction-controller",
+            *which,
             f"--cluster-signing-cert-file={self.authority.certificate}", f"--cluster-signing-key-file={self.authority.key}",
             # By default it makes one in /usr.
             f"--flex-volume-plugin-dir={self.directory / 'flex'}",

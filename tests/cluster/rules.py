@@ -87,6 +87,8 @@ KEPT = {
         limit(window="1500ms500ms", penalty="1s"),
         {"protocol": "ICMP", "hits": 6, "window": "5s", "penalty": "Silence"},
         {"protocol": "ICMP", "ports": None, "hits": 6, "window": "5s"},
+        limit(services=["james-smtp", "james-imap"], escalateTo="james"),
+        limit(services=["james-smtp"], ports=None),
     ],
     "SightingList": [
         {"node": "n1", "jails": []},
@@ -155,10 +157,18 @@ BROKEN = {
         ],
     },
     "RateLimit": {
-        "`ports` are needed with TCP and UDP, and do not exist with ICMP": [
+        "`ports` are needed with UDP, `ports` or `services` with TCP; ICMP has no ports": [
             {"protocol": "TCP", "hits": 4, "window": "60s"},
             limit(protocol="UDP", ports=None),
             limit(protocol="ICMP"),
+        ],
+        "`services` exist only with TCP": [
+            limit(protocol="UDP", services=["dns"]),
+            {"protocol": "ICMP", "services": ["james-smtp"], "hits": 6, "window": "5s"},
+        ],
+        "`escalateTo` exists only with TCP: nothing shows that the sender of a datagram or a ping is who it says": [
+            limit(protocol="UDP", escalateTo="james"),
+            {"protocol": "ICMP", "hits": 6, "window": "5s", "escalateTo": "james"},
         ],
         "`window` is from 1s to 24h, in whole seconds": [limit(window="0s"), limit(window="24h1s"), limit(window="1.5s")],
         "`penalty` is `Silence`, `Excess`, or from 1s to 168h in whole seconds": [

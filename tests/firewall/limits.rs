@@ -27,6 +27,7 @@ fn limit(name: &str, counts: Counted, hits: u32, window: u64) -> Limit {
         action: Action::Drop,
         observe: false,
         max_sources: 65_536,
+        catches: false,
     }
 }
 
@@ -59,8 +60,8 @@ const MISSION: [(&str, Knock, u32, u64); 5] = [
 
 fn mission() -> Vec<Limit> {
     let counted = |at| match at {
-        Knock::Tcp(port) => Counted::Tcp(vec![port]),
-        Knock::Udp(port) => Counted::Udp(vec![port]),
+        Knock::Tcp(port) => Counted::tcp(&[port]),
+        Knock::Udp(port) => Counted::udp(&[port]),
         Knock::Ping => Counted::Echo,
     };
     let names = ["ping", "ssh", "smtp", "pop", "imap"];
@@ -134,7 +135,7 @@ fn the_missions_rules_drop_first_where_iptables_recent_does() {
 fn the_door_opens_after_a_whole_window_of_silence_and_not_while_somebody_knocks() {
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let _firewall = wishes::firewall(&limits(&[limit("smtp", Counted::Tcp(vec![25]), 3, 4)]));
+        let _firewall = wishes::firewall(&limits(&[limit("smtp", Counted::tcp(&[25]), 3, 4)]));
         for from in [V4, V6] {
             assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd");
         }
@@ -156,9 +157,9 @@ fn the_door_opens_after_a_whole_window_of_silence_and_not_while_somebody_knocks(
 fn with_excess_only_what_is_over_falls_and_with_a_duration_everything_for_so_long() {
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let excess = Limit { penalty: Penalty::Excess, ..limit("excess", Counted::Udp(vec![53]), 3, 2) };
+        let excess = Limit { penalty: Penalty::Excess, ..limit("excess", Counted::udp(&[53]), 3, 2) };
         let lasting = Penalty::Lasting(Duration::from_secs(600));
-        let lasting = Limit { penalty: lasting, ..limit("lasting", Counted::Tcp(vec![25]), 3, 1) };
+        let lasting = Limit { penalty: lasting, ..limit("lasting", Counted::tcp(&[25]), 3, 1) };
         let mut firewall = wishes::firewall(&limits(&[excess, lasting]));
         for from in [V4, V6] {
             assert_eq!(knock(net, &forge, from, Knock::Udp(53), 6), "ppdddd");
@@ -179,8 +180,8 @@ fn many_hits_are_counted_too() {
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
         let _firewall = wishes::firewall(&limits(&[
-            limit("imap", Counted::Tcp(vec![143]), 100, 3600),
-            limit("dns", Counted::Udp(vec![53]), 17, 3600),
+            limit("imap", Counted::tcp(&[143]), 100, 3600),
+            limit("dns", Counted::udp(&[53]), 17, 3600),
             limit("ping", Counted::Echo, 16, 3600),
         ]));
         for from in [V4, V6] {
@@ -196,7 +197,7 @@ fn many_hits_are_counted_too() {
 fn an_open_connection_goes_on_and_other_ports_stay_open() {
     netns::on_the_host(|net| {
         let (_smtp, _web) = (net.listen(25), net.listen(80));
-        let _firewall = wishes::firewall(&limits(&[limit("smtp", Counted::Tcp(vec![25]), 3, 600)]));
+        let _firewall = wishes::firewall(&limits(&[limit("smtp", Counted::tcp(&[25]), 3, 600)]));
         for from in [V4, V6] {
             let attacker = net.attacker(from);
             let mut talk = net.talk(attacker, 25);
@@ -216,7 +217,7 @@ fn whoever_is_never_banned_or_ignored_is_not_limited() {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
         let prefixes =
             |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a prefix")).collect::<Vec<_>>();
-        let mut smtp = limit("smtp", Counted::Tcp(vec![25]), 3, 600);
+        let mut smtp = limit("smtp", Counted::tcp(&[25]), 3, 600);
         smtp.ignore = prefixes(&["203.0.113.0/25", "203.0.113.0/24", "2001:db8:9::/48"]);
         let never = prefixes(&["198.51.100.0/28", "2001:db8:bad::/64"]);
         let _firewall = wishes::firewall(&Skeleton { never, ..limits(&[smtp]) });
@@ -233,7 +234,7 @@ fn whoever_is_never_banned_or_ignored_is_not_limited() {
 fn observing_counts_and_drops_nothing_and_rejecting_answers() {
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let observe = Limit { observe: true, ..limit("observed", Counted::Tcp(vec![25]), 3, 600) };
+        let observe = Limit { observe: true, ..limit("observed", Counted::tcp(&[25]), 3, 600) };
         let mut firewall = wishes::firewall(&limits(&[observe]));
         assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 9), "ppppppppp");
         let seen = counts(&mut firewall, "observed");
@@ -241,7 +242,7 @@ fn observing_counts_and_drops_nothing_and_rejecting_answers() {
     });
     netns::on_the_host(|net| {
         let _smtp = net.listen(25);
-        let reject = Limit { action: Action::Reject, ..limit("smtp", Counted::Tcp(vec![25]), 2, 600) };
+        let reject = Limit { action: Action::Reject, ..limit("smtp", Counted::tcp(&[25]), 2, 600) };
         let _firewall = wishes::firewall(&limits(&[reject]));
         for from in [V4, V6] {
             let attacker = net.attacker(from);
@@ -256,8 +257,8 @@ fn limits_on_one_port_are_asked_in_the_order_of_their_names_and_the_first_refusa
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
         let mut firewall = wishes::firewall(&limits(&[
-            limit("b_wide", Counted::Tcp(vec![25, 143]), 6, 600),
-            limit("a_narrow", Counted::Tcp(vec![25]), 3, 600),
+            limit("b_wide", Counted::tcp(&[25, 143]), 6, 600),
+            limit("a_narrow", Counted::tcp(&[25]), 3, 600),
         ]));
         assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 9), "ppddddddd");
         assert_eq!(
@@ -274,8 +275,8 @@ fn limits_on_one_port_are_asked_in_the_order_of_their_names_and_the_first_refusa
 fn changing_one_limit_or_the_scopes_loses_no_counts_of_another() {
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let smtp = limit("smtp", Counted::Tcp(vec![25]), 4, 3600);
-        let imap = limit("imap", Counted::Tcp(vec![143]), 50, 3600);
+        let smtp = limit("smtp", Counted::tcp(&[25]), 4, 3600);
+        let imap = limit("imap", Counted::tcp(&[143]), 50, 3600);
         let mut firewall = wishes::firewall(&limits(&[smtp.clone(), imap.clone()]));
         assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 2), "pp");
         assert_eq!(knock(net, &forge, V6, Knock::Tcp(25), 5), "pppdd");
@@ -318,8 +319,8 @@ fn a_spray_of_sources_fills_what_is_allotted_and_innocents_pass() {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
         let small = |name, counts, hits| Limit { max_sources: 1024, ..limit(name, counts, hits, 3600) };
         let mut firewall = wishes::firewall(&limits(&[
-            small("smtp", Counted::Tcp(vec![25]), 3),
-            small("imap", Counted::Tcp(vec![143]), 40),
+            small("smtp", Counted::tcp(&[25]), 3),
+            small("imap", Counted::tcp(&[143]), 40),
         ]));
         for n in 0..5000_u32 {
             let v4 = IpAddr::from((0x0b00_0000 + n * 3001).to_be_bytes());

@@ -135,10 +135,11 @@ class Daemon:
 
 
 def banned_in(ruleset):
-    """The addresses in all sets that may hold bans (those without intervals), of nft's text."""
+    """The addresses in all sets that may hold bans (those without intervals to which no rule adds), of nft's text."""
     found = set()
     for body in re.findall(r"\bset [\w-]+ \{(.*?)\n\t\}", ruleset, re.DOTALL):
-        if "interval" in body.partition("elements")[0]:
+        head = body.partition("elements")[0]
+        if "interval" in head or "dynamic" in head:
             continue
         elements = re.search(r"elements = \{(.*)\}", body, re.DOTALL)
         for element in elements.group(1).split(",") if elements else ():

@@ -1,6 +1,7 @@
 """Percentiles, tables, and what the kernel says about a process."""
 
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -39,6 +40,15 @@ def memory(pid):
     return tuple(int(status[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
 
 
+def high_water(pid):
+    """MiB that a process held at most since it began its program; 0 when it has ended."""
+    try:
+        told = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return int(told[1]) / 1024 if told else 0.0
+
+
 def run_measured(command, environment=None, cpu=None):
     """Runs to the end: (exit status, wall seconds, CPU seconds, peak MiB, what it said)."""
     prefix = ["taskset", "-c", str(cpu)] if cpu is not None else []
@@ -47,9 +57,15 @@ def run_measured(command, environment=None, cpu=None):
         child = subprocess.Popen(
             [*prefix, *map(str, command)], env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
         )
-        _, status, usage = os.wait4(child.pid, 0)
+        peak, ended = 0.0, 0
+        # Not ru_maxrss: that begins with the memory of whoever started it, this interpreter.
+        while not ended:
+            peak = max(peak, high_water(child.pid))
+            ended, status, usage = os.wait4(child.pid, os.WNOHANG)
+            if not ended:
+                time.sleep(0.003)
         child.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - began
         out.seek(0)
         said = out.read()
-    return child.returncode, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said
+    return child.returncode, wall, usage.ru_utime + usage.ru_stime, peak, said

@@ -81,7 +81,12 @@ class Namespace:
 
     def _join(self):
         _check(_libc.setns(self.fd, CLONE_NEWNET), "setns")
-        _libc.prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+        end_with_parent()
+
+
+def end_with_parent():
+    """In a child: the kernel ends it when the thread that started it ends."""
+    _libc.prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
 
 
 @contextlib.contextmanager

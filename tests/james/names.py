@@ -1,5 +1,6 @@
 """Keeps name look-ups of the servers under test from leaving, or from waiting for an answer that cannot come."""
 
+import os
 import subprocess
 import tempfile
 
@@ -12,3 +13,5 @@ def stay_at_home():
     with tempfile.NamedTemporaryFile("w", prefix="resolv-", suffix=".conf", delete=False) as f:
         f.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     subprocess.run(["mount", "--bind", f.name, "/etc/resolv.conf"], check=True)
+    # The mount holds it.
+    os.unlink(f.name)

@@ -114,7 +114,7 @@ class Server:
         with self.namespace.inside():
             for port in (0, 25, 43, 10, 90):
                 self._answers(PORT_BASE + port, began + timeout)
-            self._provision()
+            provision(self.address, self.token)
         return time.monotonic() - began
 
     def _answers(self, port, deadline):
@@ -127,20 +127,6 @@ class Server:
                     raise RuntimeError("James did not start:\n" + (self.directory / "console.log").read_text()[-3000:])
                 time.sleep(0.1)
 
-    def _provision(self):
-        # Without this Content-Type WebAdmin's request logger eats the body, and logs it, passwords and all.
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        wanted = [(f"/domains/{DOMAIN}", None)]
-        wanted += [(f"/users/{user}@{DOMAIN}", json.dumps({"password": word})) for user, word in USERS.items()]
-        for path, body in wanted:
-            http = HTTPConnection(self.address, PORT_BASE, timeout=60)
-            http.request("PUT", path, body, headers)
-            answer = http.getresponse()
-            answer.read()
-            http.close()
-            if answer.status != 204:
-                raise RuntimeError(f"WebAdmin: PUT {path}: {answer.status}")
-
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
@@ -149,3 +135,19 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def provision(address, token):
+    """Makes the domain and the users, over WebAdmin."""
+    # Without this Content-Type WebAdmin's request logger eats the body, and logs it, passwords and all.
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    wanted = [(f"/domains/{DOMAIN}", None)]
+    wanted += [(f"/users/{user}@{DOMAIN}", json.dumps({"password": word})) for user, word in USERS.items()]
+    for path, body in wanted:
+        http = HTTPConnection(address, PORT_BASE, timeout=60)
+        http.request("PUT", path, body, headers)
+        answer = http.getresponse()
+        answer.read()
+        http.close()
+        if answer.status != 204:
+            raise RuntimeError(f"WebAdmin: PUT {path}: {answer.status}")

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Condition;
 use crate::config::{Hit, LimitPenalty, Mode, RateLimitConfig};
 use crate::firewall::{LimitCounts, MOST_OFFENDERS};
 
@@ -15,8 +16,11 @@ pub struct RateLimitReport {
     pub mode: String,
     /// `TCP`, `UDP` or `ICMP`.
     pub protocol: String,
-    /// Its ports; none with ICMP.
+    /// Its ports; none with ICMP, nor where all of its Services' are meant.
     pub ports: Vec<u16>,
+    /// Its Services. Only in Kubernetes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// The hit within the window that is one too many.
     pub hits: u32,
     /// Width of the window, in seconds.
@@ -33,12 +37,15 @@ pub struct RateLimitReport {
     pub limited_bytes: u64,
     /// Packets that passed uncounted because no further source could be remembered.
     pub uncounted_packets: u64,
+    /// `Ready` and what is special.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
 }
 
 impl RateLimitReport {
     /// The report of this limit with these counts.
     #[must_use]
-    pub fn new(limit: &RateLimitConfig, counts: LimitCounts) -> Self {
+    pub fn new(limit: &RateLimitConfig, counts: LimitCounts, conditions: Vec<Condition>) -> Self {
         let (protocol, ports) = match &limit.hit {
             Hit::Tcp(ports) => ("TCP", ports.clone()),
             Hit::Udp(ports) => ("UDP", ports.clone()),
@@ -49,6 +56,7 @@ impl RateLimitReport {
             mode: if limit.mode == Mode::Enforce { "Enforce".into() } else { "Observe".into() },
             protocol: protocol.into(),
             ports,
+            services: limit.services.clone(),
             hits: limit.hits,
             window_seconds: limit.window.as_secs(),
             penalty: match limit.penalty {
@@ -61,6 +69,7 @@ impl RateLimitReport {
             limited_packets: counts.over.packets,
             limited_bytes: counts.over.bytes,
             uncounted_packets: counts.uncounted.packets,
+            conditions,
         }
     }
 }

@@ -90,6 +90,8 @@ pub struct Tallies {
     pub bans: u64,
     /// Bans the brake held back.
     pub braked: u64,
+    /// Bans, its own or other nodes', for which it had no place: it has as many as it may.
+    pub refused: u64,
     /// Watched subjects that gave way to others because the jail was full.
     pub evicted: u64,
     /// Packets its bans dropped since the table was made.
@@ -232,6 +234,8 @@ pub enum ConditionType {
     BanIneffective,
     /// More bans a minute than allowed: it observes only.
     Braking,
+    /// As many bans are in force as a jail may have: further ones are not set until some end.
+    Full,
     /// A source is not there (yet).
     SourceMissing,
     /// A filter or layout could not be used.
@@ -242,6 +246,8 @@ pub enum ConditionType {
     EnforceAtProxy,
     /// A Service that it closes is not there, or nothing leads to its pods: bans may close nothing.
     ServiceMissing,
+    /// Addresses that somebody names for its Services or pods are another's: bans do not close them.
+    AddressesLeftOut,
     /// The failures come from addresses that stand for others (nodes, load balancers): whose they are is lost, and
     /// nobody is banned for them.
     SourceAddressLost,

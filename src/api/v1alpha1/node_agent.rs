@@ -65,6 +65,10 @@ pub struct NodeAgentStatus {
     /// The jails that have pods here.
     #[schemars(length(max = 512), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub jails: Vec<NodeJail>,
+    /// The rate limits in force here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub rate_limits: Vec<NodeRateLimit>,
     /// `Ready` and what is special.
     #[schemars(
         length(max = 16),
@@ -98,6 +102,30 @@ pub struct NodeJail {
     #[serde(default)]
     pub dropped_packets: u64,
     /// What is special here: e.g. `SourceMissing`, `BanIneffective`, `SourceAddressLost`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
+}
+
+/// One rate limit on one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeRateLimit {
+    /// The rate limit, as `namespace/name`.
+    pub name: QualifiedName,
+    /// Sources under a penalty now; of each family at most 10,000 are counted.
+    #[serde(default)]
+    pub offenders: u32,
+    /// Packets over it since the table was made: dropped, or with `mode: Observe` only counted.
+    #[serde(default)]
+    pub dropped_packets: u64,
+    /// Packets that passed uncounted because no further source could be remembered.
+    #[serde(default)]
+    pub uncounted_packets: u64,
+    /// `Ready` and what is special here, e.g. `ServiceMissing`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),

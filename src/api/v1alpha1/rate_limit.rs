@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EnforceAction, GoDuration, Penalty, Prefix, PrefixLengths};
+use super::{Condition, EnforceAction, GoDuration, Name, Penalty, Prefix, PrefixLengths};
 
-/// How often a source may knock. Works in the kernel on packets, without any log, and never leads to a ban
-/// elsewhere: the sender of a packet can be forged.
+/// How often a source may knock. Works in the kernel on packets, without any log. By itself it never leads to a ban:
+/// the sender of a packet can be forged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "kubernetes", derive(kube::CustomResource))]
 #[cfg_attr(
@@ -16,7 +16,7 @@ use super::{EnforceAction, GoDuration, Penalty, Prefix, PrefixLengths};
         version = "v1alpha1",
         kind = "RateLimit",
         namespaced,
-        status = "super::Status",
+        status = "RateLimitStatus",
         category = "gaoler",
         shortname = "rl",
         doc = "How often a source may knock; limits packets in the kernel, without any log.",
@@ -29,13 +29,23 @@ use super::{EnforceAction, GoDuration, Penalty, Prefix, PrefixLengths};
         printcolumn(name = "Ports", type_ = "string", json_path = ".spec.ports"),
         printcolumn(name = "Hits", type_ = "integer", json_path = ".spec.hits"),
         printcolumn(name = "Window", type_ = "string", json_path = ".spec.window"),
+        printcolumn(name = "Offenders", type_ = "integer", json_path = ".status.offenders"),
+        printcolumn(name = "Dropped", type_ = "integer", json_path = ".status.droppedPackets"),
+        printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes"),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+        printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode", priority = 1),
+        printcolumn(name = "Services", type_ = "string", json_path = ".spec.services", priority = 1),
+        printcolumn(name = "Penalty", type_ = "string", json_path = ".spec.penalty", priority = 1),
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.protocol == 'ICMP' ? !has(self.ports) : has(self.ports)",
-     "message": "`ports` are needed with TCP and UDP, and do not exist with ICMP"},
+    {"rule": "self.protocol == 'ICMP' ? !has(self.ports) : has(self.ports) || has(self.services)",
+     "message": "`ports` are needed with UDP, `ports` or `services` with TCP; ICMP has no ports"},
+    {"rule": "!has(self.services) || self.protocol == 'TCP'",
+     "message": "`services` exist only with TCP"},
+    {"rule": "!has(self.escalateTo) || self.protocol == 'TCP'",
+     "message": "`escalateTo` exists only with TCP: nothing shows that the sender of a datagram or a ping is who it says"},
     {"rule": "duration(self.window) >= duration('1s') && duration(self.window) <= duration('24h') \
               && duration(self.window).getMilliseconds() % 1000 == 0",
      "message": "`window` is from 1s to 24h, in whole seconds"},
@@ -49,7 +59,13 @@ pub struct RateLimitSpec {
     pub mode: LimitMode,
     /// TCP counts new connections; UDP and ICMP count packets.
     pub protocol: Protocol,
-    /// Destination ports; none with ICMP.
+    /// Services of the limit's namespace: what is limited are their addresses and ports, the node ports and host ports
+    /// that lead to them, and their pods. Only in Kubernetes, and only with TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub services: Option<Vec<Name>>,
+    /// Destination ports; none with ICMP. Beside `services`: which of the Services' own ports are meant, default all.
+    /// Without: ports of this host, in Kubernetes of every node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 65535)))]
     pub ports: Option<Vec<u16>>,
@@ -80,6 +96,34 @@ pub struct RateLimitSpec {
     #[serde(default = "usual_sources")]
     #[schemars(range(min = 1024, max = 4_194_304))]
     pub max_sources: u32,
+    /// A jail of the same namespace that bans who goes on knocking over the limit, if that source has used up what the
+    /// limit grants (`hits` - 1) with connections that were completed: forged packets complete none. Only with TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate_to: Option<Name>,
+}
+
+/// What the nodes say of a rate limit, added up by the controller.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RateLimitStatus {
+    /// The generation of the spec this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Nodes on which it is in force.
+    pub nodes: u32,
+    /// Sources under a penalty now, added up over the nodes: a source that several nodes refuse counts on each.
+    pub offenders: u32,
+    /// Packets over it that were dropped, on all nodes since their tables were made; with `mode: Observe` they passed.
+    pub dropped_packets: u64,
+    /// Packets that passed uncounted because no further source could be remembered.
+    pub uncounted_packets: u64,
+    /// `Accepted`, `Ready`, and what is special, e.g. `ServiceMissing`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
 }
 
 fn usual_sources() -> u32 {

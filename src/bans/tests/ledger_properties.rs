@@ -80,6 +80,10 @@ proptest! {
         let mut back = Ledger::restore(l.limits, &serde_json::from_str(&text).unwrap()).unwrap();
         prop_assert_eq!(sorted(&back.snapshot()), sorted(&l.snapshot()));
         prop_assert_eq!((back.len(), back.past_len(), back.listed()), (l.len(), l.past_len(), l.listed()));
+        for l in [&l, &back] {
+            let over: usize = l.books.iter().map(|book| book.over).sum();
+            prop_assert_eq!(over, l.past_len());
+        }
         for later in [0, 50, 200, 500, 20_000] {
             let key = |bans: Vec<Ban>| {
                 let mut bans: Vec<_> = bans.iter().map(|ban| format!("{ban:?}")).collect();

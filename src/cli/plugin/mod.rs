@@ -10,6 +10,7 @@ pub(super) mod complete;
 mod declared;
 mod session;
 mod status;
+mod support;
 mod unban;
 mod why;
 
@@ -86,6 +87,7 @@ enum Verb {
     Regex(regex::Args),
     Replay(replay::Args),
     Status(status::Args),
+    Support(support::Args),
     Unban(unban::Args),
     Why(why::Args),
 }
@@ -170,6 +172,7 @@ impl Cli {
             Verb::Regex(args) => regex::run(args, &context),
             Verb::Replay(args) => declared::replay(args, &session),
             Verb::Status(args) => status::run(args, &session),
+            Verb::Support(args) => support::run(args, &session),
             Verb::Unban(args) => unban::run(args, &session),
             Verb::Why(args) => why::run(args, &session),
         }

@@ -2,11 +2,11 @@
 
 use super::Session;
 use super::session::now;
-use crate::api::v1alpha1::{Condition, JailMode};
+use crate::api::v1alpha1::{Condition, JailMode, LimitMode};
 use crate::cli::{Context, ExitStatus, Table};
-use crate::kubernetes::view::{AgentReport, ClusterStatus, JailOverview, status};
+use crate::kubernetes::view::{AgentReport, ClusterStatus, JailOverview, LimitOverview, status};
 
-/// Show how jails and agents are, over the whole cluster
+/// Show how jails, rate limits and agents are, over the whole cluster
 ///
 /// Exits with 1 when something needs a look: a refused object, a jail that is not ready, an agent that is silent.
 #[derive(clap::Args, Debug)]
@@ -30,6 +30,9 @@ pub(super) fn run(_: &Args, session: &Session<'_>) -> anyhow::Result<ExitStatus>
 
 fn text(status: &ClusterStatus, context: &Context) -> String {
     let mut out = format!("{} kept out\n\n{}", status.bans, jails(&status.jails, context));
+    if !status.rate_limits.is_empty() {
+        out += &format!("\n\n{}", limits(&status.rate_limits, context));
+    }
     out += &format!("\n\n{}", agents(&status.agents, context));
     for trouble in &status.troubles {
         out += &format!("\n{} {}: {}", context.red("!"), trouble.who, trouble.what);
@@ -57,6 +60,31 @@ fn jails(jails: &[JailOverview], context: &Context) -> Table {
             cells.push(jail.filters.join(", "));
         }
         table.row(cells);
+    }
+    table
+}
+
+fn limits(limits: &[LimitOverview], context: &Context) -> Table {
+    let titles = ["RATE LIMIT", "MODE", "AT", "LIMIT", "OFFENDERS", "DROPPED", "UNCOUNTED", "NODES", "READY"];
+    let mut table = Table::new(&titles);
+    for limit in limits {
+        let status = &limit.status;
+        let mode = match limit.mode {
+            LimitMode::Enforce => "Enforce".to_owned(),
+            LimitMode::Observe => context.yellow("Observe"),
+            LimitMode::Disabled => context.faint("Disabled"),
+        };
+        table.row([
+            context.bold(&limit.name),
+            mode,
+            limit.at.clone(),
+            limit.limit.clone(),
+            status.offenders.to_string(),
+            format!("{} packets", status.dropped_packets),
+            format!("{} packets", status.uncounted_packets),
+            status.nodes.to_string(),
+            ready(&status.conditions, context),
+        ]);
     }
     table
 }

@@ -60,6 +60,14 @@ impl Rule {
         if spec.logger.as_deref().is_some_and(|logger| logger.trim().is_empty()) {
             return error(".logger", "empty logger", "remove it or name one");
         }
+        // No logger is called so, and none would match it: not even one that is printed the same.
+        if spec.logger.as_deref().is_some_and(|logger| logger.split('.').any(str::is_empty)) {
+            return error(
+                ".logger",
+                "a part of the logger's name is empty",
+                "write a name between all dots, and none at either end",
+            );
+        }
         if spec.address.is_empty() {
             return error(
                 ".address",
@@ -188,4 +196,45 @@ fn required(spec: &RuleSpec, message: Option<&Pattern>) -> Option<Required> {
     let of_logger = spec.logger.as_deref().and_then(|logger| needle::of_text(last_part(logger)?));
     let of_context = spec.context.iter().map(|(_, value)| needle::of_text(value)).fold(None, needle::rarer);
     needle::rarer(needle::rarer(of_message, of_logger), of_context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_logger(logger: &str) -> Result<Rule, FilterError> {
+        let spec = RuleSpec {
+            logger: Some(logger.into()),
+            message: None,
+            context: Vec::new(),
+            address: vec![AddressSource::Context("ip".into())],
+            weight: 1,
+        };
+        Rule::compile(&spec, Outcome::Failure, "rules[0]")
+    }
+
+    #[test]
+    fn a_logger_with_an_empty_part_is_refused_as_none_is_called_so() {
+        for logger in ["org..AuditTrail", ".AuditTrail", "org.apache.", ".", "o..u.AuditTrail"] {
+            let refused = of_logger(logger).expect_err(logger);
+            assert_eq!(refused.field, "rules[0].logger", "{logger}");
+        }
+    }
+
+    #[test]
+    fn a_rule_knows_its_logger_in_every_form_and_no_other() {
+        let rule = of_logger("org.apache.james.util.AuditTrail").unwrap();
+        let is_of = |printed: &str| rule.is_of("org.apache.james.util.AuditTrail", printed);
+        for printed in [
+            "org.apache.james.util.AuditTrail",
+            "o.a.j.u.AuditTrail",
+            "o.a.james.util.AuditTrail",
+            "AuditTrail",
+        ] {
+            assert!(is_of(printed), "{printed}");
+        }
+        for printed in ["", "o..j.u.AuditTrail", ".AuditTrail", "..AuditTrail", "o.a.j.u.AuditTrails"] {
+            assert!(!is_of(printed), "{printed}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::{Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
-use crate::engine::Timestamp;
+use crate::engine::{Subject, Timestamp};
 
 /// Takes the answer to an order, on the enforcer's thread; must not block.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, FirewallError>) + Send>;
@@ -31,6 +31,8 @@ pub enum Order {
     Counters(Reply<BTreeMap<ScopeName, Dropped>>),
     /// Say what each rate limit did.
     Limits(Reply<BTreeMap<ScopeName, LimitCounts>>),
+    /// Say which sources of the last seconds each rate limit caught that may lead to bans.
+    Caught(Reply<BTreeMap<ScopeName, Vec<Subject>>>),
     /// Remove the table, and with it every ban. A later skeleton makes it again.
     Teardown,
     /// Do what waits, once, and end. The table stays.

@@ -115,6 +115,7 @@ impl Thread {
             Order::Restore(changes) => self.backlog.restore(changes),
             Order::Counters(reply) => reply(self.firewall.counters()),
             Order::Limits(reply) => reply(self.firewall.limits()),
+            Order::Caught(reply) => reply(self.firewall.caught()),
             Order::Teardown => self.tear_down(),
             Order::Stop => self.stopping = true,
         }

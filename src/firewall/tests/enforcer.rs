@@ -83,6 +83,10 @@ impl Firewall for Fragile {
         self.check()?;
         self.inner.limits()
     }
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError> {
+        self.check()?;
+        self.inner.caught()
+    }
     fn teardown(&mut self) -> Result<(), FirewallError> {
         self.check()?;
         self.inner.teardown()

@@ -5,9 +5,9 @@ use nftables::schema::{FlushObject, NfCmd, NfListObject, NfObject};
 use proptest::prelude::*;
 
 use super::*;
-use crate::firewall::Action;
 use crate::firewall::inventory::Hook;
 use crate::firewall::ruleset::transition;
+use crate::firewall::{Action, Counted, Destination, Guard};
 
 fn limit(name: &str, counts: Counted, hits: u32) -> Limit {
     Limit {
@@ -22,6 +22,7 @@ fn limit(name: &str, counts: Counted, hits: u32) -> Limit {
         action: Action::Drop,
         observe: false,
         max_sources: 65_536,
+        catches: false,
     }
 }
 
@@ -38,17 +39,18 @@ fn lines(batch: Batch<'_>) -> String {
 /// What the kernel would hold after `skeleton`.
 fn standing(skeleton: &Skeleton) -> Inventory {
     let limits = Limits::new(skeleton);
-    let shape = |sources: &Sources| SetShape {
-        flags: SetShape::TIMEOUT | SetShape::DYNAMIC,
-        key_bytes: sources.family.bytes(),
-    };
+    let shape =
+        |kept: &Kept| SetShape { flags: SetShape::TIMEOUT | SetShape::DYNAMIC, key_bytes: kept.key_bytes() };
     let mut inventory = Inventory {
         chains: limits.chains().map(|name| (name, None)).collect(),
-        sets: limits.sets().iter().map(|(name, sources)| (name.clone(), shape(sources))).collect(),
+        sets: limits.sets().iter().map(|(name, kept)| (name.clone(), shape(kept))).collect(),
         counters: limits.counters().collect(),
     };
     if !limits.is_empty() {
         inventory.chains.insert(LIMITS.into(), Some(Hook { number: 0, priority: -299 }));
+    }
+    if limits.watches_answers() {
+        inventory.chains.insert("answers".into(), Some(Hook { number: 4, priority: -190 }));
     }
     inventory
 }
@@ -71,7 +73,7 @@ fn touched(batch: Batch<'_>) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn a_few_hits_are_slots_and_many_are_a_bucket() {
-    let mut imap = limit("imap", Counted::Tcp(vec![143, 993]), 301);
+    let mut imap = limit("imap", Counted::tcp(&[143, 993]), 301);
     imap.penalty = Penalty::Excess;
     imap.ignore = vec!["203.0.113.0/25".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
     let mut ping = limit("ping", Counted::Echo, 3);
@@ -83,17 +85,33 @@ fn a_few_hits_are_slots_and_many_are_a_bucket() {
 }
 
 #[test]
+fn addresses_have_doors_of_their_own_and_answers_are_watched_where_it_may_lead_to_bans() {
+    let at = |destination: &str, port| Guard {
+        destination: Destination::Address(destination.parse().unwrap()),
+        port,
+    };
+    let here = |port| Guard { destination: Destination::Local, port };
+    let smtp = Limit { catches: true, ..limit("smtp", Counted::tcp(&[25]), 3) };
+    let service = Counted::Tcp(vec![here(30025), at("198.51.100.25", 25), at("2001:db8:77::25", 25)]);
+    let service = Limit { catches: true, prefix_v4: 24, ..limit("a_service", service, 2) };
+    insta::assert_snapshot!(lines(transition(None, &skeleton(vec![smtp, service]))));
+}
+
+#[test]
 fn the_same_limits_again_touch_no_set() {
-    let wanted =
-        skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 4), limit("imap", Counted::Tcp(vec![143]), 99)]);
-    assert_eq!(touched(transition(Some(&standing(&wanted)), &wanted)), (vec![], vec![]));
+    let smtp = Limit { catches: true, ..limit("smtp", Counted::tcp(&[25]), 4) };
+    let wanted = skeleton(vec![smtp, limit("imap", Counted::tcp(&[143]), 99)]);
+    let standing = standing(&wanted);
+    assert_eq!(touched(transition(Some(&standing), &wanted)), (vec![], vec![]));
+    let deletes = |batch: Batch<'_>| lines(batch).contains("delete");
+    assert!(!deletes(transition(Some(&standing), &wanted)), "no chain is taken away either");
 }
 
 #[test]
 fn a_limit_that_goes_takes_its_sets_and_counters_with_it() {
     let before =
-        skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 2), limit("imap", Counted::Tcp(vec![143]), 99)]);
-    let after = skeleton(vec![limit("imap", Counted::Tcp(vec![143]), 99)]);
+        skeleton(vec![limit("smtp", Counted::tcp(&[25]), 2), limit("imap", Counted::tcp(&[143]), 99)]);
+    let after = skeleton(vec![limit("imap", Counted::tcp(&[143]), 99)]);
     let (deleted, added) = touched(transition(Some(&standing(&before)), &after));
     let mut wanted = vec!["limited_smtp".to_owned(), "uncounted_smtp".into()];
     for family in ["4_32", "6_64"] {
@@ -107,7 +125,7 @@ fn a_limit_that_goes_takes_its_sets_and_counters_with_it() {
 
 #[test]
 fn another_window_or_action_keeps_the_counts_and_another_prefix_does_not() {
-    let smtp = limit("smtp", Counted::Tcp(vec![25]), 4);
+    let smtp = limit("smtp", Counted::tcp(&[25]), 4);
     let before = standing(&skeleton(vec![smtp.clone()]));
     let other =
         Limit { window: Duration::from_secs(90), action: Action::Reject, observe: true, ..smtp.clone() };
@@ -120,7 +138,7 @@ fn another_window_or_action_keeps_the_counts_and_another_prefix_does_not() {
 
 #[test]
 fn a_set_that_rules_cannot_add_to_is_made_anew() {
-    let wanted = skeleton(vec![limit("smtp", Counted::Tcp(vec![25]), 2)]);
+    let wanted = skeleton(vec![limit("smtp", Counted::tcp(&[25]), 2)]);
     let mut before = standing(&wanted);
     let name = "smtp_slot4_32_65536_1";
     before.sets.insert(name.into(), SetShape { flags: SetShape::TIMEOUT, key_bytes: 4 });
@@ -132,7 +150,7 @@ fn no_name_of_a_limits_set_is_that_of_a_ban_set() {
     use crate::firewall::ban_set::BanSet;
     for name in ["smtp", "l_a_4_32", "x_6_64", "pen4"] {
         for hits in [2, 16, 17, 100_000] {
-            let wanted = skeleton(vec![limit(name, Counted::Echo, hits)]);
+            let wanted = skeleton(vec![Limit { catches: true, ..limit(name, Counted::tcp(&[25]), hits) }]);
             for set in Limits::new(&wanted).sets().keys() {
                 assert_eq!(BanSet::parse(set), None, "{set}");
             }
@@ -143,8 +161,8 @@ fn no_name_of_a_limits_set_is_that_of_a_ban_set() {
 proptest! {
     #[test]
     fn a_change_of_one_limit_touches_no_other(hits in 2..40_u32, other in 2..40_u32, port in 1..9_u16, excess: bool) {
-        let stays = limit("stays", Counted::Tcp(vec![25]), 4);
-        let changes = |hits, port, penalty| Limit { penalty, ..limit("changes", Counted::Udp(vec![port]), hits) };
+        let stays = limit("stays", Counted::tcp(&[25]), 4);
+        let changes = |hits, port, penalty| Limit { penalty, ..limit("changes", Counted::udp(&[port]), hits) };
         let before = skeleton(vec![stays.clone(), changes(hits, 53, Penalty::Silence)]);
         let penalty = if excess { Penalty::Excess } else { Penalty::Silence };
         let after = skeleton(vec![changes(other, port, penalty), stays]);

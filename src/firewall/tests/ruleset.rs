@@ -48,8 +48,8 @@ fn standing(skeleton: &Skeleton) -> Inventory {
         counters: skeleton.scopes.iter().map(|scope| counter_name(&scope.name)).collect(),
     };
     inventory.sets.extend(never.map(|(_, name)| (name.to_owned(), SetShape { flags: 4, key_bytes: 4 })));
-    for (name, priority) in target.base_chains() {
-        inventory.chains.insert(name.to_owned(), Some(Hook { number: 0, priority }));
+    for (name, (hook, priority)) in target.base_chains() {
+        inventory.chains.insert(name.to_owned(), Some(Hook { number: hook_number(hook), priority }));
     }
     inventory
 }

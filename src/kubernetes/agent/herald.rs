@@ -22,6 +22,9 @@ use crate::kubernetes::mirror::{Mirror, chain};
 const MANAGER: &str = "gaoler-agent";
 /// How often to look whether there is something to say; what begins or ends is said then.
 const LOOK: Duration = Duration::from_secs(3);
+/// How often the kernel is asked what its rate limits do, where there are any: nothing else says that somebody is over
+/// one.
+const COUNT: Duration = Duration::from_secs(15);
 /// How often numbers that moved are told.
 const NUMBERS: Duration = Duration::from_secs(60);
 /// When all is as it was, this long: whoever reads knows then that the agent lives.
@@ -46,6 +49,7 @@ pub struct Herald {
     /// Whether the node was cleaned up, perhaps by an earlier process.
     retired: bool,
     last: Option<(NodeAgentStatus, Instant)>,
+    counted: Instant,
     /// The uid of the Node that the object was made for; empty as long as that is unknown.
     owner: Option<String>,
 }
@@ -54,7 +58,7 @@ impl Herald {
     /// Has said nothing yet.
     #[must_use]
     pub fn new(station: Station, storage: Storage, retired: bool) -> Self {
-        Self { station, storage, retired, last: None, owner: None }
+        Self { station, storage, retired, last: None, counted: Instant::now(), owner: None }
     }
 
     /// Writes and obeys until there is a reason to end.
@@ -115,7 +119,14 @@ impl Herald {
 
     /// Writes when there is something to say.
     async fn tell(&mut self) -> Result<(), Gone> {
-        let glance = self.compose(&self.station.agent.glance().await?);
+        let agent = &self.station.agent;
+        let count =
+            self.counted.elapsed() >= COUNT && !self.station.setup.borrow().config.rate_limits.is_empty();
+        let status = if count { agent.status().await? } else { agent.glance().await? };
+        if count {
+            self.counted = Instant::now();
+        }
+        let glance = self.compose(&status);
         let due = match &self.last {
             None => true,
             Some((last, at)) => {

@@ -38,7 +38,7 @@ pub fn relays(picture: &Picture) -> Vec<IpNet> {
     relays
 }
 
-fn prefix(member: &HouseMember) -> Option<IpNet> {
+pub(super) fn prefix(member: &HouseMember) -> Option<IpNet> {
     let text = member.prefix.as_str();
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }

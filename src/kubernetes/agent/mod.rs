@@ -9,6 +9,7 @@
 //!
 //! Beside it run [`TASKS`], each with a [`Station`].
 
+pub mod claims;
 pub mod clock;
 pub mod cluster_time;
 pub mod declared;
@@ -16,6 +17,7 @@ pub mod farewell;
 pub mod follow;
 pub mod herald;
 pub mod house;
+pub mod limits;
 pub mod nodeagent;
 pub mod picture;
 pub mod pods;
@@ -169,7 +171,7 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
 
     tasks.spawn(clock::run(station.clone()));
     tasks.spawn(versions::run(station.client.clone()));
-    let herald = Herald::new(station.clone(), storage, retired);
+    let herald = Herald::new(station.clone(), storage.clone(), retired);
 
     let ended = tokio::select! {
         end = herald.run() => match end {
@@ -189,6 +191,9 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
     }
     drop((agent, station));
     service::join(detector, "the detector");
+    if ended.is_ok() && storage.load().is_some_and(|stored| stored.cleaned_up) {
+        storage::discard(&state);
+    }
     ended
 }
 

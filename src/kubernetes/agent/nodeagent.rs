@@ -3,11 +3,12 @@
 use k8s_openapi::jiff::Timestamp as Moment;
 
 use super::station::Setup;
-use crate::agent::report::{self, FirewallState, JailReport, Status};
-use crate::api::v1alpha1::{Condition, NodeAgentStatus, NodeJail, QualifiedName};
+use crate::agent::report::{self, FirewallState, JailReport, RateLimitReport, Status};
+use crate::api::v1alpha1::{Condition, NodeAgentStatus, NodeJail, NodeRateLimit, QualifiedName};
 
 /// The most the schema takes.
 const MOST_JAILS: usize = 512;
+const MOST_LIMITS: usize = 512;
 const MOST_CONDITIONS: usize = 16;
 const LONGEST_MESSAGE: usize = 1024;
 
@@ -41,6 +42,11 @@ pub fn status_of(
         })
         .take(MOST_JAILS)
         .collect();
+    let limits = status.rate_limits.iter().take(MOST_LIMITS).map(|limit| {
+        let before =
+            before.and_then(|b| b.rate_limits.iter().find(|of| of.name.as_str() == limit.name.as_str()));
+        node_limit(limit, before, now)
+    });
     let mut conditions = vec![ready(status, setup)];
     if status.firewall.state == FirewallState::Removed {
         conditions.push(report::Condition {
@@ -65,6 +71,7 @@ pub fn status_of(
         lost_bytes: files.iter().map(|file| file.lost_bytes).sum(),
         clock_ahead_millis: clock_ahead,
         jails,
+        rate_limits: limits.collect(),
         conditions: stamped(&conditions, before.map_or(&[], |before| &before.conditions), now),
     }
 }
@@ -80,18 +87,22 @@ pub fn differs_in_kind(a: &NodeAgentStatus, b: &NodeAgentStatus) -> bool {
             (jail.name.clone(), jail.pods, jail.watched > 0, jail.banned > 0, of(&jail.conditions))
         };
         let jails: Vec<_> = status.jails.iter().map(jail).collect();
+        let limit = |limit: &NodeRateLimit| (limit.name.clone(), limit.offenders > 0, of(&limit.conditions));
+        let limits: Vec<_> = status.rate_limits.iter().map(limit).collect();
         let clock = status.clock_ahead_millis;
-        (status.version.clone(), status.pods, status.bans > 0, clock, jails, of(&status.conditions))
+        (status.version.clone(), status.pods, status.bans > 0, clock, jails, limits, of(&status.conditions))
     };
     kinds(a) != kinds(b)
 }
 
-/// Whether the jails' numbers moved.
+/// Whether the numbers of jails or rate limits moved.
 #[must_use]
 pub fn differs_in_number(a: &NodeAgentStatus, b: &NodeAgentStatus) -> bool {
     let numbers = |status: &NodeAgentStatus| {
         let jail = |jail: &NodeJail| (jail.watched, jail.banned, jail.failures, jail.bans);
-        (status.lost_bytes, status.jails.iter().map(jail).collect::<Vec<_>>())
+        let limit = |limit: &NodeRateLimit| (limit.offenders, limit.dropped_packets, limit.uncounted_packets);
+        let limits: Vec<_> = status.rate_limits.iter().map(limit).collect();
+        (status.lost_bytes, status.jails.iter().map(jail).collect::<Vec<_>>(), limits)
     };
     numbers(a) != numbers(b)
 }
@@ -122,6 +133,16 @@ fn node_jail(jail: &JailReport, pods: u32, before: Option<&NodeJail>, now: Momen
         bans: jail.counters.bans,
         dropped_packets: jail.counters.dropped_packets,
         conditions: stamped(&jail.conditions, before.map_or(&[], |before| &before.conditions), now),
+    }
+}
+
+fn node_limit(limit: &RateLimitReport, before: Option<&NodeRateLimit>, now: Moment) -> NodeRateLimit {
+    NodeRateLimit {
+        name: QualifiedName::from(limit.name.as_str()),
+        offenders: small(limit.offenders),
+        dropped_packets: limit.limited_packets,
+        uncounted_packets: limit.uncounted_packets,
+        conditions: stamped(&limit.conditions, before.map_or(&[], |before| &before.conditions), now),
     }
 }
 
@@ -210,5 +231,22 @@ mod tests {
         assert!(!differs_in_kind(&jail(1, 5), &jail(2, 9)));
         assert!(differs_in_number(&jail(1, 5), &jail(2, 9)));
         assert!(!differs_in_number(&jail(1, 5), &jail(1, 5)));
+    }
+
+    #[test]
+    fn a_first_offender_is_news_and_dropped_packets_are_a_number() {
+        let limit = |offenders, dropped_packets| NodeAgentStatus {
+            rate_limits: vec![NodeRateLimit {
+                name: "mail/smtp".into(),
+                offenders,
+                dropped_packets,
+                uncounted_packets: 0,
+                conditions: vec![],
+            }],
+            ..NodeAgentStatus::default()
+        };
+        assert!(differs_in_kind(&limit(0, 5), &limit(1, 5)));
+        assert!(!differs_in_kind(&limit(1, 5), &limit(2, 9)));
+        assert!(differs_in_number(&limit(1, 5), &limit(1, 9)));
     }
 }

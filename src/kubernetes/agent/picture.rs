@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::claims::Holder;
 use crate::api::v1alpha1::HouseMember;
 
 /// Everything that decides what this node reads, closes and spares. Cheap to clone.
@@ -28,8 +29,10 @@ pub struct Picture {
     pub servers: Vec<IpAddr>,
     /// This node's pods.
     pub pods: Vec<Arc<LocalPod>>,
-    /// Services in namespaces that have jails.
+    /// Services in namespaces that have jails, or rate limits of Services.
     pub services: Vec<Arc<ServiceSeen>>,
+    /// Services of all namespaces that hold an address which one of `services` claims; `None` where that is not known.
+    pub holders: Option<Vec<Arc<Holder>>>,
     /// Labels of the pods that jails choose, on whatever node.
     pub labels: Vec<Arc<PodLabels>>,
 }
@@ -106,8 +109,10 @@ pub struct ServiceSeen {
     pub name: String,
     /// Labels of its pods; empty: somebody else says where it leads.
     pub selector: BTreeMap<String, String>,
-    /// Cluster, external and load-balancer addresses.
-    pub addresses: Vec<IpAddr>,
+    /// Cluster and load-balancer addresses: who may write the Service cannot choose them.
+    pub assigned: Vec<IpAddr>,
+    /// External addresses: whatever who wrote the Service says.
+    pub claimed: Vec<IpAddr>,
     /// Its TCP ports.
     pub ports: Vec<ServicePort>,
     /// Whether it is reached from outside by nodes that pass on with their own address
@@ -215,7 +220,8 @@ impl Container {
                     .host_ip
                     .as_ref()
                     .and_then(|ip| ip.parse().ok())
-                    .filter(|ip: &IpAddr| !ip.is_unspecified()),
+                    .map(|ip: IpAddr| ip.to_canonical())
+                    .filter(|ip| !ip.is_unspecified()),
             })
         });
         Self { name: container.name.clone(), auxiliary, ports: ports.collect() }
@@ -230,22 +236,18 @@ impl ServiceSeen {
         let ingress = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
         let ingress = ingress.into_iter().flat_map(|balancer| balancer.ingress.iter().flatten());
         // `None` of a headless Service is no address.
-        let texts = spec
-            .cluster_ips
-            .iter()
-            .flatten()
-            .chain(spec.external_ips.iter().flatten())
-            .chain(ingress.filter_map(|ingress| ingress.ip.as_ref()));
-        let mut addresses: Vec<IpAddr> = texts.filter_map(|text| text.parse().ok()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
+        let own = spec.cluster_ips.iter().flatten();
+        let assigned = addresses(own.chain(ingress.filter_map(|ingress| ingress.ip.as_ref())));
+        let mut claimed = addresses(spec.external_ips.iter().flatten());
+        claimed.retain(|address| !assigned.contains(address));
         let external = matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer"));
         let ports = spec.ports.iter().flatten().filter(|port| is_tcp(port.protocol.as_deref()));
         Self {
             namespace: service.namespace().unwrap_or_default(),
             name: service.name_any(),
             selector: spec.selector.clone().unwrap_or_default(),
-            addresses,
+            assigned,
+            claimed,
             ports: ports.filter_map(|port| ServicePort::of(port, external)).collect(),
             masks_clients: external && spec.external_traffic_policy.as_deref() != Some("Local"),
         }
@@ -269,6 +271,15 @@ impl ServicePort {
         let node_port = port.node_port.and_then(number).filter(|_| external);
         Some(Self { port: number_of_service, target, node_port })
     }
+}
+
+/// What of these are addresses, each once.
+fn addresses<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<IpAddr> {
+    let parsed = texts.filter_map(|text| text.parse().ok());
+    let mut addresses: Vec<IpAddr> = parsed.map(|address: IpAddr| address.to_canonical()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 fn is_tcp(protocol: Option<&str>) -> bool {
@@ -342,16 +353,17 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_known_by_every_address_it_has() {
+    fn a_service_is_known_by_the_addresses_it_was_given_and_those_it_claims() {
         let seen = service(json!({
             "metadata": {"name": "smtp", "namespace": "mail"},
             "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7", "fd00:10::7"],
-                     "externalIPs": ["203.0.113.5"], "selector": {"app": "james"}, "healthCheckNodePort": 31999,
+                     "externalIPs": ["203.0.113.5", "198.51.100.25"], "selector": {"app": "james"}, "healthCheckNodePort": 31999,
                      "ports": [{"port": 25, "targetPort": "smtp", "nodePort": 30025}, {"port": 53, "protocol": "UDP"}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.25"}, {"hostname": "lb.example.org"}]}},
         }));
-        let addresses: Vec<String> = seen.addresses.iter().map(ToString::to_string).collect();
-        assert_eq!(addresses, ["10.96.0.7", "198.51.100.25", "203.0.113.5", "fd00:10::7"]);
+        let texts = |addresses: &[IpAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&seen.assigned), ["10.96.0.7", "198.51.100.25", "fd00:10::7"]);
+        assert_eq!(texts(&seen.claimed), ["203.0.113.5"]);
         let port = ServicePort { port: 25, target: Target::Name("smtp".into()), node_port: Some(30025) };
         assert_eq!(seen.ports, [port]);
         assert!(seen.masks_clients);
@@ -372,7 +384,7 @@ mod tests {
     fn a_headless_service_has_no_address_and_a_cluster_ip_no_node_port() {
         let seen = service(json!({"metadata": {"name": "s", "namespace": "n"},
             "spec": {"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 25, "nodePort": 30025}]}}));
-        assert_eq!((seen.addresses, seen.ports[0].node_port), (vec![], None));
+        assert_eq!((seen.assigned, seen.claimed, seen.ports[0].node_port), (vec![], vec![], None));
         assert_eq!(seen.ports[0].target, Target::Number(25));
     }
 

@@ -9,7 +9,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::picture::{LocalPod, Picture, ServicePort, ServiceSeen, Target};
+use super::claims::objection;
+use super::picture::{ContainerPort, LocalPod, Picture, ServicePort, ServiceSeen, Target};
 use super::pods::{chooses, namespace_of};
 use crate::config::{JailConfig, Source};
 use crate::firewall::{Destination, Guard};
@@ -25,6 +26,17 @@ pub struct Closed {
     pub services: Vec<String>,
     /// Those of them that may put a node's address in place of the client's.
     pub masking: Vec<String>,
+    /// What is not guarded though somebody names it, and why.
+    pub left_out: BTreeSet<String>,
+}
+
+/// Guards as they are found, and what is left out of them.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The pairs.
+    pub(super) guards: BTreeSet<Guard>,
+    /// What is not guarded though somebody names it, and why.
+    pub(super) left_out: BTreeSet<String>,
 }
 
 /// What bans of this jail close, besides the ports it declares.
@@ -34,21 +46,22 @@ pub fn closed(jail: &JailConfig, picture: &Picture) -> Closed {
     let Source::Pods { .. } = &jail.source else { return closed };
     let local: Vec<&LocalPod> =
         picture.pods.iter().map(|pod| &**pod).filter(|pod| !pod.over && chooses(jail, pod)).collect();
-    let mut guards = BTreeSet::new();
+    let mut found = Found::default();
     for service in services(jail, &local, picture, &mut closed.missing) {
         closed.services.push(service.name.clone());
         if service.masks_clients {
             closed.masking.push(service.name.clone());
         }
-        guard_service(service, &local, picture, &mut guards);
+        guard_service(service, &local, picture, &mut found);
     }
     // Who names ports or Services wants those. Else the way in may as well be a port of the node that leads to a pod.
     if jail.enforce.services.is_empty() && jail.enforce.ports.is_empty() {
         for pod in &local {
-            guard_host_ports(pod, &mut guards);
+            guard_host_ports(pod, picture, &mut found);
         }
     }
-    closed.guards = guards.into_iter().collect();
+    closed.guards = found.guards.into_iter().collect();
+    closed.left_out = found.left_out;
     closed
 }
 
@@ -80,11 +93,12 @@ fn services<'a>(
     around.filter(|service| chosen.iter().any(|labels| service.selects(labels))).collect()
 }
 
-fn guard_service(
+/// Every way to a Service. `local`: the pods that one without a selector leads to.
+pub(super) fn guard_service(
     service: &ServiceSeen,
     local: &[&LocalPod],
     picture: &Picture,
-    guards: &mut BTreeSet<Guard>,
+    found: &mut Found,
 ) {
     let led_to = picture
         .pods
@@ -93,17 +107,28 @@ fn guard_service(
         .filter(|pod| pod.namespace == service.namespace && !pod.over && service.selects(&pod.labels));
     // A Service without a selector leads where somebody says; of that, the jail's own pods are taken.
     let pods: Vec<&LocalPod> = if service.selector.is_empty() { local.to_vec() } else { led_to.collect() };
+    let mut addresses = service.assigned.clone();
+    for address in &service.claimed {
+        match objection(*address, &service.namespace, picture) {
+            None => addresses.push(*address),
+            Some(why) => {
+                found
+                    .left_out
+                    .insert(format!("{address} of `externalIPs` of Service {}: {why}", service.name));
+            }
+        }
+    }
     for port in &service.ports {
-        guards.extend(service.addresses.iter().map(|address| at(*address, port.port)));
-        guards.extend(port.node_port.map(here));
+        found.guards.extend(addresses.iter().map(|address| at(*address, port.port)));
+        found.guards.extend(port.node_port.map(here));
         for pod in &pods {
-            guard_target(port, pod, guards);
+            guard_target(port, pod, picture, found);
         }
     }
 }
 
 /// Where a Service's port comes out at a pod.
-fn guard_target(port: &ServicePort, pod: &LocalPod, guards: &mut BTreeSet<Guard>) {
+fn guard_target(port: &ServicePort, pod: &LocalPod, picture: &Picture, found: &mut Found) {
     let declared = pod.containers.iter().flat_map(|container| &container.ports);
     let number = match &port.target {
         Target::Number(number) => Some(*number),
@@ -113,22 +138,44 @@ fn guard_target(port: &ServicePort, pod: &LocalPod, guards: &mut BTreeSet<Guard>
     };
     let Some(number) = number else { return };
     if pod.host_network {
-        guards.insert(here(number));
+        found.guards.insert(here(number));
         return;
     }
-    guards.extend(pod.addresses.iter().map(|address| at(*address, number)));
+    found.guards.extend(pod.addresses.iter().map(|address| at(*address, number)));
     for port in declared.filter(|port| port.port == number) {
-        guards.extend(port.host_port.map(|host| on_host(port.host_ip, host)));
+        guard_host_port(port, pod, picture, found);
     }
 }
 
 /// The ways into a pod that go without any Service.
-fn guard_host_ports(pod: &LocalPod, guards: &mut BTreeSet<Guard>) {
+fn guard_host_ports(pod: &LocalPod, picture: &Picture, found: &mut Found) {
     for port in pod.containers.iter().flat_map(|container| &container.ports) {
         if pod.host_network {
-            guards.insert(here(port.port));
+            found.guards.insert(here(port.port));
         } else {
-            guards.extend(port.host_port.map(|host| on_host(port.host_ip, host)));
+            guard_host_port(port, pod, picture, found);
+        }
+    }
+}
+
+/// A port that the node passes on to a pod. `hostIP` is whatever who wrote the pod says: of all addresses only this
+/// node's are guarded.
+fn guard_host_port(port: &ContainerPort, pod: &LocalPod, picture: &Picture, found: &mut Found) {
+    let Some(host) = port.host_port else { return };
+    match port.host_ip {
+        None => {
+            found.guards.insert(here(host));
+        }
+        Some(address) if picture.node.addresses.contains(&address) => {
+            found.guards.insert(at(address, host));
+        }
+        // Nobody comes in by it.
+        Some(address) if address.is_loopback() => {}
+        Some(address) => {
+            let (name, node) = (&pod.name, &picture.node.name);
+            found
+                .left_out
+                .insert(format!("{address} of `hostIP` of pod {name}: it is no address of node {node}"));
         }
     }
 }
@@ -141,15 +188,12 @@ fn here(port: u16) -> Guard {
     Guard { destination: Destination::Local, port }
 }
 
-fn on_host(address: Option<IpAddr>, port: u16) -> Guard {
-    address.map_or_else(|| here(port), |address| at(address, port))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::super::picture::PodLabels;
+    use super::super::claims::Holder;
+    use super::super::picture::{NodeSeen, PodLabels};
     use super::super::tests::{jail, pod, service};
     use super::*;
 
@@ -170,6 +214,10 @@ mod tests {
     fn elsewhere(namespace: &str, labels: &[(&str, &str)]) -> Arc<PodLabels> {
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Arc::new(PodLabels { namespace: namespace.into(), labels })
+    }
+
+    fn n1() -> NodeSeen {
+        NodeSeen { name: "n1".into(), addresses: vec!["192.0.2.1".parse().unwrap()], ..NodeSeen::default() }
     }
 
     fn smtp() -> ServiceSeen {
@@ -234,8 +282,55 @@ mod tests {
             pod("mail", "a", &[("app", "james")]).host("smtp", 25, 2525).port("admin", 8000),
             pod("mail", "b", &[("app", "james")]).host("imap", 143, 143).bound("192.0.2.1"),
         ];
-        let picture = Picture { pods: pods.map(Arc::new).into(), ..Picture::default() };
+        let picture = Picture { pods: pods.map(Arc::new).into(), node: n1(), ..Picture::default() };
         assert_eq!(words(&of("{}", &picture)), ["here:2525", "192.0.2.1:143"]);
+    }
+
+    #[test]
+    fn a_host_port_at_an_address_that_is_not_this_nodes_closes_nothing() {
+        let neighbour = pod("shop", "a", &[("app", "shop")]).ip("10.88.1.9");
+        let bound =
+            |name: &str, to: &str| pod("mail", name, &[("app", "james")]).host("smtp", 25, 25).bound(to);
+        let pods = [neighbour, bound("a", "10.88.1.9"), bound("b", "198.51.100.26"), bound("c", "127.0.0.1")];
+        let services = vec![Arc::new(service("mail", "smtp", "{app: james}", "[{port: 25}]", "ClusterIP"))];
+        let mut picture = Picture { pods: pods.map(Arc::new).into(), node: n1(), ..Picture::default() };
+        let found = of("{}", &picture);
+        assert_eq!(words(&found), Vec::<String>::new());
+        let told = [
+            "10.88.1.9 of `hostIP` of pod a: it is no address of node n1",
+            "198.51.100.26 of `hostIP` of pod b: it is no address of node n1",
+        ];
+        assert!(found.left_out.iter().eq(told), "{:?}", found.left_out);
+        // By way of a Service as well.
+        picture.services = services;
+        let found = of("{}", &picture);
+        assert_eq!(words(&found), ["10.96.0.7:25", "198.51.100.25:25"]);
+        assert!(found.left_out.iter().eq(told), "{:?}", found.left_out);
+    }
+
+    #[test]
+    fn an_address_that_a_service_claims_is_closed_unless_it_is_anothers() {
+        let mut smtp = smtp();
+        smtp.claimed = ["203.0.113.5", "192.0.2.1", "198.51.100.26"].map(|a| a.parse().unwrap()).into();
+        let rival = Holder {
+            namespace: "shop".into(),
+            assigned: vec!["198.51.100.26".parse().unwrap()],
+            ..Holder::default()
+        };
+        let picture = Picture {
+            services: vec![Arc::new(smtp)],
+            holders: Some(vec![Arc::new(rival)]),
+            labels: vec![elsewhere("mail", &[("app", "james")])],
+            node: n1(),
+            ..Picture::default()
+        };
+        let found = of("{}", &picture);
+        assert_eq!(words(&found), ["here:30025", "10.96.0.7:25", "198.51.100.25:25", "203.0.113.5:25"]);
+        let told = [
+            "192.0.2.1 of `externalIPs` of Service smtp: it is a node's",
+            "198.51.100.26 of `externalIPs` of Service smtp: a Service of another namespace has it",
+        ];
+        assert!(found.left_out.iter().eq(told), "{:?}", found.left_out);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The watches of one node. What is needed follows the jails: Services and labels of pods only where jails are.
+//! The watches of one node. What is needed follows the jails: Services and labels of pods only where jails are, Services
+//! also where rate limits name them.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::claims::Holder;
 use super::declared::declaration;
 use super::picture::{LocalPod, NodeSeen, Picture, PodLabels, ServiceSeen};
 use super::pods::namespace_of;
@@ -62,6 +64,8 @@ pub struct Sources {
     node: Watched<NodeSeen>,
     pods: Watched<Option<Arc<LocalPod>>>,
     services: BTreeMap<String, Watched<ServiceSeen>>,
+    /// The addresses of all Services there are: watched only as long as a Service of a jail's namespace claims some.
+    holders: Option<Watched<Holder>>,
     labels: BTreeMap<(String, String), Watched<PodLabels>>,
 }
 
@@ -105,6 +109,7 @@ impl Sources {
             node: Watched::new("Node", this, bell),
             pods: Watched::new("Pod", pods, bell),
             services: BTreeMap::new(),
+            holders: None,
             labels: BTreeMap::new(),
         }
     }
@@ -118,7 +123,7 @@ impl Sources {
         Some(self.declared.iter().flat_map(|watched| watched.mirror.all()).collect())
     }
 
-    /// Watches what these jails need, and no longer what only others needed.
+    /// Watches what these jails and limits need, and no longer what only others needed.
     pub fn follow(&mut self, config: &Config) {
         let reads_pods = |jail: &&JailConfig| matches!(jail.source, Source::Pods { .. });
         let mut namespaces = BTreeSet::new();
@@ -134,6 +139,9 @@ impl Sources {
             }
             namespaces.insert(namespace);
         }
+        let limits = config.rate_limits.iter().filter(|limit| !limit.services.is_empty());
+        namespaces.extend(limits.map(|limit| limit.namespace().to_owned()));
+        let selectors = bounded(selectors);
         self.services.retain(|namespace, _| namespaces.contains(namespace));
         self.labels.retain(|key, _| selectors.contains(key));
         for namespace in namespaces {
@@ -144,6 +152,14 @@ impl Sources {
                 let mirror = Mirror::spawn_as(api, watcher::Config::default(), take);
                 Watched::new(format!("Service in {namespace}"), mirror, bell)
             });
+        }
+        if self.claims().is_empty() {
+            self.holders = None;
+        } else if self.holders.is_none() {
+            let api = Api::<DeserializeGuard<Service>>::all(self.client.clone());
+            let take = |service: Service| Holder::of(&service);
+            let mirror = Mirror::spawn_as(api, watcher::Config::default(), take);
+            self.holders = Some(Watched::new(HOLDERS, mirror, &self.bell));
         }
         for key in selectors {
             let (client, bell) = (&self.client, &self.bell);
@@ -157,6 +173,12 @@ impl Sources {
                 Watched::new(format!("Pod with {selector} in {namespace}"), mirror, bell)
             });
         }
+    }
+
+    /// The addresses that Services of the jails' namespaces claim.
+    fn claims(&self) -> BTreeSet<IpAddr> {
+        let services = self.services.values().flat_map(|watched| watched.mirror.all());
+        services.flat_map(|service| service.claimed.clone()).collect()
     }
 
     /// What was not listed yet.
@@ -173,6 +195,12 @@ impl Sources {
         add(&mut waiting, &self.node);
         add(&mut waiting, &self.pods);
         self.services.values().for_each(|watched| add(&mut waiting, watched));
+        match &self.holders {
+            Some(holders) => add(&mut waiting, holders),
+            // They came up after what is followed was decided.
+            None if !self.claims().is_empty() => waiting.push(HOLDERS.into()),
+            None => {}
+        }
         self.labels.values().for_each(|watched| add(&mut waiting, watched));
         waiting
     }
@@ -185,6 +213,11 @@ impl Sources {
         // Pods of one workload are all alike to us.
         labels.sort_unstable_by(|a, b| (&a.namespace, &a.labels).cmp(&(&b.namespace, &b.labels)));
         labels.dedup();
+        let claims = self.claims();
+        let holders = self.holders.as_ref().filter(|holders| holders.mirror.is_ready());
+        let of_claims = |holders: &Watched<Holder>| {
+            holders.mirror.all().into_iter().filter(|holder| holder.holds_any(&claims)).collect()
+        };
         Picture {
             declared,
             house: self.house.mirror.all().iter().flat_map(|members| (**members).clone()).collect(),
@@ -192,8 +225,47 @@ impl Sources {
             servers,
             pods: self.pods.mirror.all().iter().filter_map(|pod| (**pod).clone()).collect(),
             services: self.services.values().flat_map(|watched| watched.mirror.all()).collect(),
+            holders: holders.map(of_claims),
             labels,
         }
+    }
+}
+
+/// What a watch of all Services is called.
+const HOLDERS: &str = "Service in every namespace";
+/// Watches of pods' labels in one namespace at most; of more selectors one watch of all its pods serves all. Each costs
+/// the API server a watcher for each node, and whoever may write jails writes selectors.
+const MOST_SELECTORS: usize = 8;
+
+/// The selectors to watch, by namespace: as they are, or everything where there are too many.
+fn bounded(selectors: BTreeSet<(String, String)>) -> BTreeSet<(String, String)> {
+    let mut of_namespaces: BTreeMap<&str, usize> = BTreeMap::new();
+    for (namespace, _) in &selectors {
+        *of_namespaces.entry(namespace).or_default() += 1;
+    }
+    let watched = selectors.iter().map(|(namespace, selector)| {
+        let many = of_namespaces.get(namespace.as_str()).is_some_and(|count| *count > MOST_SELECTORS);
+        (namespace.clone(), if many { String::new() } else { selector.clone() })
+    });
+    watched.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_selectors_of_one_namespace_are_one_watch() {
+        let of = |namespace: &str, many: usize| {
+            (0..many).map(|i| (namespace.to_owned(), format!("app=a{i}"))).collect::<BTreeSet<_>>()
+        };
+        let few = of("mail", MOST_SELECTORS);
+        assert_eq!(bounded(few.clone()), few);
+        let mut all = few.clone();
+        all.extend(of("shop", 5000));
+        let mut expected = few;
+        expected.insert(("shop".into(), String::new()));
+        assert_eq!(bounded(all), expected);
     }
 }
 

@@ -83,6 +83,21 @@ impl Storage {
     }
 }
 
+/// Removes the state file and all that is kept beside it under its name. For a node that was cleaned up, when its agent
+/// ends: nothing of Gaoler stays there then. Should an agent come back all the same, it guards nothing before the API
+/// server says what, and there its NodeAgent still asks to clean up.
+pub fn discard(state: &Path) {
+    let (Some(directory), Some(name)) = (state.parent(), state.file_name()) else { return };
+    let own = |file: &std::ffi::OsStr| file.as_encoded_bytes().starts_with(name.as_encoded_bytes());
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if own(&entry.file_name())
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::warn!(%error, path = %entry.path().display(), "cannot be removed");
+        }
+    }
+}
+
 /// How long ago that was, for people: `3m`.
 #[must_use]
 pub fn age(written: Moment) -> String {
@@ -122,5 +137,20 @@ mod tests {
         Storage::open(&state).unwrap().save(stored).await;
         let found = Storage::open(&state).unwrap().load().unwrap();
         assert_eq!((found.picture, found.cleaned_up), (picture, true));
+    }
+
+    #[tokio::test]
+    async fn what_is_discarded_is_all_of_ours_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let storage = Storage::open(&state).unwrap();
+        storage.save(Stored::default()).await;
+        storage.save(Stored::default()).await;
+        std::fs::write(&state, "bans").unwrap();
+        std::fs::write(dir.path().join("other"), "somebody's").unwrap();
+        assert!(std::fs::read_dir(dir.path()).unwrap().count() > 4);
+        discard(&state);
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["other"]);
     }
 }

@@ -1,10 +1,12 @@
 //! A picture of the cluster to what the detector is told of its surroundings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::house::{house, relays};
+use super::limits::doors;
 use super::picture::{LocalPod, Picture};
 use super::pods::{chooses, logs};
 use super::scopes::closed;
@@ -13,13 +15,19 @@ use crate::agent::situation::{Placement, Situation};
 use crate::config::{Config, JailConfig, Source};
 use crate::engine::JailName;
 
-/// Where the jails' lines lie below the kubelet's directory `root`, what their bans close, who belongs to the house.
+/// Addresses named in one condition at most.
+const NAMED: usize = 5;
+
+/// Where the jails' lines lie below the kubelet's directory `root`, what their bans close, where rate limits count, who
+/// belongs to the house.
 #[must_use]
 pub fn situation(config: &Config, picture: &Picture, root: &Path) -> Situation {
     let reads_pods = |jail: &&JailConfig| matches!(jail.source, Source::Pods { .. });
     let jails = config.jails.iter().map(|jail| &**jail).filter(reads_pods);
+    let limits = config.rate_limits.iter();
     Situation {
         jails: jails.map(|jail| (jail.name().clone(), placement(jail, picture, root))).collect(),
+        limits: limits.filter_map(|limit| Some((limit.name.clone(), doors(limit, picture)?))).collect(),
         house: house(picture),
         relays: relays(picture),
     }
@@ -63,12 +71,33 @@ fn placement(jail: &JailConfig, picture: &Picture, root: &Path) -> Placement {
                 .into(),
         });
     }
+    remarks.extend(left_out(&closed.left_out));
     Placement {
         logs: picture.pods.iter().flat_map(|pod| logs(jail, pod, root)).collect(),
         guards: closed.guards,
         remarks,
         masking: closed.masking,
     }
+}
+
+/// What is said of addresses that somebody names and that are not guarded; of many the first are named: a person begins
+/// with those.
+pub(super) fn left_out(addresses: &BTreeSet<String>) -> Option<Condition> {
+    if addresses.is_empty() {
+        return None;
+    }
+    let mut named = addresses.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    if let Some(more) = addresses.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        let _ = write!(named, "; and {more} more");
+    }
+    Some(Condition {
+        kind: ConditionType::AddressesLeftOut,
+        status: true,
+        reason: "NotItsOwn".into(),
+        message: format!(
+            "nothing is closed at {named}; fix: remove them, or have the operators close the port by `ports`"
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -101,6 +130,19 @@ mod tests {
         assert!(remarks("{}", &picture)[0].starts_with("NothingToClose"));
         assert_eq!(remarks("{ports: [25]}", &picture), Vec::<String>::new());
         assert_eq!(remarks("{allPorts: true}", &picture), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_person_is_told_which_addresses_are_not_closed_and_of_many_the_first() {
+        let bound = |i: u8| {
+            let pod = pod("mail", &format!("p{i}"), &[("app", "james")]);
+            Arc::new(pod.host("smtp", 25, 25).bound(&format!("198.51.100.{i}")))
+        };
+        let picture = Picture { pods: (1..=7).map(bound).collect(), ..Picture::default() };
+        let told = remarks("{}", &picture);
+        let told = told.iter().find(|text| text.starts_with("NotItsOwn: ")).unwrap();
+        assert!(told.contains("198.51.100.5 of `hostIP` of pod p5: it is no address of node"), "{told}");
+        assert!(told.contains("; and 2 more; fix: remove them"), "{told}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::picture::{Container, ContainerPort, LocalPod, ServiceSeen};
 use crate::config::resources::{Object, assemble};
-use crate::config::{JailConfig, Surroundings};
+use crate::config::{JailConfig, RateLimitConfig, Surroundings};
 
 /// A jail `namespace/name` as the API server would have it; its parts as YAML.
 pub(super) fn jail(name: &str, pods: &str, enforce: &str) -> JailConfig {
@@ -20,6 +20,23 @@ pub(super) fn jail(name: &str, pods: &str, enforce: &str) -> JailConfig {
     let loaded = assemble(vec![Object::from_json("cluster", object)], &[], None, &around);
     assert_eq!(loaded.errors(), 0, "{:?}", loaded.all_problems().collect::<Vec<_>>());
     (*loaded.config.jails[0]).clone()
+}
+
+/// A TCP rate limit `namespace/name`; where it counts as YAML.
+pub(super) fn limit(name: &str, at: &str) -> RateLimitConfig {
+    let (namespace, name) = name.split_once('/').unwrap();
+    let mut spec: Value = serde_yaml::from_str(at).unwrap();
+    spec["protocol"] = "TCP".into();
+    spec["hits"] = 4.into();
+    spec["window"] = "60s".into();
+    let object = json!({
+        "apiVersion": "gaoler.dev/v1alpha1", "kind": "RateLimit", "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    });
+    let around = Surroundings { cluster: true, ..Surroundings::default() };
+    let loaded = assemble(vec![Object::from_json("cluster", object)], &[], None, &around);
+    assert_eq!(loaded.errors(), 0, "{:?}", loaded.all_problems().collect::<Vec<_>>());
+    (*loaded.config.rate_limits[0]).clone()
 }
 
 /// A pod with one container, `james`.

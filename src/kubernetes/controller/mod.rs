@@ -26,6 +26,7 @@ mod pen;
 mod probes;
 mod readiness;
 mod statuses;
+mod surplus;
 mod sweeper;
 mod tidy;
 mod totals;

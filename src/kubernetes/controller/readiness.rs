@@ -1,11 +1,11 @@
-//! Whether a jail guards, and why not.
+//! Whether a jail guards or a rate limit limits, and why not.
 
 use std::time::Duration;
 
-use crate::api::v1alpha1::JailMode;
+use crate::api::v1alpha1::{JailMode, LimitMode};
 
 use super::conditions::{Holds, Said};
-use super::totals::{Totals, Word, special};
+use super::totals::{LimitTotals, LimitWord, Totals, Word, special, special_of_limit};
 
 /// How long after it was made or changed a jail may be without pods before that is told: agents find pods and report
 /// them within seconds.
@@ -56,6 +56,56 @@ pub(super) fn conditions(jail: Known<'_>, words: &[Word<'_>], totals: Totals) ->
         let nodes = if totals.nodes == 1 { "node" } else { "nodes" };
         let message = format!("{does}, reading {} {pods} on {} {nodes}", totals.pods, totals.nodes);
         ready(Holds::Yes, if observes { "Observing" } else { "Guarding" }, message)
+    };
+    all.push(verdict);
+    all
+}
+
+/// A rate limit as the controller knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownLimit<'a> {
+    pub(super) accepted: &'a Said,
+    pub(super) mode: LimitMode,
+    /// Since it is as it is.
+    pub(super) age: Duration,
+    /// Agents that were heard of lately.
+    pub(super) agents: usize,
+}
+
+/// `Ready` and what is special of a rate limit.
+pub(super) fn limit_conditions(
+    limit: KnownLimit<'_>,
+    words: &[LimitWord<'_>],
+    totals: LimitTotals,
+) -> Vec<Said> {
+    let mut all = special_of_limit(words);
+    let not_ready = all.iter().position(|said| said.about == "Ready").map(|at| all.remove(at));
+    let ready = |holds, reason: &str, message: String| Said::new("Ready", holds, reason, message);
+    let verdict = if limit.accepted.holds != Holds::Yes {
+        let message = "the declaration is refused, `Accepted` says why; agents that had accepted an earlier one go on with it";
+        ready(Holds::No, "Refused", message.into())
+    } else if limit.mode == LimitMode::Disabled {
+        ready(Holds::No, "Disabled", "`mode: Disabled`: it limits nothing".into())
+    } else if words.is_empty() && limit.age < GRACE {
+        ready(Holds::Unknown, "Starting", "no agent has reported on it yet".into())
+    } else if words.is_empty() {
+        let message = match limit.agents {
+            0 => {
+                "no agent was heard of for a quarter of an hour; fix: see whether the DaemonSet gaoler-agent runs"
+            }
+            _ => "no agent reports on it; fix: see their logs",
+        };
+        ready(Holds::No, "NoAgent", message.into())
+    } else if let Some(said) = not_ready {
+        said
+    } else if let Some(first) = all.first() {
+        ready(Holds::No, &first.about, format!("see {}", first.about))
+    } else {
+        let observes = limit.mode == LimitMode::Observe;
+        let does = if observes { "counts only" } else { "limits" };
+        let nodes = if totals.nodes == 1 { "node" } else { "nodes" };
+        let message = format!("{does}, on {} {nodes}", totals.nodes);
+        ready(Holds::Yes, if observes { "Observing" } else { "Enforcing" }, message)
     };
     all.push(verdict);
     all

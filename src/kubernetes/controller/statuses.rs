@@ -1,4 +1,4 @@
-//! Writes on each declared object what was found out about it, and on each Jail what all nodes say of it.
+//! Writes on each declared object what was found out about it, and on each Jail and RateLimit what all nodes say of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -18,11 +18,12 @@ use super::conditions::{Said, settle};
 use super::judge::{Declared, Judgement, Version, name_of};
 use super::pace::Pace;
 use super::pen::Pen;
-use super::readiness::{Known, conditions};
-use super::totals::{Reports, totals};
+use super::readiness::{Known, KnownLimit, conditions, limit_conditions};
+use super::totals::{Reports, limit_totals, totals};
 use super::verdict::{accepted, spared};
 use crate::api::v1alpha1::{
-    AllowList, BanList, Condition, Filter, Jail, JailMode, JailStatus, NodeAgent, RateLimit, Status,
+    AllowList, BanList, Condition, Filter, Jail, JailMode, JailStatus, NodeAgent, RateLimit, RateLimitStatus,
+    Status,
 };
 use crate::config::{ObjectName, ObjectStatus, Source};
 use crate::kubernetes::mirror::Mirror;
@@ -109,7 +110,6 @@ fn drafts(
     let of_list = |list: &str| spared.get(list).cloned().into_iter().collect::<Vec<Said>>();
     let mut drafts = Vec::new();
     simple("Filter", &declared.filters, &verdicts, judgement, now, &none, &mut drafts);
-    simple("RateLimit", &declared.rate_limits, &verdicts, judgement, now, &none, &mut drafts);
     simple("BanList", &declared.ban_lists, &verdicts, judgement, now, &of_list, &mut drafts);
     simple("AllowList", &declared.allow_lists, &verdicts, judgement, now, &none, &mut drafts);
 
@@ -125,6 +125,31 @@ fn drafts(
             Source::Files(_) | Source::Journal(_) => None,
         })
         .collect();
+    for limit in declared.rate_limits.all() {
+        let Some((name, verdict)) = judged("RateLimit", &*limit, &verdicts, judgement) else { continue };
+        let accepted = accepted(verdict);
+        let words = reports.on_limit(&name.name);
+        let totals = limit_totals(words);
+        let mode = limit.fields.get("spec").and_then(|spec| spec.get("mode"));
+        let known = KnownLimit {
+            accepted: &accepted,
+            mode: mode.and_then(|mode| serde_json::from_value(mode.clone()).ok()).unwrap_or_default(),
+            age: age(&*limit, now),
+            agents: reports.agents,
+        };
+        let mut said = limit_conditions(known, words, totals);
+        said.push(accepted);
+        let before: RateLimitStatus = limit.status();
+        let after = RateLimitStatus {
+            observed_generation: limit.metadata.generation,
+            nodes: totals.nodes,
+            offenders: totals.offenders,
+            dropped_packets: totals.dropped,
+            uncounted_packets: totals.uncounted,
+            conditions: settle(said, &before.conditions, limit.metadata.generation, now),
+        };
+        draft(name, &*limit, before != after, &after, &mut drafts);
+    }
     for jail in declared.jails.all() {
         let Some((name, verdict)) = judged("Jail", &*jail, &verdicts, judgement) else { continue };
         let accepted = accepted(verdict);

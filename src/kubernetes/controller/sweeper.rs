@@ -1,6 +1,6 @@
 //! Merges small slices and removes what is of no use any more.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use super::gone::Absences;
 use super::judge::Judgement;
 use super::merge::{MERGED, Merge, Part, plan};
 use super::pen::{Pen, Written};
+use super::surplus::surplus;
 use super::tidy::{Given, Memory, Pardons, is_forgotten};
 use crate::api::v1alpha1::{BanSlice, BanSliceSpec, NodeAgent, Pardon, SightingList, SlicedBan};
 use crate::engine::{Subject, Timestamp};
-use crate::kubernetes::epoch::Epoch;
+use crate::kubernetes::epoch::{self, Epoch};
 use crate::kubernetes::mirror::{Mirror, chain};
+use crate::kubernetes::slices::MOST_PER_NODE;
 
 const TICK: Duration = Duration::from_secs(30);
 /// SightingLists are large and change often: only their names are asked for, and rarely.
@@ -40,6 +42,8 @@ pub(super) struct Sweeper {
 #[derive(Default)]
 struct Plan {
     slices: Vec<(String, Option<String>)>,
+    /// How many of the slices go because their node has too many.
+    surplus: usize,
     merges: Vec<Merge>,
     pardons: Vec<String>,
 }
@@ -92,7 +96,8 @@ impl Sweeper {
             tracing::info!(
                 merged = parts,
                 into = plan.merges.len(),
-                forgotten = plan.slices.len(),
+                forgotten = plan.slices.len() - plan.surplus,
+                surplus = plan.surplus,
                 pardons = plan.pardons.len(),
                 "bans were tidied"
             );
@@ -153,7 +158,7 @@ fn plan_of(slices: &[Arc<BanSlice>], pardons: &[Arc<Pardon>], memory: &Memory, n
     let given: Vec<Given> = pardons.iter().filter_map(|pardon| given(pardon)).collect();
     let mut pardons = Pardons::new(&given);
     let mut plan_made = Plan::default();
-    let mut kept: Vec<(&BanSlice, Vec<SlicedBan>)> = Vec::new();
+    let mut of_nodes: BTreeMap<&str, Vec<(&BanSlice, Vec<&SlicedBan>)>> = BTreeMap::new();
     for slice in slices {
         let mut alive = Vec::new();
         let mut forgotten = 0;
@@ -166,8 +171,21 @@ fn plan_of(slices: &[Arc<BanSlice>], pardons: &[Arc<Pardon>], memory: &Memory, n
         }
         if alive.is_empty() && forgotten > 0 {
             plan_made.slices.push((slice.name_any(), slice.uid()));
-        } else if is_settled(slice, now) {
-            kept.push((slice, alive.into_iter().cloned().collect()));
+        } else {
+            of_nodes.entry(slice.spec.node.as_str()).or_default().push((slice, alive));
+        }
+    }
+    let mut kept: Vec<(&BanSlice, Vec<SlicedBan>)> = Vec::new();
+    for slices in of_nodes.values() {
+        let bans: Vec<&[&SlicedBan]> = slices.iter().map(|(_, bans)| bans.as_slice()).collect();
+        let beyond: HashSet<usize> = surplus(&bans, MOST_PER_NODE).into_iter().collect();
+        for (place, (slice, bans)) in slices.iter().enumerate().filter(|(_, (s, _))| is_settled(s, now)) {
+            if beyond.contains(&place) {
+                plan_made.surplus += 1;
+                plan_made.slices.push((slice.name_any(), slice.uid()));
+            } else {
+                kept.push((slice, bans.iter().copied().cloned().collect()));
+            }
         }
     }
     let named: Vec<(String, String)> =
@@ -185,12 +203,16 @@ fn plan_of(slices: &[Arc<BanSlice>], pardons: &[Arc<Pardon>], memory: &Memory, n
 
 /// Whether no running agent watches the slice: then neither merging nor deleting it costs anybody a byte.
 fn is_settled(slice: &BanSlice, now: Timestamp) -> bool {
-    if slice.name_any().starts_with(MERGED) {
+    let label = slice.labels().get(epoch::LABEL);
+    // A node may be called `merged`: what it sends has a label.
+    if label.is_none() && slice.name_any().starts_with(MERGED) {
         return true;
     }
-    let made = slice.metadata.creation_timestamp.as_ref().map(|made| Epoch::of(made.0.into()));
-    let labelled = slice.labels().get(crate::kubernetes::epoch::LABEL).and_then(|label| Epoch::read(label));
-    labelled.or(made).is_some_and(|epoch| epoch.is_closed(now))
+    // A label is whatever its writer says: one that cannot be, or cannot be read, must not keep a slice for ever.
+    let Some(made) = &slice.metadata.creation_timestamp else { return false };
+    let made = Epoch::of(made.0.into());
+    let sent = label.and_then(|label| Epoch::read(label));
+    sent.map_or(made, |sent| sent.or_made(made)).is_closed(now)
 }
 
 fn given(pardon: &Pardon) -> Option<Given> {
@@ -204,4 +226,85 @@ fn given(pardon: &Pardon) -> Option<Given> {
             .map(|jail| format!("{}/{}", jail.namespace.as_str(), jail.name.as_str())),
         at: crate::kubernetes::slices::moment(pardon.metadata.creation_timestamp.as_ref()?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Within the epoch of this moment the slices are made.
+    const MADE: &str = "2026-11-22T20:05:00Z";
+
+    fn slice(name: &str, label: Option<&str>) -> BanSlice {
+        let labels: Value = label.map_or(json!({}), |label| json!({epoch::LABEL: label}));
+        let ban = json!({"jail": "mail/james", "prefix": "45.1.2.3", "nth": 1, "since": MADE});
+        serde_json::from_value(json!({
+            "apiVersion": "gaoler.dev/v1alpha1", "kind": "BanSlice",
+            "metadata": {"name": name, "labels": labels, "creationTimestamp": MADE},
+            "spec": {"node": "n1", "bans": [ban]},
+        }))
+        .unwrap()
+    }
+
+    /// So many epochs later, within it as [`MADE`] is in its own.
+    fn later(epochs: i64) -> Timestamp {
+        let made: jiff::Timestamp = MADE.parse().unwrap();
+        Timestamp::from_secs(made.as_second() + 600 * epochs)
+    }
+
+    fn label(epochs: i64) -> String {
+        Epoch::of(later(epochs)).label()
+    }
+
+    /// After how many epochs nobody watches it any more.
+    fn settles_after(name: &str, label: Option<&str>) -> Option<i64> {
+        (0..10_000).find(|epochs| is_settled(&slice(name, label), later(*epochs)))
+    }
+
+    #[test]
+    fn a_slice_is_settled_when_no_agent_watches_the_epoch_of_its_label() {
+        assert_eq!(settles_after("n1-0", Some(&label(0))), Some(2));
+        // Sent late, and sent by a clock that is ahead.
+        assert_eq!(settles_after("n1-0", Some(&label(-1))), Some(1));
+        assert_eq!(settles_after("n1-0", Some(&label(1))), Some(3));
+    }
+
+    #[test]
+    fn no_label_keeps_a_slice_for_ever() {
+        for odd in [label(2), label(9_000), i64::MAX.to_string(), "soon".into(), String::new(), "1e9".into()]
+        {
+            assert_eq!(settles_after("n1-0", Some(&odd)), Some(2), "{odd}");
+        }
+        assert_eq!(settles_after("n1-0", Some(&i64::MIN.to_string())), Some(0));
+        assert_eq!(settles_after("n1-0", None), Some(2));
+    }
+
+    #[test]
+    fn merged_slices_are_watched_by_nobody_but_those_of_a_node_called_merged_are() {
+        assert_eq!(settles_after("merged-00aa", None), Some(0));
+        assert_eq!(settles_after("merged-00aa", Some(&label(0))), Some(2));
+    }
+
+    #[test]
+    fn of_a_node_with_too_many_bans_the_oldest_slices_go() {
+        let old: Vec<Arc<BanSlice>> = (0..=MOST_PER_NODE / 256 + 3)
+            .map(|i| {
+                let mut slice = slice(&format!("n1-{i:05}"), Some(&label(-9)));
+                let since =
+                    |j| format!("2026-11-2{}T{:02}:{:02}:{:02}Z", i / 200, i % 200 / 60, i % 60, j / 8);
+                let ban = |j: usize| SlicedBan {
+                    prefix: format!("45.{}.{}.{j}", i / 256, i % 256).as_str().into(),
+                    since: since(j).as_str().into(),
+                    ..slice.spec.bans[0].clone()
+                };
+                slice.spec.bans = (0..256).map(ban).collect();
+                Arc::new(slice)
+            })
+            .collect();
+        let plan = plan_of(&old, &[], &Memory::default(), later(0));
+        let gone: Vec<&str> = plan.slices.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((gone, plan.surplus), (vec!["n1-00000", "n1-00001", "n1-00002"], 3));
+    }
 }

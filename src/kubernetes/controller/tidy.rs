@@ -30,8 +30,8 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn of(config: &Config) -> Self {
         let mut forget = HashMap::new();
-        // Jails that are gone may have banned as long as they remembered.
-        let mut pardons = FORGET * 2;
+        // Jails that are gone may have banned without an end.
+        let mut pardons = PERMANENT.saturating_add(FORGET);
         for jail in &config.jails {
             let sentence = &jail.spec.sentence;
             forget.insert(jail.name().as_str().to_owned(), sentence.forget_after);
@@ -210,15 +210,21 @@ mod tests {
         let jail = json!({
             "apiVersion": "gaoler.dev/v1alpha1", "kind": "Jail", "metadata": {"name": "j", "namespace": "mail"},
             "spec": {
-                "filters": ["james-smtp-auth"], "source": {"pods": {"selector": {"matchLabels": {"app": "j"}}}}, "banTime": "2000h",
-                "findTime": "1h", "escalation": {"maxBanTime": "3000h", "forgetAfter": "1000h"},
+                "filters": ["james-smtp-auth"], "source": {"pods": {"selector": {"matchLabels": {"app": "j"}}}}, "banTime": "20000h",
+                "findTime": "1h", "escalation": {"maxBanTime": "30000h", "forgetAfter": "1000h"},
             },
         });
         let around = crate::config::Surroundings { cluster: true, ..Default::default() };
         let object = crate::config::resources::Object::from_json("test", jail);
         let loaded = crate::config::resources::assemble(vec![object], &[], None, &around);
         let memory = Memory::of(&loaded.config);
-        assert_eq!(memory.pardons, Duration::from_secs(4001 * 3600));
+        assert_eq!(memory.pardons, Duration::from_secs(31_001 * 3600));
         assert_eq!(memory.forget_after(Some("mail/j")), Duration::from_secs(1000 * 3600));
+    }
+
+    #[test]
+    fn pardons_outlive_the_permanent_bans_of_jails_that_are_gone() {
+        let memory = Memory::of(&Config::default());
+        assert_eq!(memory.pardons, Duration::from_secs((8760 + 720) * 3600));
     }
 }

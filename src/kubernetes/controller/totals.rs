@@ -1,10 +1,10 @@
-//! What all agents together say of a jail.
+//! What all agents together say of a jail or a rate limit.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::v1alpha1::{Condition, NodeAgent, NodeJail};
+use crate::api::v1alpha1::{Condition, NodeAgent, NodeJail, NodeRateLimit};
 
 use super::conditions::{Holds, LONGEST, Said, shortened};
 
@@ -20,10 +20,18 @@ pub(super) struct Word<'a> {
     pub(super) jail: &'a NodeJail,
 }
 
-/// What the agents say, by jail (`namespace/name`).
+/// One agent's words on one rate limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LimitWord<'a> {
+    pub(super) node: &'a str,
+    pub(super) limit: &'a NodeRateLimit,
+}
+
+/// What the agents say, by jail and by rate limit (`namespace/name`).
 #[derive(Debug, Default)]
 pub(super) struct Reports<'a> {
     jails: BTreeMap<&'a str, Vec<Word<'a>>>,
+    limits: BTreeMap<&'a str, Vec<LimitWord<'a>>>,
     /// Agents that were heard of lately.
     pub(super) agents: usize,
 }
@@ -42,11 +50,22 @@ impl<'a> Reports<'a> {
             for jail in &status.jails {
                 reports.jails.entry(jail.name.as_str()).or_default().push(Word { node, jail });
             }
+            for limit in &status.rate_limits {
+                reports.limits.entry(limit.name.as_str()).or_default().push(LimitWord { node, limit });
+            }
+        }
+        for words in reports.limits.values_mut() {
+            words.sort_by_key(|word| word.node);
         }
         for words in reports.jails.values_mut() {
             words.sort_by_key(|word| word.node);
         }
         reports
+    }
+
+    /// The words on one rate limit, by node.
+    pub(super) fn on_limit(&self, limit: &str) -> &[LimitWord<'a>] {
+        self.limits.get(limit).map_or(&[], Vec::as_slice)
     }
 
     /// The words on one jail, by node.
@@ -77,11 +96,43 @@ pub(super) fn totals(words: &[Word<'_>]) -> Totals {
     totals
 }
 
+/// What a rate limit's status counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LimitTotals {
+    /// Nodes on which it is in force.
+    pub(super) nodes: u32,
+    pub(super) offenders: u32,
+    pub(super) dropped: u64,
+    pub(super) uncounted: u64,
+}
+
+/// Each node counts by itself, so all is added up.
+pub(super) fn limit_totals(words: &[LimitWord<'_>]) -> LimitTotals {
+    let mut totals = LimitTotals::default();
+    for LimitWord { limit, .. } in words {
+        let ready = |c: &Condition| c.type_ == "Ready" && c.status == "True";
+        totals.nodes += u32::from(limit.conditions.iter().any(ready));
+        totals.offenders = totals.offenders.saturating_add(limit.offenders);
+        totals.dropped = totals.dropped.saturating_add(limit.dropped_packets);
+        totals.uncounted = totals.uncounted.saturating_add(limit.uncounted_packets);
+    }
+    totals
+}
+
+/// What is special on any node about a rate limit.
+pub(super) fn special_of_limit(words: &[LimitWord<'_>]) -> Vec<Said> {
+    told(words.iter().map(|word| (word.node, word.limit.conditions.as_slice())))
+}
+
 /// What is special on any node, by type. `Ready` is there where a node says that the jail is not.
 pub(super) fn special(words: &[Word<'_>]) -> Vec<Said> {
+    told(words.iter().map(|word| (word.node, word.jail.conditions.as_slice())))
+}
+
+fn told<'a>(words: impl Iterator<Item = (&'a str, &'a [Condition])>) -> Vec<Said> {
     let mut found: BTreeMap<&str, Vec<(&str, &Condition)>> = BTreeMap::new();
-    for Word { node, jail } in words {
-        for condition in &jail.conditions {
+    for (node, conditions) in words {
+        for condition in conditions {
             let about = condition.type_.as_str();
             let trouble = match about {
                 // The controller's own verdict is the one that is told.
@@ -164,6 +215,30 @@ mod tests {
         let agents = [agent("n1", "2026-11-22T19:44:00Z", &json!({"name": "mail/james", "pods": 2}))];
         let reports = Reports::of(agents.iter(), now());
         assert_eq!((reports.agents, reports.on("mail/james").len()), (0, 0));
+    }
+
+    #[test]
+    fn what_nodes_count_of_a_rate_limit_is_added_up() {
+        let agent = |node: &str, reported: &str, ready: &str, offenders: u32| -> NodeAgent {
+            let limit = json!({"name": "mail/smtp", "offenders": offenders, "droppedPackets": 10, "uncountedPackets": 1,
+                               "conditions": [condition("Ready", ready, "nft fails")]});
+            serde_json::from_value(json!({
+                "apiVersion": "gaoler.dev/v1alpha1", "kind": "NodeAgent", "metadata": {"name": node}, "spec": {},
+                "status": {"reported": reported, "rateLimits": [limit]},
+            }))
+            .unwrap()
+        };
+        let agents = [
+            agent("n1", NOW, "True", 2),
+            agent("n2", NOW, "False", 1),
+            agent("gone", "2026-11-22T19:00:00Z", "True", 50),
+        ];
+        let reports = Reports::of(agents.iter(), now());
+        let words = reports.on_limit("mail/smtp");
+        let totals = LimitTotals { nodes: 1, offenders: 3, dropped: 20, uncounted: 2 };
+        assert_eq!(limit_totals(words), totals);
+        let said = special_of_limit(words);
+        assert_eq!((said.len(), said[0].message.as_str()), (1, "on n2: nft fails"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::api::v1alpha1::{
     JailSightings, NodeName, Prefix, QualifiedName, Sighting, SightingList, SightingListSpec,
 };
 use crate::engine::jail::quota;
-use crate::engine::{JailName, JailSpec};
+use crate::engine::{JailName, JailSpec, Timestamp};
 
 /// The lists of all nodes, as this node last took them in.
 #[derive(Debug)]
@@ -25,7 +25,11 @@ impl Book {
     }
 
     /// What is new in the lists of others since the last call, by node.
-    pub(super) fn hear(&mut self, lists: &[Arc<SightingList>]) -> Vec<(Arc<str>, Vec<Account>)> {
+    pub(super) fn hear(
+        &mut self,
+        lists: &[Arc<SightingList>],
+        now: Timestamp,
+    ) -> Vec<(Arc<str>, Vec<Account>)> {
         let mut news = Vec::new();
         for list in lists.iter().filter(|list| is_its_nodes(list) && list.spec.node != self.own) {
             let node = list.spec.node.as_str();
@@ -33,7 +37,7 @@ impl Book {
             if before.is_some_and(|before| Arc::ptr_eq(before, list)) {
                 continue;
             }
-            let changed = differences(before.map(|before| &before.spec), &list.spec);
+            let changed = differences(before.map(|before| &before.spec), &list.spec, now);
             self.heard.insert(node.to_owned(), Arc::clone(list));
             if !changed.is_empty() {
                 news.push((Arc::from(node), changed));
@@ -52,8 +56,12 @@ impl Book {
     pub(super) fn quotas(&self, jails: &[&JailSpec], lists: &[Arc<SightingList>]) -> Vec<(JailName, u32)> {
         let others = || lists.iter().filter(|list| is_its_nodes(list) && list.spec.node != self.own);
         let mut nodes: HashMap<&str, usize> = HashMap::new();
-        for jail in others().flat_map(|list| &list.spec.jails) {
-            *nodes.entry(jail.jail.as_str()).or_default() += 1;
+        for list in others() {
+            // A node is one node, however often its list names the jail.
+            let named: HashSet<&str> = list.spec.jails.iter().map(|jail| jail.jail.as_str()).collect();
+            for jail in named {
+                *nodes.entry(jail).or_default() += 1;
+            }
         }
         let others = |jail: &JailSpec| nodes.get(jail.name.as_str()).copied().unwrap_or_default();
         jails.iter().map(|jail| (jail.name.clone(), quota(jail, others(jail) + 1))).collect()
@@ -77,16 +85,16 @@ fn sightings(list: &SightingListSpec) -> Sightings<'_> {
 }
 
 /// What a list says that it did not say before, and what it says no longer.
-fn differences(before: Option<&SightingListSpec>, now: &SightingListSpec) -> Vec<Account> {
-    let now = sightings(now);
+fn differences(before: Option<&SightingListSpec>, list: &SightingListSpec, now: Timestamp) -> Vec<Account> {
+    let said = sightings(list);
     let before = before.map(sightings).unwrap_or_default();
     let same = |key: &(&QualifiedName, &Prefix), (jail, sighting): &(&JailSightings, &Sighting)| {
         before.get(key).is_some_and(|(was_in, was)| was == sighting && was_in.rules == jail.rules)
     };
-    let gone = before.keys().filter(|key| !now.contains_key(*key));
+    let gone = before.keys().filter(|key| !said.contains_key(*key));
     let gone = gone.filter_map(|(jail, prefix)| form::withdrawn(jail, prefix));
-    let new = now.iter().filter(|(key, value)| !same(key, value));
-    gone.chain(new.filter_map(|(_, (jail, sighting))| form::account(jail, sighting))).collect()
+    let new = said.iter().filter(|(key, value)| !same(key, value));
+    gone.chain(new.filter_map(|(_, (jail, sighting))| form::account(jail, sighting, now))).collect()
 }
 
 /// Whether `wanted` says something that others do not know from `published`. What slid out of all windows they know

@@ -9,7 +9,7 @@ use crate::api::v1alpha1::{
     JailSightings, NodeName, Prefix, QualifiedName, RuleName, SeenFailure, SeenSuccess, Sighting,
     SightingListSpec, Time, explain,
 };
-use crate::engine::{JailName, Subject, Timestamp};
+use crate::engine::{Duration, JailName, Subject, Timestamp};
 
 /// Subjects in one list at most.
 pub(super) const MOST_SUBJECTS: usize = 4096;
@@ -27,6 +27,9 @@ const RULE: usize = 160;
 pub(super) const MOST_JAILS: usize = 512;
 /// The largest number the schema allows.
 const MOST: u32 = 2_147_483_647;
+/// How far ahead another node's clock may be. Many minutes, as a node that is cut off from its time server drifts, and
+/// much less than what would make a failure stand for ever.
+const AHEAD: Duration = Duration::from_secs(600);
 /// The last moment of the year 9999: what a text can say.
 const LAST: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
 
@@ -85,14 +88,14 @@ fn sighting(account: &Account, rules: &[&Arc<str>]) -> Sighting {
     }
 }
 
-/// Reads one sighting. What cannot be read in it is left out: other versions and people with too many rights write
-/// such lists too.
-pub(super) fn account(jail: &JailSightings, sighting: &Sighting) -> Option<Account> {
+/// Reads one sighting. What cannot be read in it is left out, and so is what lies in the future, which would stand in
+/// every window until its time has come: other versions and people with too many rights write such lists too.
+pub(super) fn account(jail: &JailSightings, sighting: &Sighting, now: Timestamp) -> Option<Account> {
     let subject: Subject = sighting.prefix.as_str().parse().ok()?;
     let time = |time: &Time| {
         explain(Time::PATTERN, time.as_str()).ok()?;
         let time: jiff::Timestamp = time.as_str().parse().ok()?;
-        Some(Timestamp::from(time))
+        Some(Timestamp::from(time)).filter(|time| *time <= now + AHEAD)
     };
     let names: Vec<Arc<str>> = jail.rules.iter().map(|rule| rule.as_str().into()).collect();
     let name = |rule: u32| names.get(rule as usize).cloned().unwrap_or_default();

@@ -181,7 +181,7 @@ impl Desk {
                 self.book.forget();
                 due = true;
             }
-            for (node, mut accounts) in self.book.hear(&lists) {
+            for (node, mut accounts) in self.book.hear(&lists, self.clock.now()) {
                 self.tally.sightings_received.inc();
                 accounts.iter_mut().for_each(|account| self.clock.account_to_local(account));
                 agent.hear(node, accounts).await?;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 use tokio::sync::watch;
@@ -26,7 +25,7 @@ use crate::engine::Timestamp;
 use crate::kubernetes::agent::station::Station;
 use crate::kubernetes::epoch::{Epoch, LABEL};
 use crate::kubernetes::follow::{Gap, followed_sound, renewals};
-use crate::kubernetes::mirror::chain;
+use crate::kubernetes::identity;
 
 /// Under this name it says what is wrong.
 const NAME: &str = "following bans";
@@ -35,10 +34,6 @@ const NAME: &str = "following bans";
 const PARDONS_FIRST: Duration = Duration::from_secs(10);
 /// Objects handed over at once at most.
 const GATHER: usize = 16;
-/// Its UID is the identity of a cluster's storage, by common use.
-const CLUSTER: &str = "kube-system";
-/// How long that question may take.
-const ANSWER: Duration = Duration::from_secs(5);
 /// How often the clock is asked whether another epoch has begun.
 const LOOK: Duration = Duration::from_secs(30);
 /// All nodes lost the same server at the same moment: they list everything again within so long, not at once.
@@ -156,16 +151,7 @@ impl Receiver {
 
     /// Lists everything anew when the server's storage is not the one it was: what was believed published is gone.
     async fn look_at_storage(&mut self) {
-        let namespaces: Api<Namespace> = Api::all(self.station.client.clone());
-        let asked = tokio::time::timeout(ANSWER, namespaces.get_metadata(CLUSTER)).await;
-        let found = match asked {
-            Ok(Ok(namespace)) => namespace.metadata.uid,
-            Ok(Err(error)) => {
-                tracing::debug!(error = %chain(&error), "cannot tell whether the server's storage is the same");
-                None
-            }
-            Err(_) => None,
-        };
+        let found = identity::storage(&self.station.client, Instant::now()).await;
         let went_back = std::mem::replace(&mut self.renewals, renewals()) != renewals();
         let same = !went_back && found.is_some() && (found == self.storage || self.storage.is_none());
         if found.is_some() {

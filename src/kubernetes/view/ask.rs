@@ -64,7 +64,7 @@ impl AskError {
 }
 
 /// Waits for one answer, not for ever.
-pub(super) async fn answer<T>(
+pub(in crate::kubernetes) async fn answer<T>(
     kind: &str,
     question: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, AskError> {

@@ -50,7 +50,10 @@ impl View {
         let Objects { loaded, slices, pardons, house, sightings, .. } = objects;
         let mut view = Self {
             loaded: Loaded::default(),
-            ledger: Ledger::new(LedgerLimits::default()),
+            ledger: Ledger::new(LedgerLimits {
+                forget_after: LedgerLimits::default().forget_after,
+                ..LedgerLimits::NONE
+            }),
             house: prefixes(&house),
             never: NeverBan::default(),
             seen: HashMap::new(),

@@ -19,11 +19,13 @@ mod report;
 #[path = "tests/samples.rs"]
 mod samples;
 mod status;
+pub mod support;
 
+pub(in crate::kubernetes) use ask::answer;
 pub use ask::{AskError, REACH};
 pub use look::View;
 pub use news::follow;
 pub use plan::{Lift, NoJail, meant};
 pub use read::{Objects, Scope, configuration, read, readable};
 pub use report::{ClusterWhy, Saw, SeenBan};
-pub use status::{AgentReport, ClusterStatus, JailOverview, Trouble, status};
+pub use status::{AgentReport, ClusterStatus, JailOverview, LimitOverview, Trouble, status};

@@ -86,7 +86,7 @@ fn news((recorded, ban): (Recorded, Ban)) -> Option<(EventKind, Ban)> {
     match recorded {
         Recorded::New => Some((EventKind::Ban, ban)),
         Recorded::Prolonged => Some((EventKind::Prolong, ban)),
-        Recorded::Known | Recorded::Over | Recorded::Pardoned => None,
+        Recorded::Known | Recorded::Over | Recorded::Pardoned | Recorded::Refused => None,
     }
 }
 

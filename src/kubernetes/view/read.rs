@@ -30,6 +30,8 @@ pub struct Objects {
     pub loaded: Loaded,
     /// The same Jails with what the controller says of them.
     pub jails: Vec<api::Jail>,
+    /// RateLimits with what the controller says of them.
+    pub limits: Vec<api::RateLimit>,
     /// All BanSlices.
     pub slices: Vec<api::BanSlice>,
     /// All Pardons.
@@ -58,9 +60,12 @@ pub async fn read(client: &Client, scope: &Scope) -> Result<Objects, AskError> {
     let house = houses.into_iter().filter(|house| house.name_any() == api::HouseSpec::NAME);
     let jails = declared.iter().filter(|(kind, _)| kind == "Jail");
     let jails = jails.filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
+    let limits = declared.iter().filter(|(kind, _)| kind == "RateLimit");
+    let limits = limits.filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
     Ok(Objects {
         loaded: judged(declared),
         jails,
+        limits,
         slices,
         pardons,
         house: house.flat_map(|house| house.spec.members).collect(),
@@ -85,8 +90,7 @@ pub async fn readable(client: &Client, scope: &Scope) -> Result<Loaded, AskError
     match declared(client, scope).await {
         Err(AskError::Forbidden(what)) => {
             tracing::warn!("you may not {what}: judged without ban lists and allow lists");
-            let (jails, filters) = own(client, scope).await?;
-            Ok(judged([jails, filters].concat()))
+            Ok(judged(own(client, scope).await?))
         }
         answer => Ok(judged(answer?)),
     }
@@ -101,23 +105,28 @@ fn judged(declared: Vec<(String, Value)>) -> Loaded {
     resources::assemble(objects.collect(), &[], None, &around)
 }
 
-type Raw = Vec<(String, Value)>;
+pub(super) type Raw = Vec<(String, Value)>;
 
-async fn own(client: &Client, scope: &Scope) -> Result<(Raw, Raw), AskError> {
-    tokio::try_join!(raw::<api::Jail>(client, Some(scope)), raw::<api::Filter>(client, Some(scope)))
+async fn own(client: &Client, scope: &Scope) -> Result<Raw, AskError> {
+    let (jails, filters, limits) = tokio::try_join!(
+        raw::<api::Jail>(client, Some(scope)),
+        raw::<api::Filter>(client, Some(scope)),
+        raw::<api::RateLimit>(client, Some(scope)),
+    )?;
+    Ok([jails, filters, limits].concat())
 }
 
 async fn declared(client: &Client, scope: &Scope) -> Result<Raw, AskError> {
-    let ((jails, filters), bans, allowed) = tokio::try_join!(
+    let (own, bans, allowed) = tokio::try_join!(
         own(client, scope),
         raw::<api::BanList>(client, None),
         raw::<api::AllowList>(client, None),
     )?;
-    Ok([jails, filters, bans, allowed].concat())
+    Ok([own, bans, allowed].concat())
 }
 
 /// Objects of a kind as they are, for [`crate::config`] to judge; no type refuses them.
-async fn raw<K>(client: &Client, scope: Option<&Scope>) -> Result<Raw, AskError>
+pub(super) async fn raw<K>(client: &Client, scope: Option<&Scope>) -> Result<Raw, AskError>
 where
     K: Resource<DynamicType = ()>,
 {

@@ -21,6 +21,9 @@ pub struct ClusterStatus {
     pub left_out: usize,
     /// Jails, by namespace and name.
     pub jails: Vec<JailOverview>,
+    /// Rate limits, by namespace and name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<LimitOverview>,
     /// Agents, by node.
     pub agents: Vec<AgentReport>,
     /// Objects that are refused or not wholly what their author meant.
@@ -41,6 +44,22 @@ pub struct JailOverview {
     pub banned: usize,
     /// What the controller says of it over all nodes.
     pub status: api::JailStatus,
+}
+
+/// One rate limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitOverview {
+    /// `namespace/name`
+    pub name: String,
+    /// As declared.
+    pub mode: api::LimitMode,
+    /// What it counts: `TCP 25,587`, `TCP james-smtp`.
+    pub at: String,
+    /// `61 in 1m, Excess`
+    pub limit: String,
+    /// What the controller says of it over all nodes.
+    pub status: api::RateLimitStatus,
 }
 
 /// One agent.
@@ -80,10 +99,18 @@ pub fn status(objects: Objects, now: Timestamp) -> ClusterStatus {
     agents.sort_by(|a, b| a.node.cmp(&b.node));
     let mut declared = objects.jails.clone();
     declared.sort_by_key(|jail| (jail.namespace(), jail.name_any()));
+    let mut limits: Vec<LimitOverview> = objects.limits.iter().map(limit).collect();
+    limits.sort_by(|a, b| a.name.cmp(&b.name));
     let view = View::new(objects, now);
     let jails: Vec<JailOverview> = declared.iter().map(|jail| overview(jail, &view, now)).collect();
-    let troubles = troubles(&view, &jails, &agents);
-    ClusterStatus { bans: view.held(now), left_out: view.left_out(), jails, agents, troubles }
+    let mut troubles = troubles(&view, &jails, &agents);
+    for limit in &limits {
+        let who = format!("RateLimit {}", limit.name);
+        let special = limit.status.conditions.iter().filter(|c| is_trouble(c));
+        troubles.extend(special.map(|c| Trouble { who: who.clone(), what: sentence(c) }));
+    }
+    let (bans, left_out) = (view.held(now), view.left_out());
+    ClusterStatus { bans, left_out, jails, rate_limits: limits, agents, troubles }
 }
 
 fn report(agent: &api::NodeAgent, now: Timestamp) -> AgentReport {
@@ -91,6 +118,20 @@ fn report(agent: &api::NodeAgent, now: Timestamp) -> AgentReport {
     let heard = moment(&status.reported);
     let silent = heard.is_none_or(|heard| heard + SILENT < now);
     AgentReport { node: agent.name_any(), silent, status }
+}
+
+fn limit(limit: &api::RateLimit) -> LimitOverview {
+    let spec = &limit.spec;
+    let ports = spec.ports.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let services: Vec<&str> = spec.services.iter().flatten().map(api::Name::as_str).collect();
+    let at = [format!("{:?}", spec.protocol), services.join(","), ports];
+    LimitOverview {
+        name: format!("{}/{}", limit.namespace().unwrap_or_default(), limit.name_any()),
+        mode: spec.mode,
+        at: at.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" "),
+        limit: format!("{} in {}, {}", spec.hits, spec.window, spec.penalty),
+        status: limit.status.clone().unwrap_or_default(),
+    }
 }
 
 fn overview(jail: &api::Jail, view: &View, now: Timestamp) -> JailOverview {

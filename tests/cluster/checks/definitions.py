@@ -116,6 +116,8 @@ class Definitions(ClusterCase):
 
     def test_every_sample_is_accepted_strictly_and_read_back(self):
         seen = set()
+        plugin = self.directory / "kubectl-gaoler"
+        plugin.symlink_to(BINARY)
         for number, (path, text) in enumerate(samples()):
             read = as_json(self.plane, text)
             with self.subTest(path=path, name=read["metadata"]["name"]):
@@ -138,7 +140,9 @@ class Definitions(ClusterCase):
                 # What the server makes of it, defaults and bookkeeping and all, Gaoler reads as the same.
                 back = self.directory / f"{number}.json"
                 back.write_text(json.dumps(stored))
-                told = subprocess.run([BINARY, "check", back], capture_output=True, text=True)
+                # What names Services is for a cluster: there the plugin judges it.
+                program = plugin if "services" in spec else BINARY
+                told = subprocess.run([program, "check", back], capture_output=True, text=True)
                 self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
                 seen.add(read["kind"])
         # Nobody applies a Pardon from a file that lies around.

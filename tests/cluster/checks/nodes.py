@@ -264,6 +264,17 @@ class Without(NodeCase):
             agent.wait(lambda: self.told(agent, "the API server is not heard"))
         agent.wait(lambda: self.told(agent, "the API server is heard again"))
 
+    def test_the_last_jail_that_is_deleted_while_a_node_is_cut_off_is_forgotten(self):
+        node = self.node(1)
+        self.jail()
+        agent = self.agent(node)
+        name = f"{self.mail}/james"
+        agent.wait(lambda: name in agent.http("/metrics")[1])
+        with self.plane.down():
+            self.plane.erase(f"/registry/gaoler.dev/jails/{name}")
+        # The list is empty now, and of the same storage: unlike an emptied one, it is believed.
+        agent.wait(lambda: name not in agent.http("/metrics")[1], 60)
+
     def test_an_agent_without_a_server_and_a_past_is_not_ready(self):
         node = self.node(1)
         kubeconfig = node.kubeconfig()
@@ -426,3 +437,17 @@ class Reports(NodeCase):
         # The kubelet would start it again.
         agent.start()
         self.banned(agent, "45.0.8.1", "45.0.8.2")
+
+    def test_of_a_cleaned_up_node_nothing_stays_when_its_agent_ends(self):
+        node = self.node(1)
+        pod = node.pod("james-0", namespace=self.mail)
+        self.jail()
+        agent = self.agent(node)
+        self.fails(pod.log, "45.0.8.3")
+        self.banned(agent, "45.0.8.3")
+        kept = lambda: [path.name for path in agent.state.parent.glob("state*")]  # noqa: E731
+        agent.wait(lambda: "state-cluster" in kept() and "state" in kept())
+        self.plane.api.patch(f"{self.AGENTS}/{node.name}", {"spec": {"cleanUp": True}})
+        agent.wait(lambda: (self.condition(node, "CleanedUp") or {}).get("status") == "True")
+        self.assertEqual(agent.stop(), 0)
+        self.assertEqual((kept(), node.kernel()), ([], ""))

@@ -7,7 +7,9 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import subprocess
+import tarfile
 from pathlib import Path
 
 from cluster.case import BINARY, REPOSITORY, ClusterCase
@@ -260,6 +262,69 @@ class Plugin(ClusterCase):
         path.write_text(json.dumps(gone))
         for verb in (("bans",), ("status",), ("why", "45.129.14.30"), ("ban", "45.129.14.30"), ("unban", "--all")):
             self.assertIn("the API server does not answer", self.gaoler(*verb, expect=3, kubeconfig=path))
+
+    def bundle(self, *arguments, **more):
+        """What `support` wrote: name of the file to text."""
+        path = self.directory / "bundle.tar.gz"
+        self.assertIn(str(path), self.gaoler("support", "--to", str(path), *arguments, **more))
+        self.assertEqual(path.stat().st_mode & 0o077, 0)
+        with tarfile.open(path) as archive:
+            return {Path(it.name).name: archive.extractfile(it).read().decode() for it in archive}
+
+    def test_a_bundle_for_whoever_helps_holds_objects_and_events_and_no_address_log_line_or_secret(self):
+        condition = {"type": "SourceAddressLost", "status": "True", "reason": "Because", "message": "45.129.14.77 is a node", "lastTransitionTime": moment(0)}
+        self.write("nodeagents", "n1", {}, status={"version": "0.1.0", "reported": moment(0), "pods": 2, "lagBytes": 7, "conditions": [condition]})
+        self.write("houses", "cluster", {"members": [{"prefix": "192.0.2.11", "role": "Node", "name": "n1"}]})
+        self.slice("n1", ban("45.129.14.30"), ban("2001:db8:bad:1::/64"))
+        line = "a line of the log from 45.129.14.30 with a passw0rd"
+        spec = {"failRegex": ["a line of the log from <HOST>"], "examples": [{"line": line, "match": True, "address": "45.129.14.30"}]}
+        where = "/apis/gaoler.dev/v1alpha1/namespaces/mail/filters"
+        noted = {"kubectl.kubernetes.io/last-applied-configuration": line}
+        body = {"apiVersion": "gaoler.dev/v1alpha1", "kind": "Filter", "metadata": {"name": "mine", "annotations": noted}, "spec": spec}
+        self.plane.api.create(where, body)
+        self.addCleanup(self.plane.api.delete, f"{where}/mine")
+        environment = [{"name": "TOKEN", "value": "passw0rd"}]
+        pod = {"metadata": {"name": "gaoler-agent-x", "labels": {"app.kubernetes.io/name": "gaoler"}}, "spec": {"containers": [{"name": "agent", "image": "gaoler:0.1.0", "env": environment}]}}
+        self.plane.api.create("/api/v1/namespaces/other/pods", pod)
+        self.addCleanup(self.plane.api.delete, "/api/v1/namespaces/other/pods/gaoler-agent-x", gracePeriodSeconds=0)
+        about = {"apiVersion": "gaoler.dev/v1alpha1", "kind": "Jail", "namespace": "mail", "name": "james"}
+        for name, regarding in (("ours", about), ("theirs", {"apiVersion": "v1", "kind": "Pod", "namespace": "mail", "name": "secretary"})):
+            event = {
+                "metadata": {"name": name}, "eventTime": moment(0), "reportingController": "test", "reportingInstance": "test", "action": "Ban",
+                "reason": "Banned", "type": "Normal", "note": "Banned 45.129.14.30 for 1h", "regarding": regarding,
+            }  # fmt: skip
+            self.plane.api.create("/apis/events.k8s.io/v1/namespaces/mail/events", event)
+
+        files = self.bundle()
+        kinds = ("jails", "filters", "ratelimits", "banlists", "allowlists", "pardons", "houses", "nodeagents", "banslices", "sightinglists")
+        self.assertEqual(set(files), {"README.txt", *(f"{name}.yaml" for name in (*kinds, "versions", "numbers", "status", "pods", "events"))})
+        whole = "\n".join(files.values())
+        for secret in ("45.129", "192.0.2", "2001:db8", "passw0rd", "secretary"):
+            self.assertNotIn(secret, whole)
+        self.assertNotIn("Left out", files["README.txt"])
+        self.assertIn("kubernetes: v1.", files["versions.yaml"])
+        self.assertRegex(files["nodeagents.yaml"], r"message: ipv4-[0-9a-f]{8} is a node")
+        self.assertIn("SourceAddressLost", files["status.yaml"])
+        self.assertIn("lagBytes: 7", files["numbers.yaml"])
+        self.assertIn("gaoler-agent-x", files["pods.yaml"])
+        self.assertIn("<HOST>", files["filters.yaml"])
+        # One name for one address.
+        [name] = {it for it in re.findall(r"Banned (\S+) for 1h", files["events.yaml"])}
+        self.assertIn(f"prefix: {name}", files["banslices.yaml"])
+
+        plain = self.bundle("--addresses")
+        self.assertIn("Banned 45.129.14.30 for 1h", plain["events.yaml"])
+        self.assertNotIn("passw0rd", "\n".join(plain.values()))
+
+        # Who may read little gets what he may read, and is told the rest.
+        for text in documents(REPOSITORY / "deploy" / "kubernetes" / "people-rbac.yaml"):
+            self.plane.apply(text)
+        owner = self.plane.user("tina")
+        self.plane.kubectl("create", "rolebinding", "tina", "-n", "mail", "--clusterrole=gaoler-view", "--user=tina")
+        little = self.bundle("-n", "mail", kubeconfig=owner)
+        self.assertIn("jails.yaml", little)
+        self.assertNotIn("banslices.yaml", little)
+        self.assertIn("Left out: banslices: the API server does not let you list", little["README.txt"])
 
     def test_kubectl_completes_verbs_jails_and_banned_addresses(self):
         self.slice("n1", ban("45.129.14.30"))

@@ -1,6 +1,7 @@
 """What agents, the controller and people may do, and what they must not: tried, and refused by the API server."""
 
 import json
+import time
 
 from cluster.api import Refused
 from cluster.installed import GROUP, NAMESPACE, InstalledCase, moment, sliced
@@ -10,6 +11,8 @@ PODS = {"selector": {"matchLabels": {"app": "james"}}}
 JAIL = {"filters": ["james-smtp-auth"], "source": {"pods": PODS}}
 LIMIT = {"protocol": "TCP", "ports": [25], "hits": 4, "window": "60s"}
 ROLES = "/apis/rbac.authorization.k8s.io/v1"
+# What an agent writes on each of its slices.
+SENT = {"gaoler.dev/epoch": str(int(time.time()) // 600)}
 
 
 class Agents(InstalledCase):
@@ -32,7 +35,7 @@ class Agents(InstalledCase):
             self.agent.get(f"{GROUP}/{kind}")
         for path in ("/api/v1/pods", "/api/v1/services", "/api/v1/nodes/n1"):
             self.agent.get(path)
-        self.make("banslices", "n1-0001", {"node": "n1", "bans": [sliced("45.1.2.3", moment())]}, api=self.agent)
+        self.make("banslices", "n1-0001", {"node": "n1", "bans": [sliced("45.1.2.3", moment())]}, api=self.agent, labels=SENT)
         self.make("sightinglists", "n1", {"node": "n1", "jails": []}, api=self.agent)
         self.make("nodeagents", "n1", {}, api=self.agent)
         self.agent.patch(f"{GROUP}/nodeagents/n1/status", {"status": {"version": "test"}})
@@ -44,9 +47,9 @@ class Agents(InstalledCase):
         self.make("sightinglists", "n2", {"node": "n2", "jails": []})
         self.make("nodeagents", "n2", {})
         for order, word in (
-            (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "n2-0001", {"node": "n2", "bans": bans})), "BanSlices"),
-            (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "n1-0001", {"node": "n2", "bans": bans})), "BanSlices"),
-            (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "other", {"node": "n1", "bans": bans})), "BanSlices"),
+            (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "n2-0001", {"node": "n2", "bans": bans}, SENT)), "BanSlices"),
+            (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "n1-0001", {"node": "n2", "bans": bans}, SENT)), "BanSlices"),
+            (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "other", {"node": "n1", "bans": bans}, SENT)), "BanSlices"),
             (lambda: self.agent.patch(f"{GROUP}/sightinglists/n2", {"spec": {"leftOut": 9}}), "SightingList"),
             (lambda: self.agent.patch(f"{GROUP}/nodeagents/n2", {"spec": {"cleanUp": True}}), "NodeAgent"),
             (lambda: self.agent.patch(f"{GROUP}/nodeagents/n2/status", {"status": {"version": "fake"}}), "NodeAgent"),
@@ -55,6 +58,48 @@ class Agents(InstalledCase):
             self.assertIn("the agent of node n1 may write only", said)
             self.assertIn(word, said)
         self.assertNotIn("status", api.get(f"{GROUP}/nodeagents/n2"))
+
+    def test_what_an_agent_never_writes_is_refused_with_the_field(self):
+        now, before = moment(), moment(3600)
+        good = sliced("45.1.2.3", now, moment(-600))
+        jailless = {key: value for key, value in good.items() if key != "jail"}
+        wide = "no ban is wider than /8 or /16 (`spec.bans[].prefix`)"
+        nobody = "nobody has an address that is loopback, link-local, multicast or unspecified (`spec.bans[].prefix`)"
+        label = "has the label `gaoler.dev/epoch`"
+        slice = lambda bans, labels: self.object("banslices", "n1-0003", {"node": "n1", "bans": bans}, labels)  # noqa: E731
+        orders = [(ban, SENT, words) for ban, words in (
+            (jailless, "each ban of an agent is a jail's (`spec.bans[].jail`)"),
+            *(({**good, "prefix": prefix}, wide) for prefix in ("0.0.0.0/0", "45.0.0.0/7", "::/0", "2001::/15")),
+            *(({**good, "prefix": prefix}, nobody) for prefix in (
+                "0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "fe80::1", "FF02::1",
+            )),
+            ({**good, "since": now, "until": before}, "a ban ends after it began (`spec.bans[].until`)"),
+        )]  # fmt: skip
+        orders += [(good, labels, label) for labels in ({}, {"other": "1"}, {"gaoler.dev/epoch": "soon"}, {"gaoler.dev/epoch": ""})]
+        for ban, labels, words in orders:
+            with self.subTest(ban=ban, labels=labels):
+                said = self.refusal(lambda b=ban, ls=labels: self.agent.create(f"{GROUP}/banslices", slice([good, b], ls)))
+                self.assertIn(words, said)
+        for prefix in ("45.0.0.0/8", "2001:db8::/16", "2001:db8::/64", "1.2.3.4", "223.255.255.255", "64:ff9b::1", "fd00::1"):
+            with self.subTest(prefix=prefix):
+                self.agent.create(f"{GROUP}/banslices?dryRun=All", slice([{**good, "prefix": prefix}], SENT))
+        full = [{**good, "prefix": f"2001:db8:{i:x}:ffff::/64"} for i in range(256)]
+        self.agent.create(f"{GROUP}/banslices?dryRun=All", slice(full, SENT))
+
+    def test_an_agent_does_not_tell_itself_to_clean_up_nor_undo_that_it_was_told(self):
+        words = "an agent does not tell itself to clean up (`spec.cleanUp`)"
+        body = self.object("nodeagents", "n1", {"cleanUp": True})
+        self.assertIn(words, self.refusal(lambda: self.agent.create(f"{GROUP}/nodeagents", body)))
+        self.make("nodeagents", "n1", {}, api=self.agent)
+        where = f"{GROUP}/nodeagents/n1"
+        self.assertIn(words, self.refusal(lambda: self.agent.patch(where, {"spec": {"cleanUp": True}})))
+        self.plane.api.patch(where, {"spec": {"cleanUp": True}})
+        self.assertIn(words, self.refusal(lambda: self.agent.patch(where, {"spec": {"cleanUp": False}})))
+        # What it writes while it cleans up.
+        self.agent.patch(f"{where}/status", {"status": {"version": "test"}})
+        applied = {**self.object("nodeagents", "n1", {}), "metadata": {"name": "n1"}}
+        self.agent.patch(f"{where}?fieldManager=gaoler-agent&force=true", applied, "apply")
+        self.assertTrue(self.plane.api.get(where)["spec"]["cleanUp"])
 
     def test_a_token_of_the_account_that_names_no_node_writes_nothing(self):
         unbound = self.plane.as_account("gaoler-agent", NAMESPACE)
@@ -103,6 +148,19 @@ class Agents(InstalledCase):
             "delete its own bans": lambda: agent.delete(f"{GROUP}/banslices/n1-0002"),
             "change its own bans": lambda: agent.patch(f"{GROUP}/banslices/n1-0002", {"metadata": {"labels": {"a": "b"}}}),
             "delete a node's state": lambda: agent.delete(f"{GROUP}/nodeagents/n1"),
+            "delete what it counted": lambda: agent.delete(f"{GROUP}/sightinglists/n1"),
+            "delete all bans": lambda: agent.delete(f"{GROUP}/banslices"),
+            "delete a pardon": lambda: agent.delete(f"{GROUP}/pardons/any"),
+            "change the House": lambda: agent.patch(f"{GROUP}/houses/cluster", {"spec": {"members": []}}),
+            "write a verdict on a list": lambda: agent.patch(f"{GROUP}/banlists/any/status", {"status": {}}),
+            "give a Service an address": lambda: agent.patch("/api/v1/namespaces/mail/services/any/status", {"status": {}}),
+            "lead a Service elsewhere": lambda: agent.create("/apis/discovery.k8s.io/v1/namespaces/mail/endpointslices", {}),
+            "say where a node is": lambda: agent.patch("/api/v1/nodes/n1/status", {"status": {}}),
+            "say where a pod is": lambda: agent.patch("/api/v1/namespaces/mail/pods/any/status", {"status": {}}),
+            "list namespaces": lambda: agent.get("/api/v1/namespaces"),
+            "read another namespace": lambda: agent.get("/api/v1/namespaces/mail"),
+            "read leases": lambda: agent.get("/apis/coordination.k8s.io/v1/namespaces/gaoler/leases"),
+            "change its DaemonSet": lambda: agent.patch("/apis/apps/v1/namespaces/gaoler/daemonsets/gaoler-agent", {}),
         }
         for what, order in orders.items():
             with self.subTest(what):
@@ -169,6 +227,7 @@ class Tenants(InstalledCase):
             ({"enforce": {"ports": [25]}}, "`spec.enforce.ports` closes ports of every node"),
             ({"prefix": {"ipv4": 16}}, "`spec.prefix` shorter than /24 or /48"),
             ({"prefix": {"ipv4": 24, "ipv6": 32}}, "`spec.prefix` shorter than /24 or /48"),
+            ({"brake": {"bansPerMinute": 601}}, "`spec.brake.bansPerMinute` over 600"),
         ):
             with self.subTest(spec=spec):
                 said = self.apply("jane", "jails", "james", {**JAIL, **spec})
@@ -177,7 +236,7 @@ class Tenants(InstalledCase):
                 self.assertEqual(self.apply("bob", "jails", "far", {**JAIL, **spec}), "")
 
     def test_a_jail_for_the_services_of_its_namespace_is_anybodys_who_may_edit_it(self):
-        for spec in ({}, {"enforce": {"services": ["james-smtp"]}}, {"prefix": {"ipv4": 24, "ipv6": 48}}, {"enforce": {"allPorts": False}}):
+        for spec in ({}, {"enforce": {"services": ["james-smtp"]}}, {"prefix": {"ipv4": 24, "ipv6": 48}}, {"enforce": {"allPorts": False}}, {"brake": {"bansPerMinute": 600}}):
             with self.subTest(spec=spec):
                 self.assertEqual(self.apply("jane", "jails", "james", {**JAIL, **spec}), "")
 
@@ -192,9 +251,19 @@ class Tenants(InstalledCase):
         self.assertEqual(self.plane.kubectl(*path, '{"metadata": {"labels": {"team": "mail"}}}', **jane).returncode, 0)
         self.assertIn("enforce-anywhere", self.plane.kubectl(*path, '{"spec": {"maxRetry": 1}}', **jane).stderr)
 
-    def test_a_rate_limit_concerns_everybody(self):
-        self.assertIn("cannot", self.apply("jane", "ratelimits", "smtp", LIMIT))
-        self.assertEqual(self.apply("bob", "ratelimits", "smtp", LIMIT), "")
+    def test_a_rate_limit_of_ports_concerns_everybody_and_one_of_services_only_the_namespace(self):
+        own = {**LIMIT, "services": ["james-smtp"]}
+        for spec, words in (
+            (LIMIT, "a RateLimit without `spec.services` holds on every node"),
+            ({"protocol": "ICMP", "hits": 6, "window": "5s"}, "a RateLimit without `spec.services` holds on every node"),
+            ({**own, "prefix": {"ipv4": 16}}, "`spec.prefix` shorter than /24 or /48"),
+            ({**own, "maxSources": 65537}, "`spec.maxSources` above 65536"),
+        ):
+            with self.subTest(spec=spec):
+                self.assertIn(words, self.apply("jane", "ratelimits", "smtp", spec))
+                self.assertEqual(self.apply("bob", "ratelimits", "smtp", spec), "")
+        self.assertEqual(self.apply("jane", "ratelimits", "own", own), "")
+        self.assertEqual(self.apply("jane", "ratelimits", "own", {**own, "ports": None}), "")
 
     def test_tenants_neither_allow_nor_pardon_nor_ban_for_others(self):
         for kind, spec in (("allowlists", {"entries": []}), ("banlists", {"entries": []}), ("pardons", {"prefix": "45.1.2.3"})):

@@ -133,6 +133,7 @@ fn common(rule: &Rule) -> Result<(RateLimitSpec, Vec<String>), Unlimited> {
     let spec = RateLimitSpec {
         mode: LimitMode::Enforce,
         protocol,
+        services: None,
         ports,
         hits: 2,
         window: GoDuration::from_secs(1),
@@ -141,6 +142,7 @@ fn common(rule: &Rule) -> Result<(RateLimitSpec, Vec<String>), Unlimited> {
         ignore: None,
         action,
         max_sources: 65_536,
+        escalate_to: None,
     };
     Ok((spec, notes))
 }

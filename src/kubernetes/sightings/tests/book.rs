@@ -17,7 +17,7 @@ fn list(node: &str, told: Vec<Told>) -> Arc<SightingList> {
 
 fn heard(book: &mut Book, lists: &[Arc<SightingList>]) -> Vec<(String, String, usize)> {
     let mut all: Vec<_> = book
-        .hear(lists)
+        .hear(lists, Timestamp::from_secs(1_700_000_100))
         .into_iter()
         .flat_map(|(node, accounts)| {
             accounts.into_iter().map(move |a| (node.to_string(), a.subject.to_string(), a.failures.len()))
@@ -92,6 +92,11 @@ fn the_quota_follows_the_number_of_nodes_that_count_for_the_jail() {
     let lists = [list("n1", vec![]), list("n2", vec![]), list("n3", vec![])];
     assert_eq!(book.quotas(&[&james, &other], &lists), [("mail/james".into(), 2), ("mail/other".into(), 5)]);
     assert_eq!(book.quotas(&[&james], &[]), [("mail/james".into(), 5)]);
+    // A list that names the jail a hundred times makes its node no more than one.
+    let mut often = list("n2", vec![]).spec.clone();
+    often.jails = vec![often.jails[0].clone(); 100];
+    let often = [Arc::new(SightingList::new("n2", often))];
+    assert_eq!(book.quotas(&[&james], &often), [("mail/james".into(), 3)]);
 }
 
 #[test]

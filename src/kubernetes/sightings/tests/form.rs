@@ -1,5 +1,8 @@
 use super::*;
 
+/// After all that is told below.
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_100);
+
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
 }
@@ -31,7 +34,7 @@ fn what_is_told_comes_back_to_the_microsecond() {
     let text = serde_json::to_string(&spec).unwrap();
     let spec: SightingListSpec = serde_json::from_str(&text).unwrap();
     let jail = &spec.jails[0];
-    let back: Vec<_> = jail.subjects.iter().map(|sighting| account(jail, sighting).unwrap()).collect();
+    let back: Vec<_> = jail.subjects.iter().map(|sighting| account(jail, sighting, NOW).unwrap()).collect();
     assert_eq!(back, [net.account, eve.account]);
 }
 
@@ -82,11 +85,27 @@ fn jails_without_sightings_are_named_because_nodes_that_count_are_counted() {
 fn what_cannot_be_read_is_left_out() {
     let jail = list(vec![told("203.0.113.7", 1, vec![seen(1_700_000_000_000_000, 1, "a")])]).jails.remove(0);
     let good = &jail.subjects[0];
-    assert!(account(&jail, &Sighting { prefix: Prefix("nobody".into()), ..good.clone() }).is_none());
+    assert!(account(&jail, &Sighting { prefix: Prefix("nobody".into()), ..good.clone() }, NOW).is_none());
     let failures = vec![
         SeenFailure { at: Time("yesterday".into()), weight: 1, rule: 0 },
         SeenFailure { at: Time("2023-11-14T22:13:20Z".into()), weight: 1, rule: 77 },
     ];
-    let read = account(&jail, &Sighting { failures, ..good.clone() }).unwrap();
+    let read = account(&jail, &Sighting { failures, ..good.clone() }, NOW).unwrap();
     assert_eq!(read.failures, [seen(1_700_000_000_000_000, 1, "")]);
+}
+
+#[test]
+fn what_lies_in_the_future_is_left_out_beyond_what_clocks_may_differ() {
+    let secs = 1_000_000;
+    let late = |ahead: i64| NOW.as_micros() + ahead * secs;
+    let mut eve = told("203.0.113.7", 3, [0, 599, 601, 1_000_000_000].map(|s| seen(late(s), 1, "a")).into());
+    eve.account.successes = vec![
+        (NOW, Timestamp::from_micros(late(599))),
+        (NOW, Timestamp::from_micros(late(601))),
+        (Timestamp::from_micros(late(700)), Timestamp::from_micros(late(701))),
+    ];
+    let jail = list(vec![eve.clone()]).jails.remove(0);
+    let read = account(&jail, &jail.subjects[0], NOW).unwrap();
+    assert_eq!(read.failures, eve.account.failures[..2]);
+    assert_eq!(read.successes, eve.account.successes[..1]);
 }

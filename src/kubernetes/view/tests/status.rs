@@ -62,3 +62,18 @@ fn a_refused_object_is_a_trouble_with_its_first_problem() {
         of(vec![jail("mail/james", json!({"filters": ["nonsense"]}))], vec![agent("n1", 0, json!([]))]);
     assert_eq!(told(&status), ["Jail mail/james is refused: there is no filter `nonsense`"]);
 }
+
+#[test]
+fn a_rate_limit_is_shown_with_what_all_nodes_count_and_its_trouble_is_told() {
+    let spec = json!({"protocol": "TCP", "services": ["james"], "ports": [25, 587], "hits": 61, "window": "60s", "penalty": "Excess"});
+    let mut limit = object("RateLimit", "mail/smtp", spec);
+    limit["status"] = json!({"nodes": 3, "offenders": 2, "droppedPackets": 70, "conditions": [condition("ServiceMissing", "True")]});
+    let limits = vec![serde_json::from_value(limit).unwrap()];
+    let agents = vec![agent("n1", -30, json!([condition("Ready", "True")]))];
+    let status = status(Objects { limits, agents, ..Objects::default() }, NOW);
+    let shown = &status.rate_limits[0];
+    assert_eq!((shown.name.as_str(), shown.at.as_str()), ("mail/smtp", "TCP james 25,587"));
+    assert_eq!(shown.limit, "61 in 1m, Excess");
+    assert_eq!((shown.status.nodes, shown.status.offenders, shown.status.dropped_packets), (3, 2, 70));
+    assert_eq!(told(&status), ["RateLimit mail/smtp ServiceMissing: a sentence"]);
+}

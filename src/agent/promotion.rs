@@ -1,0 +1,110 @@
+//! From a rate limit to a jail's ban: who completed connections and goes on over the limit.
+//!
+//! The kernel decides who that is (see `firewall::proof`): packets alone, whose sender can be forged, never lead here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::court::Court;
+use super::detector::Detector;
+use super::plan::limit_name;
+use crate::bans::{Ban, Evidence, Origin};
+use crate::config::RateLimitConfig;
+use crate::engine::sentence::{end, next_n};
+use crate::engine::{AddressPolicy, History, Subject, Timestamp};
+use crate::firewall::ScopeName;
+use crate::firewall::enforcer::Order;
+
+/// How often the kernel is asked; it remembers who was caught for ten seconds.
+const LOOK: Duration = Duration::from_secs(1);
+
+type Caught = BTreeMap<ScopeName, Vec<Subject>>;
+
+/// What the kernel caught.
+#[derive(Debug)]
+pub(super) struct Promotions {
+    look_at: Instant,
+    answer: Arc<Mutex<Option<Caught>>>,
+    /// Who was there at the last look: nobody is banned twice for one thing, nor again for what came before a pardon.
+    seen: BTreeSet<(ScopeName, Subject)>,
+}
+
+impl Promotions {
+    pub(super) fn new() -> Self {
+        Self { look_at: Instant::now(), answer: Arc::default(), seen: BTreeSet::new() }
+    }
+
+    /// Takes the kernel's answer, if there is one; of it those who were not there before.
+    fn fresh(&mut self) -> Vec<(ScopeName, Subject)> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(caught) = answer else { return Vec::new() };
+        let now: BTreeSet<(ScopeName, Subject)> = caught
+            .into_iter()
+            .flat_map(|(limit, sources)| sources.into_iter().map(move |source| (limit.clone(), source)))
+            .collect();
+        let before = std::mem::replace(&mut self.seen, now);
+        self.seen.difference(&before).cloned().collect()
+    }
+}
+
+impl Detector {
+    /// When the kernel is to be asked again; `None` when no limit leads to bans.
+    pub(super) fn promotion_due(&self) -> Option<Instant> {
+        let any = self.configured && self.config.rate_limits.iter().any(|limit| limit.escalate_to.is_some());
+        any.then_some(self.promotions.look_at)
+    }
+
+    /// Bans whom the kernel caught, and asks for more.
+    pub(super) fn promote(&mut self, now: Timestamp) {
+        for (name, source) in self.promotions.fresh() {
+            let limits = &self.config.rate_limits;
+            let Some(limit) = limits.iter().find(|limit| limit_name(limit) == name).cloned() else {
+                continue;
+            };
+            self.court.promote(&limit, source, now);
+        }
+        if self.promotion_due().is_some_and(|due| due <= Instant::now()) {
+            self.promotions.look_at = Instant::now() + LOOK;
+            let (answer, waker) = (Arc::clone(&self.promotions.answer), self.waker.clone());
+            self.order(Order::Caught(Box::new(move |caught| match caught {
+                Ok(caught) => {
+                    *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(caught);
+                    waker.wake();
+                }
+                Err(error) => tracing::warn!(%error, "cannot read whom the rate limits caught"),
+            })));
+        }
+    }
+}
+
+impl Court {
+    /// Bans a source that a limit caught, in the jail that the limit names. Whoever is never banned stays unbanned.
+    pub(super) fn promote(&mut self, limit: &RateLimitConfig, source: Subject, now: Timestamp) {
+        let Some(name) = &limit.escalate_to else { return };
+        let Some(at) = self.seats.iter().position(|seat| seat.name() == name) else { return };
+        let Some(seat) = self.seats.get(at) else { return };
+        let spec = &seat.config.spec;
+        if AddressPolicy::default().canonical(source.addr()).is_none()
+            || seat.never.overlap(source).is_some()
+            || spec.ignore.iter().any(|net| source.overlaps(*net))
+            || self.ledger.in_force(Some(name), source, now).is_some()
+        {
+            return;
+        }
+        let n = next_n(&spec.sentence, self.ledger.history(name).latest(source), now);
+        let reason =
+            format!("over the rate limit {} with {} completed connections", limit.name, limit.hits - 1);
+        let ban = Ban {
+            jail: Some(name.clone()),
+            subject: source,
+            n,
+            since: now,
+            until: end(&spec.sentence, name, source, n, now),
+            origin: Origin::Jail,
+            evidence: Evidence { reason: Some(reason), ..Evidence::default() },
+        };
+        self.pronounce(at, &ban, now);
+        self.dirty = true;
+    }
+}

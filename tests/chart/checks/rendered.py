@@ -1,0 +1,241 @@
+"""What the chart makes of its values."""
+
+import re
+import unittest
+
+import yaml
+
+from chart.chart import CHART, REPOSITORY, Helm, by_name, combinations, hook, plain, which
+
+PLAIN = REPOSITORY / "deploy" / "kubernetes"
+
+
+def rules_of(objects, name):
+    return [rule for it in objects if it["kind"] in ("Role", "ClusterRole") and it["metadata"]["name"] == name for rule in it["rules"]]
+
+
+def pods(objects):
+    """Every pod that is made, with what makes it."""
+    for it in objects:
+        if it["kind"] == "Pod":
+            yield which(it), it["spec"]
+        elif it["kind"] in ("DaemonSet", "Deployment", "Job"):
+            yield which(it), it["spec"]["template"]["spec"]
+
+
+class Rendered(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.helm = Helm()
+        cls.default = cls.helm.objects()
+
+    def one(self, objects, what):
+        return by_name(objects)[what]
+
+    def command(self, objects, job):
+        return self.one(objects, f"Job gaoler/{job}")["spec"]["template"]["spec"]["containers"][0]["command"]
+
+    def declared(self, **values):
+        texts = [it["data"]["declared.yaml"] for it in self.helm.objects(values=values) if which(it) == "ConfigMap gaoler/gaoler-declared"]
+        return by_name([it for text in texts for it in yaml.safe_load_all(text) if it])
+
+    # The whole.
+
+    def test_the_plain_manifests_are_the_charts_default_output(self):
+        listed = yaml.safe_load((PLAIN / "kustomization.yaml").read_text())["resources"]
+        self.assertEqual(sorted([*listed, "kustomization.yaml"]), sorted(path.name for path in PLAIN.glob("*.yaml")))
+        manifests = [it for name in listed for it in yaml.safe_load_all((PLAIN / name).read_text()) if it]
+        # Helm makes the namespace.
+        manifests = [it for it in manifests if it["kind"] != "Namespace"]
+        rendered = [it for it in self.default if hook(it) is None]
+        ours, theirs = by_name([plain(it) for it in manifests]), by_name([plain(it) for it in rendered])
+        self.assertEqual(sorted(ours), sorted(theirs))
+        for name in ours:
+            with self.subTest(object=name):
+                self.assertEqual(ours[name], theirs[name], "deploy/kubernetes and charts/gaoler/templates are changed together")
+
+    def test_another_namespace_is_meant_everywhere(self):
+        for file in combinations():
+            text = self.helm.template("--values", file, namespace="elsewhere").stdout
+            self.assertNotRegex(text, r"namespace: \"?gaoler\b(?!.*ssh)" if file.name != "james-values.yaml" else r"serviceaccount:gaoler:")
+            for it in yaml.safe_load_all(text):
+                for subject in (it or {}).get("subjects", ()):
+                    self.assertEqual(subject["namespace"], "elsewhere")
+        policy = [it for it in self.helm.objects(namespace="elsewhere") if which(it) == "ValidatingAdmissionPolicy /gaoler-own-node"]
+        self.assertIn("system:serviceaccount:elsewhere:gaoler-agent", str(policy))
+
+    def test_labels_say_what_belongs_to_the_release(self):
+        for file in combinations():
+            for it in self.helm.objects("--values", file, release="mine"):
+                with self.subTest(values=file.name, object=which(it)):
+                    labels = it["metadata"]["labels"]
+                    self.assertEqual((labels["app.kubernetes.io/name"], labels["app.kubernetes.io/instance"]), ("gaoler", "mine"))
+
+    # Rights.
+
+    def test_no_role_knows_a_wildcard_that_writes_or_a_secret(self):
+        for file in combinations():
+            for it in self.helm.objects("--values", file):
+                for rule in it.get("rules") or [] if it["kind"] in ("Role", "ClusterRole") else []:
+                    with self.subTest(values=file.name, role=which(it), rule=rule):
+                        self.assertNotIn("*", rule["verbs"])
+                        self.assertNotIn("secrets", rule["resources"])
+                        if "*" in rule["resources"]:
+                            self.assertEqual((rule["apiGroups"], set(rule["verbs"]) - {"get", "list", "watch"}), (["gaoler.dev"], set()))
+
+    def test_every_pod_has_an_account_of_its_own_with_rights_only_while_it_runs(self):
+        whole = self.helm.objects("--values", CHART / "ci" / "thorough-uninstall-values.yaml")
+        accounts = {it["metadata"]["name"]: it for it in whole if it["kind"] == "ServiceAccount"}
+        seen = set()
+        for name, pod in pods(whole):
+            account = pod["serviceAccountName"]
+            self.assertNotIn(account, seen)
+            seen.add(account)
+            maker = self.one(whole, name)
+            self.assertEqual(hook(accounts[account]), hook(maker))
+        self.assertEqual(seen, set(accounts))
+
+    def test_the_definitions_job_may_write_only_our_definitions(self):
+        names = {it["metadata"]["name"] for it in map(yaml.safe_load, (p.read_text() for p in (REPOSITORY / "crds").glob("*.yaml")))}
+        named, new = rules_of(self.default, "gaoler-definitions")
+        self.assertEqual((set(named["resourceNames"]), named["verbs"]), (names, ["get", "patch"]))
+        self.assertEqual((new["resources"], new["verbs"]), (["customresourcedefinitions"], ["create"]))
+
+    def test_only_the_agent_is_root_and_with_net_admin_alone(self):
+        for name, pod in pods(self.helm.objects("--values", CHART / "ci" / "james-values.yaml")):
+            for container in pod["containers"]:
+                with self.subTest(pod=name):
+                    confined = container["securityContext"]
+                    self.assertIs(confined["allowPrivilegeEscalation"], False)
+                    self.assertIs(confined["readOnlyRootFilesystem"], True)
+                    self.assertEqual(confined["capabilities"]["drop"], ["ALL"])
+                    self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+                    agent = name == "DaemonSet gaoler/gaoler-agent"
+                    self.assertEqual(confined["capabilities"].get("add", []), ["NET_ADMIN"] if agent else [])
+                    self.assertEqual(pod.get("hostNetwork", False), agent)
+                    self.assertEqual(pod["securityContext"].get("runAsNonRoot", False), not agent)
+
+    # The agent.
+
+    def test_the_address_of_the_agents_metrics_is_where_probes_ask(self):
+        for host, listen, asked in (
+            ("127.0.0.1", "127.0.0.1:9417", "127.0.0.1"), ("0.0.0.0", "0.0.0.0:9417", "127.0.0.1"), ("::", "[::]:9417", "::1"),
+            ("10.0.0.5", "10.0.0.5:9417", "10.0.0.5"),
+        ):  # fmt: skip
+            it = self.one(self.helm.objects(values={"agent": {"metrics": {"host": host}}}), "DaemonSet gaoler/gaoler-agent")
+            [container] = it["spec"]["template"]["spec"]["containers"]
+            self.assertIn(f"--metrics={listen}", container["args"])
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                self.assertEqual((container[probe]["httpGet"]["host"], container[probe]["httpGet"]["port"]), (asked, 9417))
+            self.assertEqual("ports" in container, host != "127.0.0.1")
+
+    def test_further_directories_of_logs_are_mounted_read_only(self):
+        whole = self.helm.objects("--values", CHART / "ci" / "every-value-values.yaml")
+        pod = self.one(whole, "DaemonSet gaoler/gaoler-agent")["spec"]["template"]["spec"]
+        mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        self.assertEqual({path for path, mount in mounts.items() if not mount.get("readOnly")}, {"/var/lib/gaoler"})
+        self.assertIn("/var/lib/docker/containers", mounts)
+        paths = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"]}
+        self.assertEqual(paths[mounts["/var/lib/gaoler"]["name"]], "/srv/gaoler")
+
+    def test_a_digest_goes_before_a_tag(self):
+        digest = "sha256:" + "0" * 64
+        for image, wanted in (
+            ({}, "gaoler:0.1.0"), ({"tag": "x"}, "gaoler:x"), ({"tag": "x", "digest": digest}, f"gaoler@{digest}"),
+            ({"repository": "r.example:5000/g"}, "r.example:5000/g:0.1.0"),
+        ):  # fmt: skip
+            found = {c["image"] for _, pod in pods(self.helm.objects(values={"image": image})) for c in pod["containers"]}
+            self.assertEqual(found, {wanted})
+
+    # What is declared.
+
+    def test_jails_for_james_are_those_of_one_host_without_what_is_of_the_host(self):
+        jails = self.declared(james={"enabled": True, "namespace": "mail", "mode": "Enforce"})
+        sample = [it for it in yaml.safe_load_all((REPOSITORY / "deploy/james/jails.yaml").read_text()) if it["kind"] == "Jail"]
+        self.assertEqual(len(sample), len(jails))
+        for one in sample:
+            ours = jails[f"Jail mail/{one['metadata']['name']}"]["spec"]
+            self.assertEqual(ours.pop("source"), {"layout": {"type": "Auto"}, "pods": {"selector": {"matchLabels": {"app": "james"}}}})
+            theirs = {k: v for k, v in one["spec"].items() if k not in ("source", "enforce")}
+            self.assertEqual(ours, {"mode": "Enforce", **theirs})
+
+    def test_rate_limits_are_those_of_one_host(self):
+        limits = self.declared(mailRateLimits={"enabled": True, "mode": "Enforce"})
+        sample = list(yaml.safe_load_all((REPOSITORY / "deploy/standalone/ratelimits.yaml").read_text()))
+        theirs = {f"RateLimit gaoler/{it['metadata']['name']}": {"mode": "Enforce", **it["spec"]} for it in sample}
+        self.assertEqual({name: it["spec"] for name, it in limits.items()}, theirs)
+
+    def test_a_preset_observes_unless_told_otherwise_and_takes_changes(self):
+        jails = self.declared(james={"enabled": True, "namespace": "mail", "services": ["smtp"], "jails": {"james-logins": {"maxRetry": 2}, "james-abuse": None}})
+        self.assertEqual({it["spec"]["mode"] for it in jails.values()}, {"Observe"})
+        self.assertNotIn("Jail mail/james-abuse", jails)
+        changed = jails["Jail mail/james-logins"]["spec"]
+        self.assertEqual((changed["maxRetry"], changed["findTime"], changed["enforce"]), (2, "10m", {"services": ["smtp"]}))
+
+    def test_what_is_declared_by_hand_is_passed_on_as_it_is(self):
+        spec = {"filters": ["x"], "source": {"pods": {"selector": {"matchLabels": {"a": "b"}}}}, "maxRetry": 3, "escalation": {"factor": 1.5}}
+        found = self.declared(jails={"j": {"namespace": "web", "spec": spec}}, allowLists={"a": {"entries": [{"prefix": "192.0.2.0/24"}]}})
+        self.assertEqual(found["Jail web/j"]["spec"], spec)
+        self.assertEqual(found["AllowList /a"]["spec"], {"entries": [{"prefix": "192.0.2.0/24"}]})
+
+    def test_after_an_install_nothing_runs_that_has_nothing_to_do(self):
+        job = self.one(self.default, "Job gaoler/gaoler-declared")
+        # An upgrade may have to remove what was declared before.
+        self.assertEqual(hook(job), "post-upgrade,post-rollback")
+        some = self.helm.objects(values={"allowLists": {"a": {"entries": [{"prefix": "192.0.2.0/24"}]}}})
+        self.assertEqual(hook(self.one(some, "Job gaoler/gaoler-declared")), "post-install,post-upgrade,post-rollback")
+        self.assertEqual([hook(it) for it in self.default if "post-install" in (hook(it) or "")], [])
+
+    def test_what_is_of_our_kinds_is_never_part_of_the_release(self):
+        """Else Helm would look for the kinds before the definitions are upgraded."""
+        for file in combinations():
+            kinds = {it["apiVersion"] for it in self.helm.objects("--values", file)}
+            self.assertNotIn("gaoler.dev/v1alpha1", kinds)
+
+    # The end.
+
+    def test_before_the_end_nodes_are_asked_and_after_it_what_machines_wrote_goes(self):
+        self.assertEqual(self.command(self.default, "gaoler-uninstall-nodes"), ["gaoler", "uninstall", "nodes", "--wait", "2m"])
+        self.assertEqual(hook(self.one(self.default, "Job gaoler/gaoler-uninstall-nodes")), "pre-delete")
+        objects = self.one(self.default, "Job gaoler/gaoler-uninstall-objects")
+        self.assertEqual(hook(objects), "post-delete")
+        command = self.command(self.default, "gaoler-uninstall-objects")
+        self.assertIn("--records", command)
+        self.assertNotIn("--definitions", command)
+
+    def test_bans_may_be_kept_and_definitions_may_go(self):
+        kept = self.helm.objects(values={"uninstall": {"keepBans": True}})
+        self.assertNotIn("Job gaoler/gaoler-uninstall-nodes", by_name(kept))
+        self.assertNotIn("--records", self.command(kept, "gaoler-uninstall-objects"))
+        gone = self.helm.objects(values={"uninstall": {"removeDefinitions": True}})
+        self.assertIn("--definitions", self.command(gone, "gaoler-uninstall-objects"))
+        may = [rule for rule in rules_of(gone, "gaoler-uninstall-objects") if rule["resources"] == ["customresourcedefinitions"]]
+        self.assertEqual(len(may[0]["resourceNames"]), len(list((REPOSITORY / "crds").glob("*.yaml"))))
+
+    def test_what_a_job_said_is_shown_and_a_failed_one_stays(self):
+        for it in self.default:
+            if it["kind"] == "Job":
+                annotations = it["metadata"]["annotations"]
+                self.assertEqual(annotations["helm.sh/hook-output-log-policy"], "hook-succeeded,hook-failed")
+                self.assertNotIn("hook-failed", annotations["helm.sh/hook-delete-policy"])
+
+    # What people read.
+
+    def test_the_notes_warn_of_lost_addresses_and_tell_the_next_step(self):
+        done = self.helm.run("install", "gaoler", CHART, "--namespace", "gaoler", "--dry-run=client")
+        notes = done.stdout.partition("NOTES:")[2]
+        for part in ("externalTrafficPolicy", "kubectl rollout status daemonset/gaoler-agent", "james.enabled=true", "AllowList"):
+            self.assertIn(part, notes)
+        done = self.helm.run("install", "gaoler", CHART, "--namespace", "gaoler", "--dry-run=client", "--values", CHART / "ci" / "james-values.yaml")
+        self.assertIn("mail/james-logins (Enforce)", done.stdout.partition("NOTES:")[2])
+
+    def test_the_charts_definitions_are_the_repositorys(self):
+        read = lambda where: {path.name: path.read_text() for path in where.glob("*")}  # noqa: E731
+        self.assertEqual(read(CHART / "crds"), read(REPOSITORY / "crds"), "run make crds")
+
+    def test_nothing_is_rendered_of_what_is_missing(self):
+        for file in [None, *combinations()]:
+            text = self.helm.template(*(["--values", file] if file else [])).stdout
+            self.assertIsNone(re.search(r"<no value>|%!|: *null\b", text))

@@ -1,0 +1,66 @@
+"""Rate limits outlive their daemon, and a change of one is no matter of the others."""
+
+import re
+
+from harness.case import GaolerCase
+from harness.daemon import wait_until
+
+METRICS = "127.0.0.1:9417"
+LIMITS = """apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: smtp}
+spec: {protocol: TCP, ports: [25], hits: 4, window: 1h}
+---
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: imap}
+spec: {protocol: TCP, ports: [143], hits: IMAP, window: 1h, penalty: Excess}
+"""
+
+
+class Limits(GaolerCase):
+    def knocks(self, source, port, times):
+        """`y` for each connection that was greeted, `n` for each that was not."""
+        return "".join("y" if self.client(source).reaches([port], 0.7) else "n" for _ in range(times))
+
+    def limits(self):
+        return {limit["name"]: limit for limit in self.gaoler.status()["rateLimits"]}
+
+    def metrics(self, limit):
+        """The limit's metrics by name, without their common beginning."""
+        text = self.world.host.run("curl", "-sS", f"http://{METRICS}/metrics").stdout
+        return {name: float(value) for name, value in re.findall(rf'(?m)^gaoler_ratelimit_(\w+){{ratelimit="{limit}"}} (\S+)', text)}
+
+    def declare(self, imap):
+        self.gaoler.manifest("limits.yaml", LIMITS.replace("IMAP", str(imap)))
+
+    def test_limits_hold_while_the_daemon_is_killed_and_counts_outlive_it_and_changes_of_other_limits(self):
+        self.serve([25, 143])
+        self.install(start=False, ports=[587])
+        self.declare(imap=3)
+        self.gaoler.metrics = METRICS
+        self.gaoler.start()
+        self.assertEqual(self.knocks(self.ATTACKER, 25, 2), "yy")
+        self.assertEqual(self.knocks(self.OTHER, 143, 3), "yyn")
+        # Another limit changes its nature: the first has still counted two.
+        self.declare(imap=40)
+        self.gaoler.ask("reload")
+        wait_until(lambda: self.limits()["imap"]["hits"] == 40 and "imap_rate4" in self.gaoler.kernel(), 30, self.why)
+        self.assertEqual(self.knocks(self.OTHER, 143, 3), "yyy")
+        self.gaoler.kill()
+        # Nobody is there. The third connection is the last.
+        self.assertEqual(self.knocks(self.ATTACKER, 25, 3), "ynn")
+        self.assertEqual(self.knocks("45.129.14.77", 25, 5), "yyynn")
+        self.gaoler.start()
+        self.assertEqual(self.knocks(self.ATTACKER, 25, 1), "n")
+        self.assertEqual(self.knocks("45.129.14.77", 25, 1), "n")
+        # SYNs are repeated while nobody answers.
+        smtp = self.limits()["smtp"]
+        self.assertEqual(smtp["offenders"], 2, smtp)
+        self.assertGreaterEqual(smtp["limitedPackets"], 6, smtp)
+        told = self.metrics("smtp")
+        self.assertEqual((told["offenders"], told["uncounted_packets_total"]), (2, 0), told)
+        self.assertGreaterEqual(told["packets_total"], 6, told)
+        self.assertEqual(self.metrics("imap")["offenders"], 0)
+        self.assertEqual(self.gaoler.stop(), 0)
+        self.assertEqual(self.knocks(self.ATTACKER, 25, 1), "n")
