@@ -36,6 +36,12 @@ fn lines(batch: Batch<'_>) -> String {
     objects.iter().map(|object| serde_json::to_string(object).unwrap() + "\n").collect()
 }
 
+/// The commands among these that add rules to the chain.
+fn rules_of<'a>(lines: &'a str, chain: &str) -> Vec<&'a str> {
+    let chain = format!("\"chain\":\"{chain}\"");
+    lines.lines().filter(|line| line.contains("\"rule\"") && line.contains(&chain)).collect()
+}
+
 /// What the kernel would hold after `skeleton`.
 fn standing(skeleton: &Skeleton) -> Inventory {
     let limits = Limits::new(skeleton);
@@ -95,10 +101,7 @@ fn addresses_have_doors_of_their_own_and_answers_are_watched_where_it_may_lead_t
     let service = Counted::Tcp(vec![here(30025), at("198.51.100.25", 25), at("2001:db8:77::25", 25)]);
     let service = Limit { catches: true, prefix_v4: 24, ..limit("a_service", service, 2) };
     let lines = lines(transition(None, &skeleton(vec![smtp, service])));
-    let of = |chain: &str| -> Vec<&str> {
-        let chain = format!("\"chain\":\"{chain}\"");
-        lines.lines().filter(|line| line.contains("\"rule\"") && line.contains(&chain)).collect()
-    };
+    let of = |chain| rules_of(&lines, chain);
     // The Service's address may be this host's too: then the limit of the host's port is asked as well, after the other.
     let service = of("limits_tcp_25_1");
     assert!(service[0].contains(r#""expr":[{"jump":{"target":"limit_a_service"}}]"#), "{service:?}");
