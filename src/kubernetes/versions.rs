@@ -24,11 +24,11 @@ pub(super) async fn run(client: Client) {
         // Without a version of its own the answer is of the storage as it is now, whichever server gives it.
         let listed = timeout(PATIENCE, nodes.list_metadata(&ListParams::default().limit(1))).await;
         let version = listed.ok().and_then(Result::ok).and_then(|list| list.metadata.resource_version);
-        if let Some(version) = version.and_then(|version| version.parse().ok()) {
-            if went_back(&mut highest, version) {
-                tracing::warn!(version, "the API server's storage went back; everything is listed anew");
-                follow::renew();
-            }
+        if let Some(version) = version.and_then(|version| version.parse().ok())
+            && went_back(&mut highest, version)
+        {
+            tracing::warn!(version, "the API server's storage went back; everything is listed anew");
+            follow::renew();
         }
         sleep(LOOK).await;
     }
