@@ -50,6 +50,7 @@ wants_cluster() {
   wants_demo
   need openssl have openssl
   need curl have curl
+  need faketime have faketime
   # kube-proxy's.
   need conntrack have conntrack
   find_go || need python3-venv /usr/bin/python3 -c 'import ensurepip, venv'

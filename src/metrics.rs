@@ -37,6 +37,17 @@ struct ConditionLabel {
     condition: String,
 }
 
+/// Families beside those of a status.
+pub trait Families: std::fmt::Debug + Send + Sync {
+    /// Adds them, as they are now.
+    fn register(&self, registry: &mut Registry);
+}
+
+/// None.
+impl Families for () {
+    fn register(&self, _: &mut Registry) {}
+}
+
 /// Every family, by what it counts.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -139,11 +150,11 @@ impl Metrics {
         self.condition.get_or_create(&label).set(i64::from(condition.status));
     }
 
-    /// OpenMetrics text, with its end marker.
+    /// OpenMetrics text of these families and `more`, with its end marker.
     ///
     /// # Errors
     /// Never: writing to a string does not fail.
-    pub fn encode(self) -> Result<String, std::fmt::Error> {
+    pub fn encode(self, more: &dyn Families) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("gaoler");
         let r = &mut registry;
         r.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -192,6 +203,7 @@ impl Metrics {
         r.register("state_saved_timestamp_seconds", "When the snapshot was written last", self.state_saved);
         r.register("state_failing", "1 where the snapshot cannot be written", self.state_failing);
         r.register("start_timestamp_seconds", "When the process began to guard", self.started);
+        more.register(r);
         let mut text = String::with_capacity(8 << 10);
         encode(&mut text, &registry)?;
         Ok(text)

@@ -24,7 +24,8 @@ pub fn init(format: LogFormat, level: LevelFilter) {
     let mut filter =
         EnvFilter::builder().with_default_directive(level.into()).with_env_var("GAOLER_LOG").from_env_lossy();
     // The client repeats each failed request and each broken watch; whoever sent it says so once, with the consequence.
-    let asked_for = std::env::var_os("GAOLER_LOG").is_some_and(|wish| wish.to_string_lossy().contains("kube_client"));
+    let asked_for =
+        std::env::var_os("GAOLER_LOG").is_some_and(|wish| wish.to_string_lossy().contains("kube_client"));
     if let (false, Ok(quiet)) = (asked_for, "kube_client=off".parse()) {
         filter = filter.add_directive(quiet);
     }

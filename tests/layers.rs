@@ -42,7 +42,7 @@ const TABLE: &[(&str, &[(&str, May)])] = &[
     ("agent", AGENT),
     ("metrics", &[("agent", All), ("engine", Types)]),
     ("http", &[("agent", All), ("metrics", All)]),
-    ("service", &[("agent", All), ("http", All)]),
+    ("service", &[("agent", All), ("http", All), ("metrics", All)]),
     ("standalone", ABOVE_AGENT),
     ("kubernetes", ABOVE_AGENT),
     ("cli", CLI),

@@ -76,6 +76,7 @@ fn random_record(r: &mut Random, spec: &JailSpec, address: IpAddr, width: u64) -
         address,
         time: Timestamp::from_micros(micros),
         weight: r.pick(&[1, 1, 1, 2, 3]),
+        line: 0,
     }
 }
 

@@ -112,10 +112,8 @@ class Comparison:
                 f"structured rules, {layout}", layout, lambda log: manifest(log, filters=["james-smtp-auth"])
             )  # fmt: skip
         every = sorted(path.stem for path in (ROOT / "filters").glob("*.yaml"))
-        # In the seed's layout james-log4j2 would count the failures of james-smtp-auth a second time.
-        every.remove("james-log4j2")
         for layout in ("seed", "default", "json"):
-            self.gaoler(f"all other built-in filters, {layout}", layout, lambda log: manifest(log, filters=every))
+            self.gaoler(f"all built-in filters, {layout}", layout, lambda log: manifest(log, filters=every))
         for kind in peers:
             for count in (1, 10, 30):
                 self.peer(kind, count)

@@ -42,7 +42,7 @@ pub(super) struct Court {
     pub(super) spared: Vec<Ban>,
     /// Other nodes that told what they saw.
     pub(super) colleagues: Colleagues,
-    /// Windows of jails that have not been configured yet.
+    /// Windows of jails that are not configured yet.
     waiting: BTreeMap<JailName, JailSnapshot>,
 }
 
@@ -76,7 +76,10 @@ impl Court {
             };
             self.seats.push(seat);
         }
-        self.waiting.clear();
+        // The declaration of a jail may be broken just now; what it counted waits until it is mended.
+        if !config.incomplete {
+            self.waiting.clear();
+        }
         self.ledger.set_limits(limits(config));
         let house = std::mem::take(&mut self.house);
         self.furnish(house);
@@ -293,7 +296,8 @@ impl Court {
 
     /// What the snapshot keeps of the jails.
     pub(super) fn jails_snapshot(&self) -> BTreeMap<JailName, JailSnapshot> {
-        self.seats.iter().map(|seat| (seat.name().clone(), seat.jail.snapshot())).collect()
+        let seats = self.seats.iter().map(|seat| (seat.name().clone(), seat.jail.snapshot()));
+        self.waiting.clone().into_iter().chain(seats).collect()
     }
 
     /// What the snapshot keeps of the ledger.

@@ -279,7 +279,7 @@ impl Detector {
             ledger: self.court.ledger_snapshot(),
             hosts: self.house.answers().clone(),
         };
-        self.saver.save(&snapshot, now);
+        self.saver.save(snapshot, now);
     }
 
     /// Orderly: what was decided is in the kernel, and on disk.

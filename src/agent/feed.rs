@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use jiff::tz::TimeZone;
 
+use super::heard::Heard;
 use super::intake::Sink;
 use super::pipeline::{Filters, Pipeline, Reader, SeatId};
 use super::report::JournalReport;
@@ -89,8 +90,9 @@ impl Feed {
             for pipeline in pipelines.iter() {
                 let Some(state) = scans.state(pipeline) else { continue };
                 let routes = pipeline.routes();
+                let mut heard = Heard::default();
                 let stats = pipeline.scanner.record(state, record.text, Some(record.time), clock, &mut |m| {
-                    Pipeline::deliver(routes, &m, &mut |seat, m| sink(seat, m, now));
+                    Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| sink(seat, m, now));
                 });
                 *matched += stats.matches;
                 sights.take(state, routes);

@@ -32,6 +32,8 @@ pub enum Command {
     Receive(Vec<Ban>, Vec<Pardon>, Reply<()>),
     /// Tell those of the latest so many bans that were decided here, those that are over included, which are wanted.
     OwnBans(usize, Wanted, Reply<Vec<Ban>>),
+    /// Tell those bans in force that other nodes decided which are wanted.
+    ForeignBans(Wanted, Reply<Vec<Ban>>),
     /// Take in what another node saw of subjects below the threshold, each account in place of its earlier one.
     Hear(Arc<str>, Vec<Account>, Reply<()>),
     /// Gather for other nodes what these jails count, each from this weight on, and what others saw too; all other
@@ -140,6 +142,18 @@ impl AgentHandle {
         wanted: impl FnMut(&Ban) -> bool + Send + 'static,
     ) -> Result<Vec<Ban>, Gone> {
         self.ask(|reply| Command::OwnBans(most, Wanted(Box::new(wanted)), reply)).await
+    }
+
+    /// Bans in force that other nodes decided, as far as they are `wanted`, which is asked by the detector's thread and
+    /// must be quick.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn foreign_bans_that(
+        &self,
+        wanted: impl FnMut(&Ban) -> bool + Send + 'static,
+    ) -> Result<Vec<Ban>, Gone> {
+        self.ask(|reply| Command::ForeignBans(Wanted(Box::new(wanted)), reply)).await
     }
 
     /// Takes in what another node saw of subjects below the threshold, each account in place of the one that node

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::feed::Feed;
+use super::heard::Heard;
 use super::pipeline::{Filters, Pipeline, SeatId};
 use super::report::{Condition, FileReport, JournalReport};
 use super::scans::{Parked, Scans};
@@ -279,8 +280,9 @@ impl Desk {
         for pipeline in pipelines.iter() {
             let Some(state) = source.scans.state(pipeline) else { continue };
             let routes = pipeline.routes();
+            let mut heard = Heard::default();
             let stats = pipeline.scanner.scan(state, chunk.bytes, clock, &mut |m| {
-                Pipeline::deliver(routes, &m, &mut |seat, m| sink(seat, m, now));
+                Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| sink(seat, m, now));
             });
             lines = lines.max(stats.lines);
             source.matched += stats.matches;

@@ -18,6 +18,7 @@ mod detector;
 mod efficacy;
 mod feed;
 pub mod handle;
+mod heard;
 mod house;
 mod intake;
 pub mod interfaces;

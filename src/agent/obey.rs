@@ -51,6 +51,7 @@ impl Detector {
             Command::Share(quotas, reply) => self.share(&quotas, reply),
             Command::Sightings(reply) => answer(reply, self.court.sightings(now)),
             Command::OwnBans(most, wanted, reply) => answer(reply, self.court.own(most, wanted)),
+            Command::ForeignBans(wanted, reply) => answer(reply, self.court.foreign(wanted, now)),
             Command::Status(reply) => answer(reply, self.status(now)),
             Command::Counters(reply) => self.ask_counters(reply),
             Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),

@@ -42,6 +42,10 @@ impl Court {
     }
 
     fn may_ban(&self, subject: Subject, jail: Option<&JailName>) -> Result<(), Refusal> {
+        // Whoever orders it: the command line refuses it earlier, others that speak to the socket may not.
+        if subject.is_too_wide() {
+            return Err(Refusal::TooWide(subject));
+        }
         if AddressPolicy::default().canonical(subject.addr()).is_none() {
             return Err(Refusal::NotBannable(subject));
         }

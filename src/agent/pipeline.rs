@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::heard::Heard;
 use crate::config::JailConfig;
 use crate::engine::filter::Filter;
 use crate::engine::scanner::{Envelope, ScanError, Scanner};
@@ -88,10 +89,18 @@ impl Pipeline {
         Ok(Self { layout: layout.clone(), scanner, routes, filters: names })
     }
 
-    /// Gives a match to every jail that has its filter, numbered as in that jail.
-    pub(super) fn deliver(routes: &Routes, m: &Match, hear: &mut dyn FnMut(SeatId, &Match)) {
+    /// Gives a match to every jail that has its filter, numbered as in that jail. `heard` is of the same scan.
+    pub(super) fn deliver(
+        routes: &Routes,
+        m: &Match,
+        heard: &mut Heard,
+        hear: &mut dyn FnMut(SeatId, &Match),
+    ) {
         for (seat, filter) in routes.get(usize::from(m.rule.filter)).into_iter().flatten() {
-            hear(*seat, &Match { rule: RuleRef { filter: *filter, ..m.rule }, ..*m });
+            let weight = heard.adds(*seat, m);
+            if weight > 0 {
+                hear(*seat, &Match { rule: RuleRef { filter: *filter, ..m.rule }, weight, ..*m });
+            }
         }
     }
 

@@ -104,6 +104,12 @@ impl Court {
         self.ledger.own().filter(|ban| ban.since >= from && wanted(ban)).collect()
     }
 
+    /// Of the bans in force that other nodes decided those that are wanted.
+    pub(super) fn foreign(&self, wanted: Wanted, now: Timestamp) -> Vec<Ban> {
+        let Wanted(mut wanted) = wanted;
+        self.ledger.foreign(now).filter(|ban| wanted(ban)).collect()
+    }
+
     /// Who is never banned has changed: what was left out gets another chance.
     pub(super) fn reconsider(&mut self, now: Timestamp) {
         let spared = std::mem::take(&mut self.spared);

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::court::Court;
+use super::heard::Heard;
 use super::intake::envelope_of;
 use super::interfaces::Interfaces;
 use super::pipeline::{Filters, Pipeline};
@@ -164,8 +165,9 @@ impl Replay {
         let mut count = 0;
         for (pipeline, state) in pipelines {
             let routes = pipeline.routes();
+            let mut heard = Heard::default();
             let stats = pipeline.scanner.scan(state, lines, clock, &mut |m| {
-                Pipeline::deliver(routes, &m, &mut |seat, m| {
+                Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| {
                     let last = told.last.map_or(m.time, |last| last.max(m.time));
                     told.first = Some(told.first.map_or(m.time, |first| first.min(m.time)));
                     told.last = Some(last);
@@ -342,6 +344,41 @@ spec: {entries: [{prefix: 198.51.100.0/24}]}
             ]
         );
         assert_eq!((report.lines, report.matched, report.tallies.bans), (7, 6, 2));
+    }
+
+    #[test]
+    fn a_line_that_two_filters_of_a_jail_understand_counts_once() {
+        let manifest = r"
+kind: Jail
+apiVersion: gaoler.dev/v1alpha1
+metadata: {name: james}
+spec:
+  filters: [james-log4j2, james-smtp-auth, james-smtp-recipient]
+  source: {files: [/nowhere.log]}
+  maxRetry: 3
+  enforce: {ports: [25]}
+";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("jail.yaml");
+        std::fs::write(&file, manifest).unwrap();
+        let loaded = load(&[file], None);
+        assert_eq!(loaded.errors(), 0, "{loaded:?}");
+        let mut replay = Replay::new(&loaded.config.jails[0], &[]).unwrap();
+        let smtp = "org.apache.james.protocols.smtp.core";
+        let guess = |second: u8| {
+            format!(
+                "2023-06-17 11:11:0{second}.000 +0000 - {smtp}.esmtp.AuthCmdHandler [ip=] - AUTH method LOGIN \
+                 failed from Username{{localPart=bob, domainPart=x}}@203.0.113.7\n"
+            )
+        };
+        let rejected = format!(
+            "2023-06-17 11:11:05.000 +0000 - {smtp}.fastfail.AbstractValidRcptHandler [ip=203.0.113.8] - Rejected \
+             message. Unknown user: nobody@x\n"
+        );
+        let lines = [guess(1), guess(2), rejected].concat();
+        replay.read(lines.as_bytes(), Timestamp::from_secs(1_700_000_000)).unwrap();
+        let report = replay.finish();
+        assert_eq!((report.matched, report.tallies.failures, report.bans.len()), (6, 3, 0), "{report:?}");
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! When the snapshot is written, and who waits for it.
 //!
 //! The detector takes the snapshot, because only between two reads do offsets, windows and ledger fit together; a
-//! thread of its own waits for the disk.
+//! thread of its own makes bytes of it and waits for the disk, so that no line does.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::report::{Moment, StateReport};
+use super::snapshot::Snapshot;
 use super::state_file::{Staged, StateFile};
 use super::wake::Waker;
 use crate::engine::Timestamp;
@@ -23,13 +23,25 @@ const SHARE: u32 = 20;
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(3);
 
+/// The file is free for others as soon as the saver is gone.
+impl Drop for Saver {
+    fn drop(&mut self) {
+        self.work = None;
+        if let Some(writer) = self.writer.take() {
+            // It ends with its inbox; a panic there was told already.
+            let _ = writer.join();
+        }
+    }
+}
+
 /// Told whether the state it waits for is on disk.
 pub(super) type Waiting = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 /// Writes snapshots.
 pub(super) struct Saver {
-    file: Option<StateFile>,
-    work: Option<Sender<Staged>>,
+    file: Option<Arc<StateFile>>,
+    work: Option<Sender<Snapshot>>,
+    writer: Option<JoinHandle<()>>,
     done: Receiver<Result<(), String>>,
     in_flight: Option<(Instant, Timestamp)>,
     /// Waiting for the snapshot that is being written.
@@ -51,23 +63,27 @@ impl std::fmt::Debug for Saver {
 impl Saver {
     /// A saver into `file`; without one everything is forgotten at the end. Rings `waker` when a snapshot is on disk.
     pub(super) fn new(file: Option<StateFile>, waker: Waker) -> std::io::Result<Self> {
-        let (work, inbox) = mpsc::channel::<Staged>();
+        let file = file.map(Arc::new);
+        let (work, inbox) = mpsc::channel::<Snapshot>();
         let (outbox, done) = mpsc::channel();
-        if file.is_some() {
-            thread::Builder::new().name("saver".into()).stack_size(128 << 10).spawn(move || {
-                for staged in inbox {
-                    let outcome = staged.commit().map_err(|error| error.to_string());
+        let write = |file: Arc<StateFile>| {
+            thread::Builder::new().name("saver".into()).stack_size(256 << 10).spawn(move || {
+                for snapshot in inbox {
+                    let outcome = file.stage(&snapshot).and_then(Staged::commit);
+                    let outcome = outcome.map_err(|error| error.to_string());
                     if outbox.send(outcome).is_err() {
                         return;
                     }
                     waker.wake();
                 }
-            })?;
-        }
+            })
+        };
+        let writer = file.clone().map(write).transpose()?;
         let path = file.as_ref().map(|file| file.path().to_path_buf());
         Ok(Self {
             work: file.is_some().then_some(work),
             file,
+            writer,
             done,
             in_flight: None,
             aboard: Vec::new(),
@@ -117,23 +133,17 @@ impl Saver {
     }
 
     /// Writes a snapshot taken now.
-    pub(super) fn save(&mut self, snapshot: &impl Serialize, now: Timestamp) {
+    pub(super) fn save(&mut self, snapshot: Snapshot, now: Timestamp) {
         self.aboard.append(&mut self.waiting);
-        let (Some(file), Some(work)) = (&self.file, &self.work) else {
+        let Some(work) = &self.work else {
             return self.finish(&Ok(()), Duration::ZERO);
         };
-        let started = Instant::now();
         self.changed = false;
         self.offsets_moved = None;
-        match file.stage(snapshot) {
-            Ok(staged) => {
-                self.in_flight = Some((started, now));
-                if work.send(staged).is_err() {
-                    self.in_flight = None;
-                    self.finish(&Err("the thread that writes it has ended".into()), started.elapsed());
-                }
-            }
-            Err(error) => self.finish(&Err(error.to_string()), started.elapsed()),
+        if work.send(snapshot).is_ok() {
+            self.in_flight = Some((Instant::now(), now));
+        } else {
+            self.finish(&Err("the thread that writes it has ended".into()), Duration::ZERO);
         }
     }
 

@@ -37,6 +37,16 @@ impl Ledger {
         })
     }
 
+    /// Every ban in force that another node decided.
+    pub fn foreign(&self, now: Timestamp) -> impl Iterator<Item = Ban> {
+        self.books.iter().flat_map(move |book| {
+            book.rows
+                .iter()
+                .filter(move |(_, row)| row.is_active(now) && self.names.is_of_node(row.origin))
+                .map(|(subject, row)| row.ban(book.jail.as_ref(), *subject, &self.names))
+        })
+    }
+
     /// Everybody who is kept out now and until when, each (jail, subject) once: what the kernel should hold.
     pub fn holds(&self, now: Timestamp) -> impl Iterator<Item = (Option<&JailName>, Subject, Hold)> {
         self.books.iter().flat_map(move |book| {

@@ -20,12 +20,12 @@ pub(super) fn subject(text: &str) -> Result<Subject, String> {
 /// What is wrong with the text, and what to write.
 pub(super) fn bannable(text: &str) -> Result<Subject, String> {
     let subject = subject(text)?;
-    let (length, least) = (subject.net().prefix_len(), if subject.addr().is_ipv4() { 8 } else { 16 });
-    match length {
+    match subject.prefix_len() {
         0 => Err(format!("`{text}` is everybody; write the prefix that is meant")),
-        _ if length < least => {
-            Err(format!("`{text}` is a large part of the Internet; write prefixes of at least /{least}"))
-        }
+        _ if subject.is_too_wide() => Err(format!(
+            "`{text}` is a large part of the Internet; write prefixes of at least /{}",
+            subject.least_len()
+        )),
         _ => Ok(subject),
     }
 }

@@ -4,8 +4,8 @@ use crate::api::v1alpha1 as api;
 use crate::engine::filter::Filter;
 use crate::engine::{AddressSource, FilterName, FilterSpec, OnePer, RuleSpec, TextSpec};
 
-use super::compile;
 use super::origin::Notes;
+use super::{compile, proxied};
 
 /// Where James writes the client's address, the safest first. `proxy.ip` is the load balancer.
 const JAMES_ADDRESS: [&str; 3] = ["proxy.source", "remoteIP", "ip"];
@@ -102,6 +102,9 @@ fn lower_rule(field: &str, rule: &api::Rule, notes: &mut Notes<'_>) -> RuleSpec 
             "`proxy.ip` is the address of the load balancer, which would be banned",
             "write `proxy.source`",
         );
+    }
+    if field.starts_with("spec.rules") {
+        proxied::check_rule(field, &address, notes);
     }
     RuleSpec {
         logger: rule.logger.clone(),

@@ -12,7 +12,7 @@ use crate::firewall::Action;
 
 use super::origin::Notes;
 use super::selector::{is_key, is_value};
-use super::{Enforce, JailConfig, Mode, PodSelector, Requirement, Source, compile, prefix};
+use super::{Enforce, JailConfig, Mode, PodSelector, Requirement, Source, compile, prefix, proxied};
 
 /// Subjects below the threshold that one jail remembers at most.
 const MAX_TRACKED: usize = 100_000;
@@ -47,6 +47,10 @@ pub(super) fn lower(
             "add a filter with `successes`, or remove `trusted`",
         );
     }
+    let layout = source_layout(&jail.source, notes);
+    if let LayoutSpec::Pattern(pattern) = &layout {
+        proxied::check_pattern(pattern, filters.iter().map(|filter| &**filter), notes);
+    }
     let spec = JailSpec {
         name,
         max_retry: jail.max_retry,
@@ -64,7 +68,7 @@ pub(super) fn lower(
             api::JailMode::Enforce | api::JailMode::Disabled => Mode::Enforce,
         },
         filters,
-        layout: source_layout(&jail.source, notes),
+        layout,
         source: source(&jail.source, cluster, notes),
         enforce: enforce(jail.enforce.as_ref(), cluster, notes),
         bans_per_minute: jail.brake.clone().unwrap_or_default().bans_per_minute,
@@ -197,7 +201,7 @@ pub(super) fn layout(layout: Option<&api::Layout>, field: &str, notes: &mut Note
 }
 
 /// Whether a conversion pattern holds `%X`, `%mdc` or `%MDC` without a key.
-fn prints_whole_context(pattern: &str) -> bool {
+pub(super) fn prints_whole_context(pattern: &str) -> bool {
     ["%X", "%mdc", "%MDC"].iter().any(|word| {
         let mut pieces = pattern.split(word);
         let _before = pieces.next();

@@ -136,6 +136,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::engine::filter::Filter;
 
     fn directory() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("filters")
@@ -167,16 +168,26 @@ mod tests {
     }
 
     #[test]
-    fn every_built_in_rule_is_anchored_and_runs_in_linear_time() {
+    fn every_built_in_rule_is_anchored_and_runs_in_linear_time_behind_a_literal() {
         for (name, filter) in built_in().iter() {
-            let compiled = crate::engine::filter::Filter::compile(&filter.spec).unwrap();
-            assert_eq!(compiled.bounded(), Vec::<String>::new(), "{name}");
-            let rules = filter.spec.rules.iter().chain(&filter.spec.successes);
-            let messages = rules.filter_map(|rule| rule.message.as_deref());
-            let texts = filter.spec.text.iter().flat_map(|text| text.fail_regex.iter().map(String::as_str));
-            for regex in messages.chain(texts) {
-                assert!(regex.starts_with('^'), "{name}: {regex}");
-            }
+            let compiled = Filter::compile(&filter.spec).unwrap();
+            assert!(!compiled.is_empty());
+            assert_eq!(compiled.slow(), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_not_so_is_noticed() {
+        let (_, sshd) = built_in().iter().find(|(name, _)| name.as_str() == "sshd").unwrap();
+        for regex in [
+            "refused from <ADDR>$",
+            "^refused|from <ADDR>$",
+            "^(?=r)refused from <ADDR>$",
+            r"^\d+ \S+ <ADDR>$",
+        ] {
+            let mut spec = sshd.spec.as_ref().clone();
+            spec.text.as_mut().unwrap().fail_regex[1] = regex.into();
+            assert_eq!(Filter::compile(&spec).unwrap().slow(), ["failRegex[1]"], "{regex}");
         }
     }
 

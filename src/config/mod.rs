@@ -19,6 +19,7 @@ pub mod node;
 mod origin;
 mod prefix;
 mod problem;
+mod proxied;
 mod rate_limit;
 mod resolve;
 pub mod resources;
@@ -66,6 +67,8 @@ pub struct Config {
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.
     pub allowed: Vec<AllowEntry>,
+    /// Something is declared that is refused or cannot be read, and was never good: a jail may be missing here.
+    pub incomplete: bool,
 }
 
 /// One accepted jail.

@@ -118,6 +118,8 @@ pub fn assemble(
         good.insert(name, object);
     }
     statuses.sort_by(|a, b| a.name.cmp(&b.name).then(a.line.cmp(&b.line)));
+    let missing = |status: &ObjectStatus| !status.accepted && !status.last_good;
+    loaded.config.incomplete = !damaged.is_empty() || statuses.iter().any(missing);
     loaded.objects = statuses;
     loaded.adopt(good, &book, around);
     loaded

@@ -35,4 +35,6 @@ pub struct Match {
     pub time: Timestamp,
     /// How much it counts; 1 unless the rule says otherwise.
     pub weight: u32,
+    /// Which of the lines that were scanned together it was found in. Several filters may match one line.
+    pub line: u64,
 }

@@ -52,6 +52,21 @@ impl Subject {
         self.0.prefix_len()
     }
 
+    /// The shortest prefix of the family that may be banned: shorter ones are a large part of the Internet.
+    #[must_use]
+    pub fn least_len(self) -> u8 {
+        match self.0 {
+            IpNet::V4(_) => 8,
+            IpNet::V6(_) => 16,
+        }
+    }
+
+    /// Whether it is too much of the Internet to be banned.
+    #[must_use]
+    pub fn is_too_wide(self) -> bool {
+        self.prefix_len() < self.least_len()
+    }
+
     /// Whether `address` lies inside.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {

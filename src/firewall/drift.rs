@@ -78,6 +78,11 @@ impl Watch {
         }
     }
 
+    /// Asks those no longer who may be gone by now, or before the kernel answers.
+    fn dismiss(&mut self, now: Timestamp) {
+        self.witnesses.retain(|_, witness| witness.until.is_none_or(|until| until > now + MARGIN));
+    }
+
     /// Whether our table is as we left it.
     pub(super) fn is_intact(&mut self, netlink: &mut Netlink, now: Timestamp) -> io::Result<bool> {
         if listing::generation(netlink)? == self.generation {
@@ -87,7 +92,7 @@ impl Watch {
         if found.fingerprint != self.fingerprint {
             return Ok(false);
         }
-        self.witnesses.retain(|_, witness| witness.until.is_none_or(|until| until > now + MARGIN));
+        self.dismiss(now);
         for (set, witness) in &self.witnesses {
             if !elements::contains(netlink, set, witness.key)? {
                 return Ok(false);
@@ -95,5 +100,53 @@ impl Watch {
         }
         self.generation = found.generation;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Subject;
+    use crate::firewall::ScopeName;
+    use crate::firewall::elements::Wish;
+    use crate::firewall::inventory::Inventory;
+
+    fn element(net: &str) -> Element {
+        let subject = Subject::new(net.parse().unwrap());
+        let set = BanSet::of(&ScopeName::new("mail"), subject);
+        Element { key: subject.addr(), set, wish: Wish::In(None) }
+    }
+
+    fn watch() -> Watch {
+        Watch::new(&Listing { generation: 1, fingerprint: 0, inventory: Inventory::default() })
+    }
+
+    #[test]
+    fn an_element_that_may_end_while_the_kernel_is_asked_is_no_witness() {
+        let now = Timestamp::from_secs(1_000_000);
+        for (left, believed) in [(0, false), (1_999, false), (2_000, false), (2_001, true), (60_000, true)] {
+            let mut watch = watch();
+            watch.put_in(&element("203.0.113.7/32"), Some(now + Duration::from_millis(left)));
+            watch.dismiss(now);
+            assert_eq!(!watch.witnesses.is_empty(), believed, "{left} ms left");
+        }
+        let mut watch = watch();
+        watch.put_in(&element("203.0.113.7/32"), None);
+        watch.dismiss(now);
+        assert_eq!(watch.witnesses.len(), 1, "one without an end is always a witness");
+    }
+
+    #[test]
+    fn of_a_set_the_element_that_stays_longest_is_the_witness_until_it_is_taken_out() {
+        let (short, long) = (element("203.0.113.7/32"), element("203.0.113.8/32"));
+        let now = Timestamp::from_secs(1_000_000);
+        let mut watch = watch();
+        watch.put_in(&long, Some(now + Duration::from_secs(60)));
+        watch.put_in(&short, Some(now + Duration::from_secs(10)));
+        assert_eq!(watch.witnesses.get(&long.set).map(|witness| witness.key), Some(long.key));
+        watch.taken_out(&short);
+        assert_eq!(watch.witnesses.len(), 1, "another element of the set is no loss");
+        watch.taken_out(&long);
+        assert!(watch.witnesses.is_empty());
     }
 }

@@ -1,10 +1,13 @@
 //! A watch that begins anew wherever it broke off.
 //!
 //! Going on where one stood is cheaper, and wrong after the server's storage was emptied or restored: its versions are
-//! lower then, and a watch from a version that has not come yet is silent for ever, without an error.
+//! lower then, and a watch from a version that has not come yet is silent for ever, without an error. Where a server
+//! ends a watch in good order it is taken up where it stood all the same, as servers do that every few minutes: so
+//! [`super::versions`] looks whether the storage went back, and then every watch begins anew.
 
 use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
@@ -13,6 +16,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::mirror::chain;
 use super::outage::{self, Silence};
@@ -21,6 +25,19 @@ use super::outage::{self, Silence};
 const RETRY: Duration = Duration::from_millis(200);
 /// Never longer than this.
 const RETRY_MOST: Duration = Duration::from_secs(10);
+
+/// Changes when every watch of this process shall begin anew.
+static RENEWALS: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::channel(0).0);
+
+/// Lets every watch of this process begin anew.
+pub(super) fn renew() {
+    RENEWALS.send_modify(|times| *times += 1);
+}
+
+/// How often that was.
+pub(super) fn renewals() -> u64 {
+    *RENEWALS.borrow()
+}
 
 /// The watch broke off. A list of all objects follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +53,7 @@ struct Follow<K> {
     new: bool,
     /// It waits for the server.
     silence: Option<Silence>,
+    renewals: watch::Receiver<u64>,
 }
 
 /// The changes of what `api` and `config` select, for ever.
@@ -48,7 +66,9 @@ where
 {
     let config = config.streaming_lists();
     let events = watcher::watcher(api.clone(), config.clone()).boxed();
-    let follow = Follow { api, config, events, patience: RETRY, broken: false, new: true, silence: None };
+    let renewals = RENEWALS.subscribe();
+    let follow =
+        Follow { api, config, events, patience: RETRY, broken: false, new: true, silence: None, renewals };
     stream::unfold(follow, |mut follow| async move {
         let next = follow.next().await;
         Some((next, follow))
@@ -83,7 +103,15 @@ where
                 self.events = watcher::watcher(self.api.clone(), self.config.clone()).boxed();
                 self.new = true;
             }
-            match self.events.next().await {
+            let next = tokio::select! {
+                next = self.events.next() => next,
+                Ok(()) = self.renewals.changed() => {
+                    self.broken = true;
+                    outage::broke(&K::kind(&()));
+                    return Err(Gap);
+                }
+            };
+            match next {
                 Some(Ok(event)) => {
                     // That a list begins is said before anything was asked.
                     if !matches!(event, Event::Init) {
@@ -93,6 +121,7 @@ where
                 }
                 Some(Err(error)) => {
                     self.broken = true;
+                    outage::broke(&K::kind(&()));
                     self.tell(&error);
                     return Err(Gap);
                 }

@@ -16,6 +16,7 @@ mod outage;
 pub mod raw;
 pub mod sightings;
 pub mod slices;
+mod versions;
 pub mod view;
 
 /// Field manager of what Gaoler writes.

@@ -1,9 +1,12 @@
 //! That the API server is away, told once by this process and not by each of its watches.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 static OUTAGE: Mutex<Outage> = Mutex::new(Outage { silent: 0, since: None });
+/// How often watches broke off, by kind.
+static BREAKS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 #[derive(Debug)]
 struct Outage {
@@ -43,6 +46,16 @@ impl Drop for Silence {
     }
 }
 
+/// A watch broke off, for whatever reason.
+pub(super) fn broke(kind: &str) {
+    *lock(&BREAKS).entry(kind.to_owned()).or_default() += 1;
+}
+
+/// How often watches of this process broke off, by kind.
+pub(super) fn breaks() -> BTreeMap<String, u64> {
+    lock(&BREAKS).clone()
+}
+
 /// A watch broke off because the server is away.
 pub(super) fn silent(kind: &str, error: &str) -> Silence {
     if outage().lose(Instant::now()) {
@@ -62,8 +75,12 @@ pub(super) fn heard(was: Option<Silence>) {
     }
 }
 
-fn outage() -> std::sync::MutexGuard<'static, Outage> {
-    OUTAGE.lock().unwrap_or_else(PoisonError::into_inner)
+fn outage() -> MutexGuard<'static, Outage> {
+    lock(&OUTAGE)
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

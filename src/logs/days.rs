@@ -3,9 +3,10 @@
 //! Such a line says the same every day at that time. Read from the beginning, a log of two days would accuse today
 //! whoever failed yesterday at this time. Backwards from the end, every step over midnight shows.
 
+use std::collections::VecDeque;
 use std::io;
 
-use memchr::memrchr;
+use memchr::{memchr_iter, memrchr};
 
 use super::body::Body;
 use crate::engine::Duration;
@@ -22,7 +23,7 @@ const DAY: i64 = 24 * 60 * 60_000;
 const BLOCK: usize = 64 * 1024;
 /// Enough of a line to see its time.
 const PREFIX: usize = 256;
-/// When so many bytes at the end of a log show no time of day, its lines have dates or nothing.
+/// When so many bytes show no time of day, the log's lines have dates or nothing.
 const TRIAL: u64 = 256 * 1024;
 
 /// The place in the text between `from` and `size` where its last day begins, `quiet` after the last line was written;
@@ -69,6 +70,75 @@ pub(super) fn last_day(body: &mut Body, from: u64, size: u64, quiet: Duration) -
     Ok(None)
 }
 
+/// As [`last_day`], for a text that can only be read forwards, and to its end.
+pub(super) fn last_day_forwards(body: &mut Body, from: u64, quiet: Duration) -> io::Result<Option<u64>> {
+    let mut days = Days::default();
+    let mut buffer = vec![0; BLOCK + PREFIX];
+    let mut at = from;
+    loop {
+        let n = body.read_at(at, &mut buffer)?;
+        let text = buffer.get(..n).unwrap_or_default();
+        // Lines that begin before this have enough of them in the buffer.
+        let enough = if n < buffer.len() { n } else { BLOCK };
+        let begin = if at == from { Some(0) } else { None };
+        let newlines = memchr_iter(b'\n', text.get(..enough.saturating_sub(1)).unwrap_or_default());
+        for start in begin.into_iter().chain(newlines.map(|newline| newline + 1)) {
+            let line = text.get(start..n.min(start + PREFIX)).unwrap_or_default();
+            if let Some(time) = time_of_day(line) {
+                days.line(time, at + start as u64);
+            }
+        }
+        if n < buffer.len() {
+            return Ok(days.begin_of_last(quiet, at + n as u64));
+        }
+        // The last byte again: a newline there begins the next line.
+        at += BLOCK as u64 - 1;
+        if days.last.is_none() && at - from > TRIAL {
+            return Ok(None);
+        }
+    }
+}
+
+/// Where lines of the last day stand, one for each minute.
+#[derive(Default)]
+struct Days {
+    /// Milliseconds since the first midnight, and places.
+    minutes: VecDeque<(i64, u64)>,
+    /// The time of the last line.
+    last: Option<i64>,
+    /// Whether a line was of another day than the last.
+    passed: bool,
+}
+
+impl Days {
+    fn line(&mut self, time: i64, place: u64) {
+        let now = match self.last {
+            None => time,
+            Some(last) => {
+                let step = time - last.rem_euclid(DAY);
+                last + if step < -BACK { step + DAY } else { step }
+            }
+        };
+        self.last = Some(now);
+        if self.minutes.back().is_none_or(|(before, _)| now - before >= 60_000) {
+            self.minutes.push_back((now, place));
+        }
+        self.forget(now, 0);
+    }
+
+    fn forget(&mut self, now: i64, quiet: i64) {
+        while self.minutes.front().is_some_and(|(time, _)| quiet.saturating_add(now - time) >= MOST) {
+            self.minutes.pop_front();
+            self.passed = true;
+        }
+    }
+
+    fn begin_of_last(mut self, quiet: Duration, end: u64) -> Option<u64> {
+        self.forget(self.last?, i64::try_from(quiet.as_millis()).unwrap_or(i64::MAX));
+        self.passed.then(|| self.minutes.front().map_or(end, |(_, place)| *place))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
@@ -92,7 +162,12 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let mut body = Body::open(file.path()).unwrap().0;
-        let place = last_day(&mut body, from, text.len() as u64, Duration::from_secs(quiet * 60)).unwrap()?;
+        let quiet = Duration::from_secs(quiet * 60);
+        let place = last_day(&mut body, from, text.len() as u64, quiet).unwrap();
+        let mut again = Body::open(file.path()).unwrap().0;
+        let forwards = last_day_forwards(&mut again, from, quiet).unwrap();
+        assert_eq!(forwards, place, "forwards as well");
+        let place = place?;
         let rest = &text[usize::try_from(place).unwrap()..];
         Some(rest.lines().next().unwrap_or_default().to_owned())
     }

@@ -163,6 +163,8 @@ mod tests {
             ("james.2026-01-01.0.log.gz", "james.log"),
             ("james.1.log.gz", "james.log"),
             ("james.log.gz", "james.log"),
+            ("james.log.260101", "james.log"),
+            ("james-260101.log", "james.log"),
         ] {
             assert!(bases(name).iter().any(|b| b == base), "{name}: {:?}", bases(name));
         }
@@ -170,9 +172,16 @@ mod tests {
 
     #[test]
     fn names_of_other_files_are_not_taken_for_rotated_ones() {
-        for name in
-            ["james.log", "james-2.log", "mail.log", "a.b.c", "access.log.tmp", "10.log", "james.log.x1"]
-        {
+        for name in [
+            "james.log",
+            "james-2.log",
+            "james-26011.log",
+            "mail.log",
+            "a.b.c",
+            "access.log.tmp",
+            "10.log",
+            "james.log.x1",
+        ] {
             assert_eq!(bases(name), Vec::<String>::new(), "{name}");
         }
     }
@@ -192,5 +201,9 @@ mod tests {
             sort(&["0.log.20260102-150405", "0.log.20260101-235959.gz"]),
             ["0.log.20260101-235959.gz", "0.log.20260102-150405"]
         );
+        // Six digits are a date without its century, five are a count.
+        assert_eq!(sort(&["a.log.260101", "a.log.251231"]), ["a.log.251231", "a.log.260101"]);
+        assert_eq!(sort(&["a.log.99998", "a.log.99999"]), ["a.log.99999", "a.log.99998"]);
+        assert_eq!(sort(&["a.log.100001", "a.log.100000"]), ["a.log.100000", "a.log.100001"]);
     }
 }

@@ -7,7 +7,7 @@ use memchr::{memchr, memrchr};
 
 use super::body::{Body, Identity, Stat};
 use super::checkpoint::{Checkpoint, HEAD, Inside, Mark, TAIL};
-use super::days::last_day;
+use super::days::{last_day, last_day_forwards};
 use super::watcher::FileWatch;
 use crate::engine::Timestamp;
 
@@ -122,11 +122,25 @@ impl Segment {
     /// Passes over lines that show no date and are of another day than the last one.
     pub(super) fn skip_other_days(&mut self, now: Timestamp) -> io::Result<()> {
         let stat = self.body.stat()?;
-        if self.body.grows()
-            && let Some(day) = last_day(&mut self.body, self.offset, stat.size, now.since(stat.modified))?
-        {
-            (self.offset, self.inside, self.size) = (day, Inside::Lines, stat.size);
-            self.remember(&mut [0; if HEAD > TAIL { HEAD } else { TAIL }])?;
+        let quiet = now.since(stat.modified);
+        let day = if self.body.grows() {
+            last_day(&mut self.body, self.offset, stat.size, quiet)?
+        } else {
+            // An archive is read forwards only, hence once more from its beginning.
+            let (mut again, found) = Body::open(&self.at)?;
+            if found.identity != self.identity {
+                return Ok(());
+            }
+            last_day_forwards(&mut again, self.offset, quiet)?
+        };
+        if let Some(day) = day {
+            let before = self.offset;
+            (self.offset, self.inside, self.size) = (day, Inside::Lines, self.body.text_size(&stat)?);
+            let mut buffer = [0; if HEAD > TAIL { HEAD } else { TAIL }];
+            if before == 0 {
+                self.head = self.mark(0, HEAD.min(usize::try_from(day).unwrap_or(HEAD)), &mut buffer)?;
+            }
+            self.mark_tail(&mut buffer)?;
         }
         Ok(())
     }
@@ -135,6 +149,10 @@ impl Segment {
     fn remember(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let head = HEAD.min(usize::try_from(self.offset).unwrap_or(HEAD));
         self.head = self.mark(0, head, buffer)?;
+        self.mark_tail(buffer)
+    }
+
+    fn mark_tail(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let tail = TAIL.min(usize::try_from(self.offset).unwrap_or(TAIL));
         self.tail = self.mark(self.offset - tail as u64, tail, buffer)?;
         Ok(())

@@ -5,6 +5,7 @@ pub mod notify;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::agent::handle::{AgentHandle, Gone};
 use crate::agent::report::FirewallState;
 use crate::http::Http;
+use crate::metrics::Families;
 use notify::Notifier;
 
 /// How long to wait for the firewall before saying that we are ready. Until then nobody depends on us; afterwards
@@ -59,13 +61,13 @@ pub async fn listen(address: Option<SocketAddr>) -> Result<Option<Http>, ListenE
     Ok(Some(http))
 }
 
-/// Serves them until dropped.
+/// Serves them until dropped; `more` families beside those of the agent's status.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(http: Option<Http>, agent: AgentHandle) -> io::Result<()> {
+pub async fn serve(http: Option<Http>, agent: AgentHandle, more: Arc<dyn Families>) -> io::Result<()> {
     match http {
-        Some(http) => http.serve(agent).await,
+        Some(http) => http.serve(agent, more).await,
         None => std::future::pending().await,
     }
 }

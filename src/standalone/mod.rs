@@ -14,6 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -142,7 +143,7 @@ async fn serve(
     let agent = daemon.agent.clone();
     tokio::select! {
         () = control.serve(daemon.clone()) => Ok(()),
-        ended = service::serve(http, agent) => ended.map_err(RunError::Runtime),
+        ended = service::serve(http, agent, Arc::new(())) => ended.map_err(RunError::Runtime),
         ended = reload_on_demand(daemon, changes) => ended,
         gone = service::stay_alive(&daemon.agent, &daemon.notifier, || daemon.summary()) => Err(gone.into()),
         ended = service::until_told() => ended.map_err(RunError::Runtime),

@@ -34,6 +34,27 @@ fn one_failure_a_restart_and_one_failure_are_two() {
 }
 
 #[test]
+fn what_a_jail_counted_waits_while_its_declaration_is_broken() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.stop();
+    // A field that is refused, and a file that is no YAML.
+    for broken in [JAMES.replace("maxRetry:", "maxRetries:"), "{".to_owned()] {
+        world.declare("jails.yaml", &broken);
+        world.start();
+        assert!(world.status().jails.is_empty());
+        world.stop();
+    }
+    world.declare("jails.yaml", "{");
+    world.start();
+    world.declare("jails.yaml", JAMES);
+    world.reload();
+    world.log(&[failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
+#[test]
 fn nothing_counts_twice_after_a_kill_and_nothing_is_lost() {
     let mut world = World::guarded(JAMES);
     world.log(&[

@@ -1,9 +1,12 @@
 """Rate limits outlive their daemon, and a change of one is no matter of the others."""
 
 import re
+import time
 
 from harness.case import GaolerCase
 from harness.daemon import wait_until
+from harness.forge import ACK, PSH, SYN, Forge
+from harness.world import World
 
 METRICS = "127.0.0.1:9417"
 LIMITS = """apiVersion: gaoler.dev/v1alpha1
@@ -64,3 +67,36 @@ class Limits(GaolerCase):
         self.assertEqual(self.metrics("imap")["offenders"], 0)
         self.assertEqual(self.gaoler.stop(), 0)
         self.assertEqual(self.knocks(self.ATTACKER, 25, 1), "n")
+
+    def test_forged_packets_ban_nobody_and_who_completes_connections_and_goes_on_is_banned(self):
+        self.serve([25, 143])
+        self.install(start=False, ports=[25, 143])
+        self.gaoler.manifest("limits.yaml", LIMITS.partition("---")[0].replace("1h}", "1h, escalateTo: james}"))
+        self.gaoler.start()
+        forge = Forge(self.world.internet)
+        # Nobody contradicts the forger in the name of the first; the second is there and answers with resets.
+        for victim in ("198.18.0.77", "45.129.14.66"):
+            for source in range(2000, 5000):
+                segment = {"source": source, "port": 25}
+                forge.send(victim, World.HOST4, **segment, seq=1, flags=SYN)
+                # Another number on the same connection: the server answers with a bare ACK.
+                forge.send(victim, World.HOST4, **segment, seq=1 << 20, flags=SYN)
+            # Of these some are near enough to the server's number for connection tracking.
+            for guess in range(0, 1 << 32, 1 << 20):
+                forge.send(victim, World.HOST4, source=2000, port=25, seq=2, ack=guess, flags=PSH | ACK)
+        wait_until(lambda: self.limits()["smtp"]["offenders"] == 2, 30, self.why)
+        # A partner with a connection of its own now and then, in whose name a thousand are forged.
+        self.assertEqual(self.knocks(self.OTHER, 25, 1), "y")
+        for source in range(2000, 3000):
+            forge.send(self.OTHER, World.HOST4, source=source, port=25, seq=1, flags=SYN)
+        self.assertEqual(self.knocks(self.ATTACKER, 25, 4), "yyyn")
+        self.wait_banned(self.ATTACKER)
+        self.assert_banned(self.ATTACKER)
+        self.assertEqual(self.knocks(self.ATTACKER, 143, 1), "n", "the jail's other port")
+        [ban] = self.gaoler.ban_list()
+        self.assertEqual((ban["jail"], ban["reason"]), ("james", "over the rate limit smtp with 3 completed connections"))
+        # What came before a pardon is forgiven; nothing is read twice.
+        self.gaoler.ask("unban", self.ATTACKER)
+        wait_until(lambda: self.knocks(self.ATTACKER, 143, 1) == "y", 30, self.why)
+        time.sleep(3)
+        self.assert_banned()

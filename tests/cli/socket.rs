@@ -38,6 +38,18 @@ fn another_version_is_told_apart_from_nonsense() {
 }
 
 #[test]
+fn who_speaks_to_the_socket_bans_no_large_part_of_the_internet_either() {
+    let host = Host::guarded();
+    for (subject, least) in [("0.0.0.0/0", 8), ("64.0.0.0/7", 8), ("2000::/15", 16)] {
+        let ask = format!("{{\"version\":1,\"verb\":\"ban\",\"subject\":\"{subject}\"}}\n");
+        let answer = answer(&host, ask.as_bytes());
+        assert!(answer.contains("refused") && answer.contains(&format!("at least /{least}")), "{answer}");
+    }
+    let answer = answer(&host, b"{\"version\":1,\"verb\":\"ban\",\"subject\":\"64.0.0.0/8\"}\n");
+    assert!(answer.contains("done"), "{answer}");
+}
+
+#[test]
 fn nonsense_never_ends_the_daemon() {
     let mut host = Host::guarded();
     let long = vec![b'x'; 1 << 20];

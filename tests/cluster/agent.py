@@ -7,6 +7,8 @@ import subprocess
 
 from harness.daemon import wait_until
 
+from .clock import shifted
+
 METRICS_PORT = 9417
 
 
@@ -17,7 +19,7 @@ class Agent:
         self.node, self.binary, self.kubeconfig = node, binary, kubeconfig
         self.state = node.directory / "state"
         self.messages = node.directory / "agent.log"
-        self.arguments, self.environment = list(arguments), {**os.environ, **(environment or {})}
+        self.arguments, self.environment = list(arguments), {**os.environ, **shifted(node.clock_ahead), **(environment or {})}
         self.metrics_address = f"127.0.0.1:{METRICS_PORT}" if metrics else None
         self.process = None
 

@@ -105,6 +105,24 @@ class ControlPlane:
         shutil.rmtree(self.directory / "etcd")
         self.start()
 
+    def backup(self):
+        """A copy of the storage as it is, for `restore`. The API server is away meanwhile."""
+        copy = self.directory / "etcd-backup"
+        self.stop()
+        shutil.copytree(self.directory / "etcd", copy)
+        self.start()
+        return copy
+
+    def restore(self, copy):
+        """Comes back with the storage as it was. The API server ends its watches in good order before."""
+        server = self.processes.pop("kube-apiserver")
+        server.terminate()
+        server.wait(120)
+        self.stop()
+        shutil.rmtree(self.directory / "etcd")
+        shutil.copytree(copy, self.directory / "etcd")
+        self.start()
+
     def erase(self, key):
         """Takes an object out of the storage while no API server runs: nobody is told that it went."""
         body = json.dumps({"key": base64.b64encode(key.encode()).decode()})

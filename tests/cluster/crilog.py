@@ -32,8 +32,9 @@ def records(line, stream="stdout", at=None, hours=0, longest=LONGEST):
 class ContainerLog:
     """The log of one container through its restarts: `<n>.log` in a directory, the newest one open for writing."""
 
-    def __init__(self, directory, restarts=0, *, hours=0, longest=LONGEST):
-        self.directory, self.restarts, self.hours, self.longest = Path(directory), restarts, hours, longest
+    def __init__(self, directory, restarts=0, *, hours=0, longest=LONGEST, ahead=0):
+        """`ahead`: by how many seconds its node's clock is ahead; all stamps are by that clock."""
+        self.directory, self.restarts, self.hours, self.longest, self.ahead = Path(directory), restarts, hours, longest, ahead
         self.directory.mkdir(parents=True, exist_ok=True)
         self._open()
 
@@ -45,9 +46,13 @@ class ContainerLog:
         self.descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
     def write(self, *lines, stream="stdout", at=None):
-        """Appends lines, each in a write of its own. `at`: their time in nanoseconds since 1970, now unless told."""
+        """Appends lines, each in a write of its own. `at`: their true time in nanoseconds since 1970, now unless told."""
         for line in lines:
-            os.write(self.descriptor, records(line, stream, at, self.hours, self.longest))
+            os.write(self.descriptor, self._records(line, stream, at))
+
+    def _records(self, line, stream="stdout", at=None):
+        moment = time.time_ns() if at is None else at
+        return records(line, stream, moment + self.ahead * 1_000_000_000, self.hours, self.longest)
 
     def raw(self, data):
         """Appends bytes as they are: half a record, garbage."""
@@ -71,7 +76,7 @@ class ContainerLog:
         old = self.descriptor
         self._open()
         for line in late:
-            os.write(old, records(line, "stdout", None, self.hours, self.longest))
+            os.write(old, self._records(line))
         os.close(old)
 
     def rotate(self, *, late=(), keep=5):

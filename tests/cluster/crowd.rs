@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use gaoler::api::v1alpha1::NodeName;
-use gaoler::engine::Timestamp;
+use gaoler::engine::{Subject, Timestamp};
 use gaoler::firewall::{
     Applied, Change, Dropped, Firewall, FirewallError, LimitCounts, Memory, ScopeName, Skeleton,
 };
@@ -110,6 +110,10 @@ impl Firewall for Noting {
 
     fn limits(&mut self) -> Result<BTreeMap<ScopeName, LimitCounts>, FirewallError> {
         self.memory.limits()
+    }
+
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError> {
+        self.memory.caught()
     }
 
     fn teardown(&mut self) -> Result<(), FirewallError> {

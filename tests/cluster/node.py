@@ -19,7 +19,9 @@ class Node:
 
     ACCOUNT, ACCOUNT_NAMESPACE = "gaoler-agent", "gaoler-system"
 
-    def __init__(self, plane, number, directory, *, name=None, labels=None):
+    def __init__(self, plane, number, directory, *, name=None, labels=None, clock_ahead=0):
+        """`clock_ahead`: by how many seconds its clock is ahead of everybody's."""
+        self.clock_ahead = clock_ahead
         self.plane, self.fabric, self.number, self.name = plane, plane.fabric, number, name or f"n{number}"
         self.directory = directory / self.name
         self.pod_logs = self.directory / "pods"

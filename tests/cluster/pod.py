@@ -45,7 +45,7 @@ class Pod:
         )  # fmt: skip
         self.uid = self.object["metadata"]["uid"]
         self.directory = node.pod_logs / f"{namespace}_{name}_{self.uid}"
-        self.logs = {container: ContainerLog(self.directory / container) for container in containers}
+        self.logs = {container: ContainerLog(self.directory / container, ahead=node.clock_ahead) for container in containers}
         self.says()
 
     @staticmethod

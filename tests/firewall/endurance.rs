@@ -304,7 +304,8 @@ fn a_ban_that_is_there_already_is_renewed_among_new_ones_of_a_new_table() {
         assert_eq!(elements(net, "smtp_4_32"), 4);
         let listed = net.host.run(&["nft", "-j", "list", "set", "inet", "gaoler", "smtp_4_32"]);
         let listed: serde_json::Value = serde_json::from_str(&listed).expect("json");
-        let ends = listed.pointer("/nftables/1/set/elem").and_then(serde_json::Value::as_array).expect("elements");
+        let ends =
+            listed.pointer("/nftables/1/set/elem").and_then(serde_json::Value::as_array).expect("elements");
         let late = ends.iter().filter(|end| end["elem"]["expires"].as_u64() > Some(3600));
         let late: Vec<_> = late.map(|end| &end["elem"]["val"]).collect();
         assert_eq!(late, ["198.51.100.8"]);

@@ -88,6 +88,9 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+    /// It would shut out a large part of the Internet.
+    #[error("{0} is a large part of the Internet; ban prefixes of at least /{len}", len = .0.least_len())]
+    TooWide(Subject),
     /// No address of this kind is ever a source of packets from elsewhere.
     #[error("{0} is loopback, link-local, multicast or unspecified and is never banned")]
     NotBannable(Subject),

@@ -45,20 +45,21 @@ pub(super) fn parse(source: &str, from: &Mapped) -> Result<Hir, RegexError> {
     })
 }
 
-/// Refuses a regex that would be too large.
-pub(super) fn measure(hir: &Hir) -> Result<(), RegexError> {
+/// Builds the linear engine of a regex that may be too large for it, and refuses one that is. `None`: it is certainly
+/// not, and the engine is built when a line needs it.
+pub(super) fn measure(hir: &Hir) -> Result<Option<meta::Regex>, RegexError> {
     // Compiling with all of Unicode is most of the work of making a filter, and nearly all regexes are small.
     if size::at_most(hir) <= SIZE_LIMIT {
-        return Ok(());
+        return Ok(None);
     }
-    let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
-    match thompson::Compiler::new().configure(config).build_from_hir(hir) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(RegexError::new(
-            "regex too large when compiled",
-            "use fewer or smaller counted repetitions such as {1,1000}",
-        )),
-    }
+    // The whole engine, not only the automaton that reads forwards: the one that reads backwards is often larger.
+    linear(hir, true).map(Some).ok_or_else(|| {
+        RegexError::new(
+            format!("regex too large: its automaton needs more than {} MiB", SIZE_LIMIT >> 20),
+            "use fewer or smaller counted repetitions such as {1,1000}, and classes of ASCII in them: \
+             [0-9A-Za-z_] is a hundred times smaller than \\w",
+        )
+    })
 }
 
 /// The linear engine.

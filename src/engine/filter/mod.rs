@@ -178,6 +178,22 @@ impl Filter {
         incomplete.map(|(i, _)| format!("failRegex[{i}]")).collect()
     }
 
+    /// Fields of the regexes that cannot run at full speed: those that may match anywhere in the text, need the bounded
+    /// engine, are too large for the linear one, or give the search over a block no literal.
+    #[cfg(test)]
+    pub(crate) fn slow(&self) -> Vec<String> {
+        let fast = |rule: usize| {
+            let pattern = match self.rules.get(rule) {
+                Some(rule) => rule.message()?,
+                None => self.text.as_ref()?.fail().get(rule - self.rules.len())?,
+            };
+            let built = pattern.anchored() && !pattern.bounded() && pattern.builds();
+            (built && self.required(rule).is_some()).then_some(())
+        };
+        let rules = (0..self.len()).filter(|rule| fast(*rule).is_none());
+        rules.map(|rule| self.field(u16::try_from(rule).unwrap())).collect()
+    }
+
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }

@@ -56,7 +56,7 @@ pub(crate) struct Groups {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Search<'t> {
     Miss,
-    /// The backtracking engine reached its limit.
+    /// The backtracking engine reached its limit, or there is no engine.
     GaveUp,
     Hit(Found<'t>),
 }
@@ -93,7 +93,7 @@ impl Pattern {
         }
         let translated = dialect::translate(source, multiline)?;
         let hir = engines::parse(source, &translated.relaxed)?;
-        engines::measure(&hir)?;
+        let large = engines::measure(&hir)?;
         let ascii_hir = engines::reparse(&translated.relaxed.text, false);
         let backtracking =
             translated.bounded.then(|| engines::backtracking(source, &translated)).transpose()?;
@@ -108,7 +108,7 @@ impl Pattern {
             source: source.to_owned(),
             relaxed: translated.relaxed.text,
             ascii: ascii_hir.is_some().then(OnceLock::new),
-            unicode: OnceLock::new(),
+            unicode: large.map_or_else(OnceLock::new, |engine| OnceLock::from(Some(engine))),
             backtracking,
             groups,
             frame: span.and_then(|span| Frame::of(ascii_hir.as_ref()?, span)),
@@ -165,9 +165,15 @@ impl Pattern {
         self.unicode.get_or_init(|| build(true)).as_ref()
     }
 
-    /// Whether the regex is found in `text`; `None` when the step limit was reached. `ascii` says that `text` is.
+    /// Whether there is a linear engine for every text.
+    #[cfg(test)]
+    pub(super) fn builds(&self) -> bool {
+        self.linear(true).is_some() && self.linear(false).is_some()
+    }
+
+    /// Whether the regex is found in `text`; `None` when the search gave up. `ascii` says that `text` is.
     pub(crate) fn is_match(&self, text: &str, ascii: bool) -> Option<bool> {
-        let Some(regex) = self.linear(ascii) else { return Some(false) };
+        let regex = self.linear(ascii)?;
         if !regex.is_match(text) {
             return Some(false);
         }
@@ -189,7 +195,8 @@ impl Pattern {
                 Framed::Unsure => {}
             }
         }
-        let Some(regex) = self.linear(ascii) else { return Search::Miss };
+        // A regex without an engine was refused; should one be left, that must not look like a miss.
+        let Some(regex) = self.linear(ascii) else { return Search::GaveUp };
         if let Some(bounded) = &self.backtracking {
             if !regex.is_match(text) {
                 return Search::Miss;
@@ -227,14 +234,14 @@ impl Pattern {
         }
     }
 
-    /// As [`Pattern::search`] over several lines, with the place of the match. An error when the step limit was
-    /// reached.
+    /// As [`Pattern::search`] over several lines, with the place of the match. An error when the search gave
+    /// up.
     pub(super) fn search_span<'t>(
         &self,
         text: &'t str,
         ascii: bool,
     ) -> Result<Option<(Found<'t>, lines::Span<'t>)>, ()> {
-        let Some(regex) = self.linear(ascii) else { return Ok(None) };
+        let Some(regex) = self.linear(ascii) else { return Err(()) };
         let all = |range: Option<Range<usize>>, group: &dyn Fn(&str) -> Option<&'t str>| {
             let Range { start, end } = range?;
             let skipped = (0..).map_while(|i| group(&format!("skiplines{i}"))).collect();

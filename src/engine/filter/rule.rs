@@ -124,6 +124,11 @@ impl Rule {
         logger.chain(context).chain(message).collect::<Vec<_>>().join(", ")
     }
 
+    #[cfg(test)]
+    pub(super) fn message(&self) -> Option<&Pattern> {
+        self.message.as_ref()
+    }
+
     pub(crate) fn required(&self) -> Option<&Required> {
         self.required.as_ref()
     }

@@ -52,7 +52,7 @@ fn of_class(class: &Class) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use regex_automata::nfa::thompson;
+    use regex_automata::nfa::thompson::{self, WhichCaptures};
 
     use super::*;
 
@@ -73,16 +73,19 @@ mod tests {
             r"^\b(?:x|[a-z]{2,7}|\p{Greek}+)\b$",
         ] {
             let hir = regex_syntax::parse(regex).unwrap();
-            let nfa = thompson::Compiler::new().build_from_hir(&hir).unwrap();
-            assert!(
-                at_most(&hir) >= nfa.memory_usage(),
-                "{regex}: {} < {}",
-                at_most(&hir),
-                nfa.memory_usage()
-            );
-            // The compiler itself, which counts what it has not thrown away yet, keeps to it as well.
-            let limited = thompson::Config::new().nfa_size_limit(Some(at_most(&hir)));
-            assert!(thompson::Compiler::new().configure(limited).build_from_hir(&hir).is_ok(), "{regex}");
+            let most = at_most(&hir);
+            // The automaton that reads backwards shares less of a class.
+            for reverse in [false, true] {
+                let captures = if reverse { WhichCaptures::None } else { WhichCaptures::All };
+                let config = thompson::Config::new().reverse(reverse).which_captures(captures);
+                let nfa = thompson::Compiler::new().configure(config.clone()).build_from_hir(&hir).unwrap();
+                let used = nfa.memory_usage();
+                assert!(most >= used, "{regex}: {most} < {used}, reverse: {reverse}");
+                // The compiler itself, which counts what it has not thrown away yet, keeps to it as well.
+                let limited = config.nfa_size_limit(Some(most));
+                let built = thompson::Compiler::new().configure(limited).build_from_hir(&hir);
+                assert!(built.is_ok(), "{regex}, reverse: {reverse}");
+            }
         }
     }
 }

@@ -40,8 +40,14 @@ pub fn strip_ansi(line: &str) -> Cow<'_, str> {
 /// How many bytes the colour sequence at the start of `text` takes; 0 when there is none.
 pub(crate) fn colour(text: &[u8]) -> usize {
     let [ESC, b'[', rest @ ..] = text else { return 0 };
-    let parameters = rest.iter().take(LONGEST).take_while(|b| b.is_ascii_digit() || **b == b';').count();
-    if rest.get(parameters) == Some(&b'm') { parameters + 3 } else { 0 }
+    for (parameters, byte) in rest.iter().take(LONGEST + 1).enumerate() {
+        match byte {
+            b'0'..=b'9' | b';' => {}
+            b'm' => return parameters + 3,
+            _ => return 0,
+        }
+    }
+    0
 }
 
 /// `text` after the colour sequences it begins with.

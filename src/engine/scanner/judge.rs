@@ -65,7 +65,7 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
             let _ = cell.set(event);
             own = Some(layout);
         }
-        let layout = self.scanner.layout.as_ref().or(own.as_ref());
+        let layout = self.scanner.layout.as_ref().or(own.as_deref());
         let event = || cell.get_or_init(|| layout?.event(text, clock)).as_ref();
         if R::ALL {
             self.report.event(event());
@@ -106,7 +106,7 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
     /// The layout to go on with after this line, and the line's event. JSON has no line breaks in it: a line of text
     /// that shows a layout was written by the program, and the JSON before it by somebody who forged it (or the
     /// program was configured anew). The other way round one line shows nothing.
-    fn believed(&mut self, known: Layout) -> (Layout, Option<Event<'l>>) {
+    fn believed(&mut self, known: Box<Layout>) -> (Box<Layout>, Option<Event<'l>>) {
         let (text, clock) = (self.line.text, self.clock);
         let event = known.event(text, clock);
         if event.is_some() || !is_json(known.spec()) {
@@ -116,7 +116,7 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
         match shown.and_then(|layout| layout.event(text, clock).map(|event| (layout, event))) {
             Some((layout, event)) => {
                 self.state.templates = false;
-                (layout, Some(event))
+                (Box::new(layout), Some(event))
             }
             None => (known, None),
         }
@@ -142,8 +142,11 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
         filter: &Filter,
         event: &impl Fn() -> Option<&'e Event<'t>>,
     ) -> bool {
-        let wanted = self.wanted(index, 0, filter.rules().len());
-        if wanted.is_empty() {
+        let (scanner, present) = (self.scanner, self.line.mask);
+        let masks = scanner.plans.get(index).map(|plan| plan.rules.as_slice()).unwrap_or_default();
+        let rules = filter.rules().iter().zip(masks).enumerate();
+        let mut wanted = rules.filter(|(_, (_, mask))| R::ALL || *mask & present != 0).peekable();
+        if wanted.peek().is_none() {
             return false;
         }
         let Some(known) = event() else {
@@ -151,8 +154,7 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
             return false;
         };
         let mut nobody = false;
-        for rule in wanted {
-            let Some(compiled) = filter.rules().get(rule) else { continue };
+        for (rule, (compiled, _)) in wanted {
             let judged = compiled.judge(known);
             nobody |= judged == Err(Miss::NoAddress) && compiled.outcome == Outcome::Failure;
             match judged {
@@ -358,7 +360,8 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
                 }
             }
         }
-        let matched = Match { rule, outcome: spoken.outcome, address: canonical, time: spoken.time, weight };
+        let (outcome, time, line) = (spoken.outcome, spoken.time, self.stats.candidates);
+        let matched = Match { rule, outcome, address: canonical, time, weight, line };
         self.report.said(index, Some(spoken.rule), Said::Matched(key, text, matched, spoken.found));
         self.stats.matches += 1;
         (self.sink)(matched);

@@ -57,7 +57,7 @@ impl ScanState {
         // One that cannot be made any more is looked for anew.
         let made = layout.as_ref().and_then(|spec| Layout::new(spec).ok());
         let settled = settled && made.is_some() == layout.is_some();
-        let layout = made;
+        let layout = made.map(Box::new);
         Self { layout, settled, undecided, templates, last_date, pieces, once, buffers, ..Self::default() }
     }
 }

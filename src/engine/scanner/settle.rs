@@ -32,7 +32,7 @@ impl Scanner {
         state.settled = true;
         state.templates = has_templates(layout.spec(), text);
         if self.layout.is_none() {
-            state.layout = Some(layout);
+            state.layout = Some(Box::new(layout));
         }
     }
 
@@ -60,7 +60,7 @@ impl Scanner {
                     if state.strange >= CHANGED {
                         state.strange = 0;
                         state.templates = has_templates(&shown, &strip_ansi(&text));
-                        state.layout = Layout::new(&shown).ok();
+                        state.layout = Layout::new(&shown).ok().map(Box::new);
                         return;
                     }
                 }

@@ -13,7 +13,8 @@ use crate::engine::{LayoutSpec, Timestamp};
 /// already counted, the lines of multi-line filters. Bounded, whatever the source holds.
 #[derive(Default)]
 pub struct ScanState {
-    pub(super) layout: Option<Layout>,
+    /// It is taken out for every line that is judged: one word.
+    pub(super) layout: Option<Box<Layout>>,
     /// A line showed what is to be known of the source's layout.
     pub(super) settled: bool,
     /// Lines looked at in vain for a layout.
@@ -43,7 +44,7 @@ impl ScanState {
     /// The layout that `Auto` settled on; `None`: nothing recognised yet, or the layout was declared.
     #[must_use]
     pub fn layout(&self) -> Option<&LayoutSpec> {
-        self.layout.as_ref().map(Layout::spec)
+        self.layout.as_deref().map(Layout::spec)
     }
 
     /// What each filter saw besides its matches since this was asked last, with the filter's place in the scanner.

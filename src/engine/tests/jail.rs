@@ -65,6 +65,7 @@ pub(super) fn failure(address: &str, secs: i64) -> Match {
         address: address.parse().unwrap(),
         time: at(secs),
         weight: 1,
+        line: 0,
     }
 }
 

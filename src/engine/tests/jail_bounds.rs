@@ -112,6 +112,7 @@ fn any_match() -> impl Strategy<Value = Match> {
         address: address(who),
         time: Timestamp::from_micros(time),
         weight,
+        line: 0,
     })
 }
 

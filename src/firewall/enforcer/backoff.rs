@@ -53,7 +53,8 @@ mod tests {
         for _ in 0..20 {
             backoff.failed(now);
             let wait = backoff.remaining(now);
-            assert!(wait > last || wait == LAST, "{wait:?} after {last:?}");
+            let expected = if last.is_zero() { FIRST } else { (2 * last).min(LAST) };
+            assert_eq!(wait, expected, "after {last:?}");
             (last, now) = (wait, now + wait);
             assert!(backoff.may_try(now));
         }

@@ -36,6 +36,12 @@ fn lines(batch: Batch<'_>) -> String {
     objects.iter().map(|object| serde_json::to_string(object).unwrap() + "\n").collect()
 }
 
+/// The commands among these that add rules to the chain.
+fn rules_of<'a>(lines: &'a str, chain: &str) -> Vec<&'a str> {
+    let chain = format!("\"chain\":\"{chain}\"");
+    lines.lines().filter(|line| line.contains("\"rule\"") && line.contains(&chain)).collect()
+}
+
 /// What the kernel would hold after `skeleton`.
 fn standing(skeleton: &Skeleton) -> Inventory {
     let limits = Limits::new(skeleton);
@@ -94,7 +100,31 @@ fn addresses_have_doors_of_their_own_and_answers_are_watched_where_it_may_lead_t
     let smtp = Limit { catches: true, ..limit("smtp", Counted::tcp(&[25]), 3) };
     let service = Counted::Tcp(vec![here(30025), at("198.51.100.25", 25), at("2001:db8:77::25", 25)]);
     let service = Limit { catches: true, prefix_v4: 24, ..limit("a_service", service, 2) };
-    insta::assert_snapshot!(lines(transition(None, &skeleton(vec![smtp, service]))));
+    let lines = lines(transition(None, &skeleton(vec![smtp, service])));
+    let of = |chain| rules_of(&lines, chain);
+    // The Service's address may be this host's too: then the limit of the host's port is asked as well, after the other.
+    let service = of("limits_tcp_25_1");
+    assert!(service[0].contains(r#""expr":[{"jump":{"target":"limit_a_service"}}]"#), "{service:?}");
+    assert!(service[1].contains("fib") && service[1].contains("limit_smtp"), "{service:?}");
+    assert!(of("limits_tcp_25")[0].contains(r#""op":"!="}},{"return":null}"#), "{lines}");
+    let doors = of("knocks");
+    assert_eq!(doors.len(), 3, "IPv4 addresses, IPv6 addresses, this host: {doors:?}");
+    assert!(
+        doors[0].contains(r#"[{"concat":["198.51.100.25",25]},{"goto":{"target":"limits_tcp_25_1"}}]"#),
+        "{doors:?}"
+    );
+    // What one limit grants is one connection: no bucket is needed.
+    assert!(!lines.contains("a_service_real") && lines.contains("smtp_real4_32_65536_3x60"), "{lines}");
+    assert!(
+        lines.contains("a_service_busy4_24_65536") && lines.contains("a_service_caught6_64_4096"),
+        "{lines}"
+    );
+    assert!(
+        of("met_25")
+            .iter()
+            .any(|rule| rule.contains(r#""dir":"original""#) && rule.contains("met_a_service"))
+    );
+    assert!(of("answers")[0].contains(r#"[30025,{"goto":{"target":"met_30025"}}]"#), "{lines}");
 }
 
 #[test]

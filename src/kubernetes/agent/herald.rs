@@ -1,7 +1,5 @@
 //! Writes this node's NodeAgent, and obeys it where it asks to clean up.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp as Moment;
@@ -48,8 +46,6 @@ pub enum End {
 pub struct Herald {
     station: Station,
     storage: Storage,
-    /// How far the clock is ahead, in milliseconds.
-    clock: Arc<AtomicI64>,
     /// Whether the node was cleaned up, perhaps by an earlier process.
     retired: bool,
     last: Option<(NodeAgentStatus, Instant)>,
@@ -61,8 +57,8 @@ pub struct Herald {
 impl Herald {
     /// Has said nothing yet.
     #[must_use]
-    pub fn new(station: Station, storage: Storage, clock: Arc<AtomicI64>, retired: bool) -> Self {
-        Self { station, storage, clock, retired, last: None, counted: Instant::now(), owner: None }
+    pub fn new(station: Station, storage: Storage, retired: bool) -> Self {
+        Self { station, storage, retired, last: None, counted: Instant::now(), owner: None }
     }
 
     /// Writes and obeys until there is a reason to end.
@@ -158,9 +154,10 @@ impl Herald {
     fn compose(&self, status: &Status) -> NodeAgentStatus {
         let setup = self.station.setup.borrow().clone();
         let concerns = self.station.concerns.all();
-        let clock_ahead = self.clock.load(Ordering::Relaxed);
+        let clock_ahead = self.station.clock.reading().seconds * 1000;
         let beside = Beside { setup: &setup, concerns: &concerns, clock_ahead };
-        status_of(status, beside, self.last.as_ref().map(|(last, _)| last), Moment::now())
+        let now = Moment::from_microsecond(self.station.clock.now().as_micros()).unwrap_or_default();
+        status_of(status, beside, self.last.as_ref().map(|(last, _)| last), now)
     }
 
     async fn write(&mut self, status: &NodeAgentStatus) -> kube::Result<()> {

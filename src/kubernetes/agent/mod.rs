@@ -11,6 +11,7 @@
 
 pub mod claims;
 pub mod clock;
+pub mod cluster_time;
 pub mod declared;
 pub mod farewell;
 pub mod follow;
@@ -25,6 +26,7 @@ pub mod sources;
 pub mod station;
 pub mod storage;
 pub mod surroundings;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +34,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -40,7 +41,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::connect::{Access, ConnectError, open};
-use super::{sightings, slices};
+use super::{sightings, slices, versions};
 use crate::agent::handle::Gone;
 use crate::agent::state_file::{StateError, StateFile};
 use crate::agent::{self, AgentError};
@@ -48,11 +49,13 @@ use crate::api::v1alpha1::NodeName;
 use crate::firewall::Firewall;
 use crate::service::notify::Notifier;
 use crate::service::{self, ListenError};
+use cluster_time::ClusterClock;
 use follow::{Follower, Parts};
 use herald::{End, Herald};
 use sources::Sources;
 use station::{Concerns, Setup, Station};
 use storage::Storage;
+use tally::Tally;
 
 /// A task beside the detector. It runs until the agent ends; it may not end earlier, and what goes wrong it logs and
 /// tries again.
@@ -149,10 +152,14 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
         follower.recall(stored).await?;
     }
     let sources = Sources::start(&client, &node, &bell);
+    let clock = ClusterClock::default();
+    let tally = Arc::new(Tally::new(clock.clone()));
     let station = Station {
         client,
         node,
         agent: agent.clone(),
+        clock,
+        tally: Arc::clone(&tally),
         store: state.parent().map(PathBuf::from).unwrap_or_default(),
         setup: in_force,
         concerns,
@@ -162,9 +169,9 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
         tasks.spawn(run_task(name, *task, station.clone()));
     }
 
-    let clock = Arc::new(AtomicI64::new(0));
-    tasks.spawn(clock::run(station.clone(), Arc::clone(&clock)));
-    let herald = Herald::new(station.clone(), storage.clone(), clock, retired);
+    tasks.spawn(clock::run(station.clone()));
+    tasks.spawn(versions::run(station.client.clone()));
+    let herald = Herald::new(station.clone(), storage.clone(), retired);
 
     let ended = tokio::select! {
         end = herald.run() => match end {
@@ -172,7 +179,7 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
             End::Resume => Ok(()),
         },
         gone = follower.run(sources, bell) => Err(gone.into()),
-        ended = service::serve(http, agent.clone()) => ended.map_err(NodeError::Runtime),
+        ended = service::serve(http, agent.clone(), tally) => ended.map_err(NodeError::Runtime),
         gone = service::stay_alive(&agent, &notifier, || "Guarding".into()) => Err(gone.into()),
         ended = service::until_told() => ended.map_err(NodeError::Runtime),
     };

@@ -76,7 +76,8 @@ pub fn status_of(
     }
 }
 
-/// Whether somebody should be told at once: something begins or ends, not only a number moved.
+/// Whether somebody should be told at once: something begins or ends, not only a number moved. That the node holds bans
+/// is nothing of that kind: every node holds those of all others, and with the first one all would write at once.
 #[must_use]
 pub fn differs_in_kind(a: &NodeAgentStatus, b: &NodeAgentStatus) -> bool {
     let kinds = |status: &NodeAgentStatus| {
@@ -90,7 +91,7 @@ pub fn differs_in_kind(a: &NodeAgentStatus, b: &NodeAgentStatus) -> bool {
         let limit = |limit: &NodeRateLimit| (limit.name.clone(), limit.offenders > 0, of(&limit.conditions));
         let limits: Vec<_> = status.rate_limits.iter().map(limit).collect();
         let clock = status.clock_ahead_millis;
-        (status.version.clone(), status.pods, status.bans > 0, clock, jails, limits, of(&status.conditions))
+        (status.version.clone(), status.pods, clock, jails, limits, of(&status.conditions))
     };
     kinds(a) != kinds(b)
 }
@@ -229,6 +230,8 @@ mod tests {
         };
         assert!(differs_in_kind(&jail(0, 5), &jail(1, 5)));
         assert!(!differs_in_kind(&jail(1, 5), &jail(2, 9)));
+        let elsewhere = NodeAgentStatus { bans: 7, ..NodeAgentStatus::default() };
+        assert!(!differs_in_kind(&NodeAgentStatus::default(), &elsewhere), "all nodes would write at once");
         assert!(differs_in_number(&jail(1, 5), &jail(2, 9)));
         assert!(!differs_in_number(&jail(1, 5), &jail(1, 5)));
     }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Client;
 use tokio::sync::watch;
 
+use super::cluster_time::ClusterClock;
 use super::picture::NodeSeen;
+use super::tally::Tally;
 use crate::agent::handle::AgentHandle;
 use crate::agent::report::Condition;
 use crate::agent::situation::Situation;
@@ -24,6 +26,10 @@ pub struct Station {
     pub node: NodeName,
     /// The detector.
     pub agent: AgentHandle,
+    /// How far this node's clock is from the cluster's.
+    pub clock: ClusterClock,
+    /// What is counted of the exchange.
+    pub tally: Arc<Tally>,
     /// The directory of the state file, where a task may keep a file of its own.
     pub store: PathBuf,
     /// What is in force. Waiting for it to change is how a task follows the jails.

@@ -17,6 +17,7 @@ use super::statuses;
 use super::sweeper::Sweeper;
 use crate::api::v1alpha1::{BanSlice, NodeAgent, Pardon};
 use crate::kubernetes::mirror::Mirror;
+use crate::kubernetes::versions;
 
 /// Watches and writers. Dropping it ends them all, whatever they are about.
 pub(super) struct Office {
@@ -39,6 +40,7 @@ impl Office {
 
         let (house, house_known) = watch::channel(None);
         let (verdicts, judged) = watch::channel(Arc::new(Judgement::default()));
+        watches.push(tokio::spawn(versions::run(client.clone())));
         let mut writers = JoinSet::new();
         writers.spawn(housekeeper.keep(pen.clone(), house));
         writers.spawn(declared.clone().judge(house_known, verdicts));

@@ -31,7 +31,7 @@ pub(super) struct Probes {
 impl Probes {
     /// Binds `address`.
     pub(super) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(address).await
+        crate::http::bind(address).await
     }
 
     /// Serves until the future is dropped. A controller that waits for the lease is alive and ready as well.

@@ -12,6 +12,7 @@
 mod book;
 mod form;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
@@ -22,12 +23,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::agent::cluster_time::ClusterClock;
 use super::agent::station::{Setup, Station};
+use super::agent::tally::Tally;
 use super::mirror::{Mirror, chain};
 use crate::agent::handle::{AgentHandle, Gone};
 use crate::api::v1alpha1::{NodeName, SightingList, SightingListSpec};
 use crate::config::JailConfig;
-use crate::engine::{JailName, Timestamp};
+use crate::engine::JailName;
 use book::{Book, says_more};
 
 /// Who writes our part of the object.
@@ -47,7 +50,9 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// Runs until the detector ends.
 pub async fn run(station: Station) {
-    let Station { client, node, agent, mut setup, .. } = station;
+    let Station { client, node, agent, mut setup, clock, tally, .. } = station;
+    // What is told and heard is converted from the first on.
+    clock.measured().await;
     loop {
         if counting(&setup.borrow_and_update()).is_empty() {
             match timeout(GRACE, begin(&mut setup)).await {
@@ -61,7 +66,7 @@ pub async fn run(station: Station) {
                 }
             }
         }
-        let mut desk = Desk::new(&client, node.clone());
+        let mut desk = Desk::new(&client, node.clone(), clock.clone(), Arc::clone(&tally));
         let ended = desk.work(&agent, &mut setup).await;
         desk.watching.abort();
         if ended.is_err() {
@@ -114,6 +119,8 @@ async fn apply(
 struct Desk {
     client: Client,
     node: NodeName,
+    clock: ClusterClock,
+    tally: Arc<Tally>,
     book: Book,
     mirror: Mirror<SightingList>,
     watching: JoinHandle<()>,
@@ -125,7 +132,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(client: &Client, node: NodeName) -> Self {
+    fn new(client: &Client, node: NodeName, clock: ClusterClock, tally: Arc<Tally>) -> Self {
         let api: Api<DeserializeGuard<SightingList>> = Api::all(client.clone());
         let (mirror, watching) = Mirror::spawn(api, watcher::Config::default());
         let now = Instant::now();
@@ -133,6 +140,8 @@ impl Desk {
             client: client.clone(),
             book: Book::new(node.clone()),
             node,
+            clock,
+            tally,
             mirror,
             watching,
             published: None,
@@ -145,6 +154,7 @@ impl Desk {
     /// Until no jail has counted here for a while.
     async fn work(&mut self, agent: &AgentHandle, setup: &mut watch::Receiver<Setup>) -> Result<(), Gone> {
         let mut news = agent.news();
+        let mut clock = self.clock.watch();
         let mut idle_since: Option<Instant> = None;
         let mut quotas = Vec::new();
         let mut turn = None;
@@ -165,7 +175,15 @@ impl Desk {
                 return Ok(());
             }
             let lists = self.mirror.all();
-            for (node, accounts) in self.book.hear(&lists, Timestamp::from(jiff::Timestamp::now())) {
+            if clock.has_changed().unwrap_or(false) {
+                clock.borrow_and_update();
+                // What was heard and told is at other times now.
+                self.book.forget();
+                due = true;
+            }
+            for (node, mut accounts) in self.book.hear(&lists, self.clock.now()) {
+                self.tally.sightings_received.inc();
+                accounts.iter_mut().for_each(|account| self.clock.account_to_local(account));
                 agent.hear(node, accounts).await?;
             }
             let specs: Vec<_> = jails.iter().map(|jail| &jail.spec).collect();
@@ -185,13 +203,18 @@ impl Desk {
                 // Before it is asked, so that what comes up meanwhile is asked for again.
                 news.borrow_and_update();
                 let names: Vec<JailName> = jails.iter().map(|jail| jail.name().clone()).collect();
-                let list = form::write(&self.node, &names, agent.sightings().await?);
+                let mut told = agent.sightings().await?;
+                for told in &mut told {
+                    self.clock.account_to_cluster(&mut told.account);
+                }
+                let list = form::write(&self.node, &names, told);
                 due = !self.tell(list).await;
             }
             let pause = due && !jails.is_empty();
             let wake = if pause { self.not_before } else { Instant::now() + STALE };
             tokio::select! {
                 () = self.mirror.changed() => {}
+                _ = clock.changed() => clock.mark_changed(),
                 changed = setup.changed() => if changed.is_err() { return Err(Gone) },
                 // What came up since is asked for when writing is allowed again.
                 changed = news.changed(), if !pause => match changed {
@@ -234,11 +257,13 @@ impl Desk {
         let well = problem.is_none();
         match problem {
             None => {
+                self.tally.sightings_written.inc();
                 self.published = Some(wanted);
                 self.patience = RETRY;
                 self.not_before = self.written + PAUSE;
             }
             Some(error) => {
+                self.tally.failed("SightingList");
                 tracing::warn!(error, "cannot tell other nodes what was seen; trying again");
                 // Whether it was written is not known.
                 self.published = None;

@@ -16,6 +16,8 @@ pub async fn run(station: Station) {
     let (lists, listed) = watch::channel(0);
     // Before anything is asked of the detector, so that no event falls between.
     let events = station.agent.subscribe();
+    // What is told and heard is converted from the first on.
+    station.clock.measured().await;
     let publisher = Publisher::new(station.clone(), Arc::clone(&shelf));
     let receiver = Receiver::new(station, shelf, lists);
     // Either ends when the detector has ended: then nothing is left to share.

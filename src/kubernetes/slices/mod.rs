@@ -8,10 +8,14 @@
 //!
 //! Each agent writes what its own node decided and takes in what all the others did. What is on the API server is
 //! never the truth about a ban that a node holds: a BanSlice that vanishes lifts nothing, and its node writes it
-//! again. A ban ends by time or by a Pardon.
+//! again, or another that holds the ban where that node is gone. A ban ends by time or by a Pardon.
+//!
+//! All times within this module are the cluster's. They are converted where bans leave the detector and where they are
+//! handed to it.
 
 mod code;
 mod exchange;
+mod orphans;
 mod outbox;
 mod publish;
 mod receive;

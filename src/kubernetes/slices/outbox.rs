@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::shelf::{Entry, Shelf};
 use crate::agent::report::{BanReport, Event, EventKind};
-use crate::bans::Ban;
 use crate::engine::Timestamp;
 
 /// How long a moved end waits for the next one at most: whoever goes on failing while banned moves it each time.
@@ -41,20 +40,19 @@ impl Outbox {
             return;
         }
         let entry = Entry::from(&event.ban);
-        let known = shelf.end(&entry);
-        if known.is_some_and(|end| Some(end) >= entry.until.or(Some(Timestamp::MAX))) {
+        if shelf.has(&entry) {
             return;
         }
         // Others must hear of the later end before the one they know has come.
-        let wait = known.map_or(Duration::ZERO, |end| PATIENCE.min(end.since(wall) / 2));
+        let wait = shelf.end(&entry).map_or(Duration::ZERO, |end| PATIENCE.min(end.since(wall) / 2));
         self.put(shelf.key(&entry), event.ban.clone(), now + wait, wait.is_zero());
     }
 
     /// Takes up a ban that others do not know, as the detector holds it.
-    pub(super) fn miss(&mut self, ban: &Ban, shelf: &Shelf, now: Instant) {
-        let entry = Entry::from(ban);
+    pub(super) fn miss(&mut self, ban: BanReport, shelf: &Shelf, now: Instant) {
+        let entry = Entry::from(&ban);
         if !shelf.has(&entry) {
-            self.put(shelf.key(&entry), BanReport::new(ban, true), now, true);
+            self.put(shelf.key(&entry), ban, now, true);
         }
     }
 

@@ -11,13 +11,14 @@ use kube::Api;
 use kube::api::PostParams;
 use tokio::sync::{broadcast, watch};
 
+use super::orphans::{Orphans, adopt};
 use super::outbox::Outbox;
-use super::receive::now as wall_clock;
 use super::shelf::{Entry, Shelf};
 use super::{MOST_PER_NODE, MOST_PER_SLICE, code};
 use crate::agent::handle::Gone;
 use crate::agent::report::{BanReport, Condition, ConditionType, Event};
 use crate::api::v1alpha1::{BanSlice, BanSliceSpec, SlicedBan};
+use crate::bans::Ban;
 use crate::engine::Timestamp;
 use crate::kubernetes::FIELD_MANAGER;
 use crate::kubernetes::agent::station::Station;
@@ -34,6 +35,9 @@ const ANSWER: Duration = Duration::from_secs(15);
 const COMPARE_PAUSE: Duration = Duration::from_secs(1);
 /// Compared without any occasion: bans that were over when their lines were read cause no event.
 const COMPARE_ANYWAY: Duration = Duration::from_secs(600);
+/// How long writing waits at start for the list of what there is: who was killed decides once more what it had written
+/// and not noted yet.
+const LIST_FIRST: Duration = Duration::from_secs(10);
 /// Missing bans taken up by one comparison.
 const PORTION: usize = 2048;
 /// Under this name it says what is wrong.
@@ -47,6 +51,7 @@ pub(super) struct Publisher {
     /// What the detector holds must be compared with what the server holds.
     compare: bool,
     compared: Option<Instant>,
+    orphans: Orphans,
     /// No write before, and how long to wait after the next failure.
     not_before: Instant,
     patience: Duration,
@@ -68,6 +73,7 @@ enum Written {
 impl Publisher {
     pub(super) fn new(station: Station, shelf: Arc<Mutex<Shelf>>) -> Self {
         Self {
+            orphans: Orphans::new(station.node.as_str()),
             station,
             shelf,
             outbox: Outbox::default(),
@@ -87,12 +93,14 @@ impl Publisher {
         mut events: broadcast::Receiver<Arc<Event>>,
         mut lists: watch::Receiver<u64>,
     ) -> Result<(), Gone> {
+        let at_latest = Instant::now() + LIST_FIRST;
         loop {
             self.collect(&mut events)?;
             let now = Instant::now();
             // Before the first list everything would be missing.
             let known = *lists.borrow() > 0;
-            if now >= self.not_before && self.outbox.due(now).is_some_and(|due| due <= now) {
+            let not_before = if known { self.not_before } else { self.not_before.max(at_latest) };
+            if now >= not_before && self.outbox.due(now).is_some_and(|due| due <= now) {
                 self.write().await;
                 continue;
             }
@@ -100,13 +108,21 @@ impl Publisher {
                 self.compare().await?;
                 continue;
             }
-            let write_at = self.outbox.due(now).map(|due| due.max(self.not_before));
+            if known && self.orphans.due().is_some_and(|at| at.max(self.not_before) <= now) {
+                self.take_over().await?;
+                continue;
+            }
+            let write_at = self.outbox.due(now).map(|due| due.max(not_before));
             let compare_at = self.compare_at().filter(|_| known);
-            let wake = [write_at, compare_at].into_iter().flatten().min();
+            let look_at = self.orphans.due().map(|at| at.max(self.not_before)).filter(|_| known);
+            let wake = [write_at, compare_at, look_at].into_iter().flatten().min();
             tokio::select! {
                 event = events.recv() => self.heard(event)?,
                 changed = lists.changed() => match changed {
-                    Ok(()) => self.compare = true,
+                    Ok(()) => {
+                        self.compare = true;
+                        self.orphans.listed(Instant::now());
+                    }
                     // The receiver ends only with the detector.
                     Err(_) => return Err(Gone),
                 },
@@ -139,8 +155,10 @@ impl Publisher {
         use broadcast::error::RecvError;
         match event {
             Ok(event) => {
+                let clock = &self.station.clock;
+                let (event, now) = (clock.event_to_cluster(event), clock.now());
                 let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-                self.outbox.hear(&event, &shelf, wall_clock(), Instant::now());
+                self.outbox.hear(&event, &shelf, now, Instant::now());
                 drop(shelf);
                 self.compare |= self.outbox.was_incomplete();
                 Ok(())
@@ -156,11 +174,13 @@ impl Publisher {
 
     /// Takes up what the server does not hold.
     async fn compare(&mut self) -> Result<(), Gone> {
-        let shelf = Arc::clone(&self.shelf);
+        let (shelf, clock) = (Arc::clone(&self.shelf), self.station.clock.clone());
+        self.shelf().set_slack(clock.slack());
         let mut missing = 0;
-        let wanted = move |ban: &crate::bans::Ban| {
+        let wanted = move |ban: &Ban| {
             let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            let miss = missing < PORTION && !shelf.has(&Entry::from(ban));
+            let until = ban.until.map(|until| clock.to_cluster(until));
+            let miss = missing < PORTION && !shelf.has(&Entry { until, ..Entry::from(ban) });
             missing += usize::from(miss);
             miss
         };
@@ -173,10 +193,41 @@ impl Publisher {
         {
             let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
             for ban in &bans {
-                self.outbox.miss(ban, &shelf, now);
+                let report = self.station.clock.ban_to_cluster(&BanReport::new(ban, true));
+                self.outbox.miss(report, &shelf, now);
             }
         }
         self.compare |= self.outbox.was_incomplete();
+        Ok(())
+    }
+
+    /// Takes up bans of other nodes that nobody publishes.
+    async fn take_over(&mut self) -> Result<(), Gone> {
+        let shelf = Arc::clone(&self.shelf);
+        let mut missing = 0;
+        let wanted = move |ban: &Ban| {
+            let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another end of a ban that others know is its own node's matter.
+            let miss = missing < PORTION && shelf.end(&Entry::from(ban)).is_none();
+            missing += usize::from(miss);
+            miss
+        };
+        let bans = self.station.agent.foreign_bans_that(wanted).await?;
+        let now = Instant::now();
+        self.orphans.looked(bans.len() == PORTION, now);
+        if bans.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(bans = bans.len(), "publishing bans of other nodes that these do not publish");
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        for ban in &bans {
+            self.outbox.miss(self.station.clock.ban_to_cluster(&adopt(ban)), &shelf, now);
+        }
+        drop(shelf);
+        if self.outbox.was_incomplete() {
+            self.compare = true;
+            self.orphans.listed(now);
+        }
         Ok(())
     }
 
@@ -193,7 +244,7 @@ impl Publisher {
 
     /// Writes one object.
     async fn write(&mut self) {
-        let epoch = Epoch::of(wall_clock());
+        let epoch = Epoch::of(self.station.clock.now());
         let mut batch = self.batch(epoch);
         let entries: Vec<SlicedBan> = batch
             .iter()
@@ -245,6 +296,7 @@ impl Publisher {
     }
 
     fn failed(&mut self, why: &str) {
+        self.station.tally.failed("BanSlice");
         if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(
                 why,
@@ -258,20 +310,28 @@ impl Publisher {
         self.shelf().forget_written();
         self.outbox.clear();
         (self.compare, self.compared) = (true, None);
+        // What was taken over waits for others to do it meanwhile.
+        self.orphans.listed(Instant::now());
         self.not_before = Instant::now() + self.patience;
         self.patience = RETRY_MOST.min(self.patience * 2);
     }
 
     async fn create(&mut self, epoch: Epoch, bans: Vec<SlicedBan>) -> Written {
-        let name = self.name(wall_clock());
+        let name = self.name(self.station.clock.now());
         let mut slice = BanSlice::new(&name, BanSliceSpec { node: self.station.node.clone(), bans });
         slice.metadata.labels = Some([(epoch::LABEL.to_owned(), epoch.label())].into());
         let slices: Api<BanSlice> = Api::all(self.station.client.clone());
         let post = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         match tokio::time::timeout(ANSWER, slices.create(&post, &slice)).await {
-            Ok(Ok(_)) => Written::Well,
+            Ok(Ok(_)) => {
+                self.station.tally.slices_written.inc();
+                Written::Well
+            }
             Ok(Err(error)) => match &error {
-                kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) => Written::Refused(error),
+                kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) => {
+                    self.station.tally.slices_refused.inc();
+                    Written::Refused(error)
+                }
                 _ => Written::Failed(chain(&error)),
             },
             Err(_) => Written::Failed(format!("no answer within {} s", ANSWER.as_secs())),

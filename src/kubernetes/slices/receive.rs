@@ -24,7 +24,7 @@ use crate::bans::{Ban, Pardon};
 use crate::engine::Timestamp;
 use crate::kubernetes::agent::station::Station;
 use crate::kubernetes::epoch::{Epoch, LABEL};
-use crate::kubernetes::follow::{Gap, followed_sound};
+use crate::kubernetes::follow::{Gap, followed_sound, renewals};
 use crate::kubernetes::identity;
 
 /// Under this name it says what is wrong.
@@ -57,6 +57,8 @@ pub(super) struct Receiver {
     complete: bool,
     /// Which storage the server has: it may have come back with another.
     storage: Option<String>,
+    /// How often it went back to an earlier state.
+    renewals: u64,
     doubt: bool,
 }
 
@@ -78,6 +80,7 @@ impl Receiver {
             list_at: Some(Instant::now()),
             complete: false,
             storage: None,
+            renewals: renewals(),
             doubt: true,
         }
     }
@@ -86,13 +89,15 @@ impl Receiver {
     pub(super) async fn run(mut self) -> Result<(), Gone> {
         let pardons = followed_sound(Api::all(self.station.client.clone()), watcher::Config::default());
         let mut pardons = std::pin::pin!(pardons.ready_chunks(256));
+        let mut clock = self.station.clock.watch();
+        let mut reading = self.station.clock.reading();
         // So that nobody who was pardoned is shut out for the moment between the two lists.
         let first = self.pardoned_first(&mut pardons);
         if let Ok(outcome) = tokio::time::timeout(PARDONS_FIRST, first).await {
             outcome?;
         }
         loop {
-            self.keep_time(now());
+            self.keep_time(self.station.clock.now());
             if std::mem::take(&mut self.doubt) {
                 self.look_at_storage().await;
             }
@@ -103,6 +108,13 @@ impl Receiver {
                 Some(events) = pardons.next() => self.forgive(events).await?,
                 (part, events) = next(&mut self.epochs, &mut self.everything) => {
                     self.take_in(part, events).await?;
+                }
+                Ok(()) = clock.changed() => {
+                    let before = std::mem::replace(&mut reading, self.station.clock.reading());
+                    // What was heard would end too early by the clock as it is now.
+                    if reading.was_set_forward(before) {
+                        self.list_at = Some(Instant::now());
+                    }
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
@@ -140,7 +152,8 @@ impl Receiver {
     /// Lists everything anew when the server's storage is not the one it was: what was believed published is gone.
     async fn look_at_storage(&mut self) {
         let found = identity::storage(&self.station.client, Instant::now()).await;
-        let same = found.is_some() && (found == self.storage || self.storage.is_none());
+        let went_back = std::mem::replace(&mut self.renewals, renewals()) != renewals();
+        let same = !went_back && found.is_some() && (found == self.storage || self.storage.is_none());
         if found.is_some() {
             self.storage = found;
         }
@@ -176,7 +189,7 @@ impl Receiver {
             Ok(Event::Apply(object) | Event::InitApply(object)) => read_pardon(object),
             Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(Gap) => None,
         });
-        let given: Vec<Pardon> = given.collect();
+        let given: Vec<Pardon> = given.map(|pardon| self.station.clock.pardon_to_local(pardon)).collect();
         if given.is_empty() { Ok(()) } else { self.station.agent.receive(Vec::new(), given).await }
     }
 
@@ -198,7 +211,13 @@ impl Receiver {
                 // A list of everything ends with the list; what follows belongs to others.
                 Ok(Event::Apply(_) | Event::Delete(_)) if part.is_none() => {}
                 Ok(Event::Delete(object)) => told |= self.shelf_without(part, &object),
-                Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                Ok(Event::Apply(object)) => {
+                    let read = self.read(part, &object);
+                    let now = self.station.clock.now();
+                    read.iter().for_each(|ban| self.station.tally.arrived(ban, now));
+                    bans.extend(read);
+                }
+                Ok(Event::InitApply(object)) => {
                     if part.is_some() || !self.is_watched(&object) {
                         bans.extend(self.read(part, &object));
                     }
@@ -206,6 +225,7 @@ impl Receiver {
             }
         }
         if !bans.is_empty() {
+            let bans = bans.into_iter().map(|ban| self.station.clock.ban_to_local(ban)).collect();
             self.station.agent.receive(bans, Vec::new()).await?;
         }
         let current = self.epochs.values().all(|watch| watch.listed);
@@ -238,7 +258,7 @@ impl Receiver {
 
     /// The bans of an object that this node did not just write itself.
     fn read(&self, part: Part, object: &api::BanSlice) -> Vec<Ban> {
-        let decoded = decode(&object.spec, self.station.node.as_str(), now());
+        let decoded = decode(&object.spec, self.station.node.as_str(), self.station.clock.now());
         if let Some((place, fault)) = decoded.faults.first() {
             tracing::warn!(
                 slice = object.name_any(),
@@ -248,6 +268,7 @@ impl Receiver {
                 "entries of a BanSlice are left out; the first of them is named"
             );
         }
+        self.station.tally.slices_received.inc();
         let mut bans = decoded.bans;
         let mut shelf = self.shelf();
         bans.retain(|ban| !shelf.put(part, &Entry::from(ban)));
@@ -256,7 +277,7 @@ impl Receiver {
 
     /// An object was deleted: it lifts nothing. Tells whether it was ours, to be written again.
     fn shelf_without(&self, part: Part, object: &api::BanSlice) -> bool {
-        let decoded = decode(&object.spec, self.station.node.as_str(), now());
+        let decoded = decode(&object.spec, self.station.node.as_str(), self.station.clock.now());
         let mut shelf = self.shelf();
         for ban in &decoded.bans {
             shelf.take(part, &Entry::from(ban));
@@ -304,8 +325,4 @@ async fn next(
 fn read_pardon(object: &api::Pardon) -> Option<Pardon> {
     let read = pardon(&object.spec, object.metadata.creation_timestamp.as_ref());
     read.inspect_err(|fault| tracing::warn!(pardon = object.name_any(), %fault, "a Pardon is left out")).ok()
-}
-
-pub(super) fn now() -> Timestamp {
-    jiff::Timestamp::now().into()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 use crate::bans::Ban;
-use crate::engine::{JailName, Subject, Timestamp};
+use crate::engine::{Duration, JailName, Subject, Timestamp};
 use crate::kubernetes::epoch::Epoch;
 
 /// Which objects: those of an epoch that is watched, or all the others.
@@ -22,6 +22,8 @@ pub(super) struct Shelf {
     /// How many lists have begun, and which of them is being read for a part.
     begun: u64,
     reading: BTreeMap<Part, u64>,
+    /// By how much the end of a ban that we hold may differ from the one we wrote, and be the same.
+    slack: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +164,13 @@ impl Shelf {
 
     /// Whether others know this ban, with this end or a later one.
     pub(super) fn has(&self, entry: &Entry<'_>) -> bool {
-        self.end(entry).is_some_and(|end| end >= entry.end())
+        self.end(entry).is_some_and(|end| end + self.slack >= entry.end())
+    }
+
+    /// Ends that are later by no more than this are no later. Not zero where our clock is corrected for: the correction
+    /// moves a little.
+    pub(super) fn set_slack(&mut self, slack: Duration) {
+        self.slack = slack;
     }
 }
 

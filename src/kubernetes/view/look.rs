@@ -207,6 +207,9 @@ impl View {
     /// # Errors
     /// The reason.
     pub fn may_ban(&self, subject: Subject, jail: Option<&JailName>) -> Result<(), Refusal> {
+        if subject.is_too_wide() {
+            return Err(Refusal::TooWide(subject));
+        }
         if AddressPolicy::default().canonical(subject.addr()).is_none() {
             return Err(Refusal::NotBannable(subject));
         }

@@ -36,8 +36,11 @@ fn yesterdays_lines_without_a_date_are_passed_over_in_every_file_and_later_ones_
     w.rename("james.log", "james.log.1");
     w.append("james.log", "another\n");
     w.append("james.log.2", &day("older", 0..1500));
+    w.append("james.log.3", &day("packed", 0..1500));
+    w.gzip("james.log.3");
     w.start(&checkpoints);
     let lines = w.lines();
+    assert_eq!(lines.iter().filter(|l| l.contains("packed")).count(), 48, "{lines:?}");
     assert_eq!(lines.iter().filter(|l| l.contains("older")).count(), 48, "{lines:?}");
     assert!(
         lines.iter().any(|l| l.ends_with("day 1500")) && lines.contains(&"another".to_owned()),

@@ -100,6 +100,10 @@ class Malformed(SharedCase):
         status = self.plane.api.get(f"{self.where(kind)}/{name}").get("status", {})
         return next((c for c in status.get("conditions", []) if c["type"] == about), {})
 
+    def wait_guarding(self, node):
+        """Thousands of Jails are to be read first."""
+        node.agent.wait(lambda: node.james.ip in node.kernel(), 300)
+
     def goes_on(self, address):
         """The good jail bans whoever comes now, and nobody else."""
         node, good = self.nodes[1], "45.41.255.255"

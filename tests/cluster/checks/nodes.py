@@ -5,6 +5,8 @@ import time
 from cluster.agent import Agent
 from cluster.api import Refused
 from cluster.case import BINARY, REPOSITORY, ClusterCase
+from cluster.controlplane import PORT
+from cluster.forwarder import Forwarder
 from cluster.services import endpoint_slices, service
 from harness.daemon import wait_until
 from harness.jameslog import failure
@@ -319,6 +321,34 @@ class Restored(NodeCase):
         self.fails(pod.log, "45.0.7.1")
         self.banned(agent, "45.0.7.1")
         self.assertNotIn(f"{self.mail}/before", agent.http("/metrics")[1])
+
+
+class WentBack(NodeCase):
+    """The storage is restored from a backup: tests of other classes would miss what was in it."""
+
+    def test_what_is_declared_after_the_storage_went_back_is_learnt_though_no_watch_broke_off(self):
+        forwarder = Forwarder(self.plane.net, self.plane.fabric.API4, 7443, PORT)
+        self.addCleanup(forwarder.close)
+        self.plane.url = self.plane.url.replace(str(PORT), "7443")
+        node = self.node(1)
+        self.jail("before")
+        agent = self.agent(node)
+        agent.wait(lambda: f"{self.mail}/before" in agent.http("/metrics")[1])
+        agent.stop()
+        backup = self.plane.backup()
+        agent.start()
+        for turn in range(200):
+            self.plane.api.patch(f"/api/v1/namespaces/{self.mail}", {"metadata": {"annotations": {"turn": str(turn)}}})
+        last = self.jail("last")
+        agent.wait(lambda: f"{self.mail}/last" in agent.http("/metrics")[1])
+        # Whoever asks meanwhile waits, and is served: nothing is refused.
+        forwarder.hold()
+        self.plane.restore(backup)
+        forwarder.release()
+        after = self.jail("after")
+        self.assertLess(int(after["metadata"]["resourceVersion"]), int(last["metadata"]["resourceVersion"]))
+        agent.wait(lambda: f"{self.mail}/after" in agent.http("/metrics")[1], 150)
+        agent.wait(lambda: f"{self.mail}/last" not in agent.http("/metrics")[1])
 
 
 class Reports(NodeCase):

@@ -217,6 +217,18 @@ class Story(ChartCase):
         self.fails(pod, "45.129.14.31")
         self.banned([agent], "45.129.14.31")
 
+        # What only a bad moment counts, and another node's ban.
+        other = {"jail": "mail/james-logins", "prefix": "45.129.14.33", "nth": 1, "weight": 2, "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 2}]}
+        since, until = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead)) for ahead in (0, 3600))
+        body = {"apiVersion": "gaoler.dev/v1alpha1", "kind": "BanSlice", "metadata": {"name": "n9-1"}, "spec": {"node": "n9", "bans": [{**other, "since": since, "until": until}]}}
+        self.plane.api.create(f"{OURS}/banslices", body)
+        self.addCleanup(self.plane.api.delete, f"{OURS}/banslices")
+        self.banned([agent], "45.129.14.33")
+        with self.plane.down():
+            self.fails(pod, "45.129.14.32")
+            self.banned([agent], "45.129.14.32")
+            agent.wait(lambda: agent.metric("gaoler_publication_failures_total"))
+
         def missing():
             controller = self.plane.net.run("curl", "-s", "-m", "5", "http://127.0.0.1:9418/metrics", check=False).stdout
             there = served(agent.http()[1]) | served(controller)

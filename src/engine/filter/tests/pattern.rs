@@ -180,7 +180,7 @@ fn mistakes_name_their_place() {
         ("é<HOST> *+(?q)", "unknown flag q at character 11 of the regex"),
         ("<F-USER>x <HOST>", "tag that is never closed at character 1 of the regex"),
         ("<HOST> and <HOST>", "two groups of one name (<HOST> and <ADDR> name the groups ip4, ip6, dns)"),
-        ("<HOST> (?:(?:(?:a{1000}){1000}){1000})", "regex too large when compiled"),
+        ("<HOST> (?:(?:(?:a{1000}){1000}){1000})", "regex too large: its automaton needs more than 4 MiB"),
         ("  ", "empty regex"),
         ("*<HOST>", "repetition operator missing expression at character 1 of the regex"),
         ("<HOST>(?P<a-b>x)", "bad group name at character 7 of the regex"),
@@ -190,6 +190,52 @@ fn mistakes_name_their_place() {
     }
     assert!(refusal(&"x".repeat(9000)).starts_with("regex of 9000 bytes"));
     assert!(refusal(&format!("{}<HOST>{}", "(".repeat(100), ")".repeat(100))).contains("nest"), "deep");
+}
+
+#[test]
+fn a_regex_that_is_accepted_finds_what_it_says_in_any_text() {
+    // A class of Unicode, repeated, is far larger read backwards than forwards.
+    let (mut accepted, mut refused) = (0, 0);
+    for repeated in [1, 10, 20, 40, 60, 100] {
+        let source = format!(r"^\w{{{repeated}}}.* x <HOST>$");
+        match Pattern::compile(&source, Origin::CutLine, false) {
+            Err(error) => {
+                assert_eq!(error.message, "regex too large: its automaton needs more than 4 MiB");
+                assert!(error.fix.contains("[0-9A-Za-z_]"), "{}", error.fix);
+                refused += 1;
+            }
+            Ok(pattern) => {
+                for letter in ["a", "é"] {
+                    let text = format!("{} x 192.0.2.1", letter.repeat(repeated));
+                    let found = pattern.search(&text, text.is_ascii());
+                    assert!(
+                        matches!(found, Search::Hit(Found { ip: Some("192.0.2.1"), .. })),
+                        "{source}: {text}"
+                    );
+                    assert_eq!(pattern.is_match(&text, text.is_ascii()), Some(true));
+                }
+                accepted += 1;
+            }
+        }
+    }
+    assert!(accepted > 0 && refused > 0, "{accepted} accepted, {refused} refused");
+    let ascii = pattern(r"^[0-9A-Za-z_]{100}.* x <HOST>$");
+    let text = format!("{} é x 192.0.2.1", "a".repeat(100));
+    assert!(matches!(ascii.search(&text, false), Search::Hit(_)));
+}
+
+#[test]
+fn a_regex_without_an_engine_gives_up_aloud() {
+    let broken = || Pattern {
+        ascii: None,
+        unicode: OnceLock::from(None),
+        span: None,
+        frame: None,
+        ..pattern(r"^from <HOST>$")
+    };
+    assert_eq!(broken().search("from 192.0.2.1", true), Search::GaveUp);
+    assert_eq!(broken().is_match("from 192.0.2.1", true), None);
+    assert!(broken().search_span("from 192.0.2.1", true).is_err());
 }
 
 #[test]

@@ -65,10 +65,12 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn blanks(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
@@ -76,13 +78,29 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over `byte` if it comes next, after blanks.
+    #[inline]
     fn take(&mut self, byte: u8) -> bool {
+        // Encoders write no blanks, or one.
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return true;
+        }
         self.blanks();
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
         there
     }
 
+    /// Steps over the next byte after blanks.
+    #[inline]
+    fn step(&mut self) -> Option<u8> {
+        self.blanks();
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    #[inline]
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
@@ -113,10 +131,11 @@ impl<'a> Cursor<'a> {
             let key = self.string()?;
             self.expect(b':')?;
             field(key, self)?;
-            if self.take(b'}') {
-                return Some(());
+            match self.step()? {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
             }
-            self.expect(b',')?;
         }
     }
 
@@ -133,7 +152,14 @@ impl<'a> Cursor<'a> {
     /// A number or a word.
     fn bare(&mut self) -> Option<&'a str> {
         let start = self.at;
-        while self.peek().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) {
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+        let goes_on = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+        if self.at > start && !self.peek().is_some_and(goes_on) {
+            return self.text.get(start..self.at);
+        }
+        while self.peek().is_some_and(goes_on) {
             self.at += 1;
         }
         let word = self.text.get(start..self.at)?;

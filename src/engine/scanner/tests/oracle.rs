@@ -14,10 +14,19 @@ fn filters() -> Vec<FilterSpec> {
     vec![logins(), seed(), folded]
 }
 
-/// By envelope and by layout.
+/// So many literals that another search is made for them.
+fn many_filters() -> Vec<FilterSpec> {
+    let regexes: Vec<String> =
+        (0..40).map(|i| format!("^Mechanism X{i} refused for .* by <HOST>$")).collect();
+    let many = text(&regexes.iter().map(String::as_str).collect::<Vec<_>>());
+    filters().into_iter().chain([many]).collect()
+}
+
+/// By envelope and by layout, one of them with many literals.
 static SCANNERS: LazyLock<[[Scanner; 2]; 2]> = LazyLock::new(|| {
     [Envelope::None, Envelope::Cri].map(|envelope| {
-        [LayoutSpec::JamesDefault, LayoutSpec::Auto].map(|layout| scanner(&filters(), &layout, envelope))
+        [(LayoutSpec::JamesDefault, filters()), (LayoutSpec::Auto, many_filters())]
+            .map(|(layout, filters)| scanner(&filters, &layout, envelope))
     })
 });
 
@@ -34,6 +43,9 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         b"org.apache.james.protocols.smtp.core.esmtp.AuthCmdHandler [ip=] - AUTH method LOGIN failed from Username",
         b"Authentication failure of bob from ",
         b"x refused ",
+        b"Mechanism X7 refused for bob by ",
+        b"Mechanism X3",
+        b"1 refused for x by ",
         b"}@",
         b"192.0.2.1",
         b"8.8.8.8",
@@ -64,17 +76,20 @@ fn block() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Matches without the numbers of their lines, which depend on what is scanned together.
+fn unnumbered(matches: impl IntoIterator<Item = Match>) -> Vec<Match> {
+    matches.into_iter().map(|m| Match { line: 0, ..m }).collect()
+}
+
 fn whole(scanner: &Scanner, block: &[u8]) -> Vec<Match> {
-    scan(scanner, block).0
+    unnumbered(scan(scanner, block).0)
 }
 
 fn explained(scanner: &Scanner, block: &[u8]) -> Vec<Match> {
     let mut state = ScanState::default();
-    block
-        .split_inclusive(|b| *b == b'\n')
-        .flat_map(|line| scanner.explain(&mut state, line, clock()).filters)
-        .filter_map(|filter| filter.matched)
-        .collect()
+    let lines = block.split_inclusive(|b| *b == b'\n');
+    let said = lines.flat_map(|line| scanner.explain(&mut state, line, clock()).filters);
+    unnumbered(said.filter_map(|filter| filter.matched))
 }
 
 fn cut_at(scanner: &Scanner, block: &[u8], cuts: &[usize]) -> Vec<Match> {
@@ -86,7 +101,7 @@ fn cut_at(scanner: &Scanner, block: &[u8], cuts: &[usize]) -> Vec<Match> {
         scanner.scan(&mut state, &now.concat(), clock(), &mut |m| found.push(m));
         rest = later;
     }
-    found
+    unnumbered(found)
 }
 
 proptest! {
@@ -110,6 +125,15 @@ proptest! {
         let scanner = &SCANNERS[0][1];
         prop_assert_eq!(whole(scanner, &block), explained(scanner, &block));
     }
+}
+
+#[test]
+fn two_filters_that_match_one_line_name_the_same_line_and_lines_differ() {
+    let twice = [text(&["^refused <ADDR>$"]), text(&["refused <ADDR>"])];
+    let scanner = scanner(&twice, &LayoutSpec::Text, Envelope::None);
+    let found = scan(&scanner, b"refused 192.0.2.1\nother\nrefused 192.0.2.1\n").0;
+    let [a, b, c, d] = found.as_slice() else { panic!("{found:?}") };
+    assert!(a.line == b.line && c.line == d.line && b.line != c.line, "{found:?}");
 }
 
 #[test]

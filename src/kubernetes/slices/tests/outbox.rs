@@ -1,5 +1,5 @@
 use super::*;
-use crate::bans::{Evidence, Origin};
+use crate::bans::{Ban, Evidence, Origin};
 
 fn secs(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -18,7 +18,11 @@ fn ban(subject: &str, until: i64) -> Ban {
 }
 
 fn event(kind: EventKind, ban: &Ban) -> Event {
-    Event { time: secs(1000).into(), event: kind, ban: BanReport::new(ban, true) }
+    Event { time: secs(1000).into(), event: kind, ban: report(ban) }
+}
+
+fn report(ban: &Ban) -> BanReport {
+    BanReport::new(ban, true)
 }
 
 fn who(batch: &[BanReport]) -> Vec<String> {
@@ -57,10 +61,10 @@ fn what_others_know_is_not_written_again() {
     let (known, unknown) = (ban("203.0.113.7", 2000), ban("203.0.113.8", 2000));
     shelf.put(None, &Entry::from(&known));
     outbox.hear(&event(EventKind::Ban, &known), &shelf, secs(1000), now);
-    outbox.miss(&known, &shelf, now);
+    outbox.miss(report(&known), &shelf, now);
     assert_eq!(outbox.due(now), None);
     // Known only after it began to wait.
-    outbox.miss(&unknown, &shelf, now);
+    outbox.miss(report(&unknown), &shelf, now);
     shelf.put(None, &Entry::from(&unknown));
     assert_eq!(who(&outbox.batch(10, &shelf, now)), [""; 0]);
 }
@@ -104,7 +108,7 @@ fn too_many_are_dropped_and_that_is_said_once() {
     let (mut outbox, shelf, now) = (Outbox::default(), Shelf::default(), Instant::now());
     for n in 0..u32::try_from(MOST).unwrap() + 1 {
         let subject = std::net::Ipv4Addr::from_bits(0x2d00_0000 + n).to_string();
-        outbox.miss(&ban(&subject, 2000), &shelf, now);
+        outbox.miss(report(&ban(&subject, 2000)), &shelf, now);
     }
     assert!(outbox.was_incomplete() && !outbox.was_incomplete());
     assert_eq!(outbox.due(now), None);

@@ -32,6 +32,16 @@ fn a_later_end_must_be_published_again_and_an_earlier_one_need_not() {
 }
 
 #[test]
+fn an_end_that_only_a_clock_moved_is_the_same_end() {
+    let mut shelf = Shelf::default();
+    shelf.put(None, &entry(None, "203.0.113.7", 1, 10));
+    shelf.set_slack(Duration::from_secs(1));
+    assert!(shelf.has(&entry(None, "203.0.113.7", 1, 11)));
+    assert!(!shelf.has(&entry(None, "203.0.113.7", 1, 12)));
+    assert!(!shelf.has(&entry(None, "203.0.113.8", 1, 10)));
+}
+
+#[test]
 fn merging_hides_nothing() {
     let mut shelf = Shelf::default();
     let (early, late) = (entry(None, "203.0.113.7", 1, 10), entry(None, "203.0.113.7", 1, 20));
@@ -110,7 +120,10 @@ fn a_list_read_while_a_ban_is_written_does_not_make_it_written_twice() {
     shelf.listed(Some(epoch(1)));
     shelf.wrote(&early);
     assert!(shelf.has(&ours) && shelf.has(&early));
-    assert!(shelf.put(Some(epoch(1)), &ours) && shelf.put(Some(epoch(1)), &early), "they come back on the watch");
+    assert!(
+        shelf.put(Some(epoch(1)), &ours) && shelf.put(Some(epoch(1)), &early),
+        "they come back on the watch"
+    );
 }
 
 #[test]

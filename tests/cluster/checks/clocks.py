@@ -1,0 +1,150 @@
+"""One node's clock is two minutes off: it and all others judge and end bans as if it were not."""
+
+import random
+import time
+from datetime import datetime
+
+from bans import JAIL, SharedCase
+from cluster.installed import GROUP
+from harness.daemon import wait_until
+from harness.jameslog import failure
+from harness.oracle import banned
+
+FIND_TIME = 20_000
+# Nodes know each other's time to within some hundredths of a second: whose verdict hangs on less is not asked for.
+EDGE = 250
+
+
+def seconds(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+class Clocks(SharedCase):
+    def guarded_by(self, clocks, **spec):
+        """Nodes 1 to 3, guarded; `clocks`: by how many seconds that of a node is ahead. Until each knows its own."""
+        self.spec = {**JAIL, "findTime": f"{FIND_TIME // 1000}s", "brake": {"bansPerMinute": 100_000}, **spec}
+        self.clocks = clocks
+        self.guarded()
+        for number, node in self.nodes.items():
+            wait_until(lambda n=node: bool(self.skew(n)) == (n.number in clocks), 60, node.agent.told)
+            self.assertEqual(node.clock_ahead, clocks.get(number, 0))
+
+    def node(self, number, **about):
+        return super().node(number, clock_ahead=self.clocks.get(number, 0), **about)
+
+    def make(self, kind, name, spec, **about):
+        return super().make(kind, name, self.spec if kind == "jails" else spec, **about)
+
+    def skew(self, node):
+        """What the node says of its clock; None where it says nothing, "" before it says anything at all."""
+        status = self.plane.api.get(f"{GROUP}/nodeagents").get("items", [])
+        found = next((agent.get("status", {}) for agent in status if agent["metadata"]["name"] == node.name), {})
+        return next((c["message"] for c in found.get("conditions", []) if c["type"] == "ClockSkew" and c["status"] == "True"), None)
+
+    def fails(self, node, address, at):
+        """James there says that somebody failed then, in milliseconds; its text has the node's own time too."""
+        node.james.log.write(failure(address, at + node.clock_ahead * 1000, "default"), at=at * 1_000_000)
+
+    def storm(self, attackers, span):
+        """Failures (when, address, node): each attacker tries at any node, and no verdict hangs on a moment."""
+        chance = random.Random(11)
+        begin = round(time.time() * 1000) + 1000
+        tries = []
+        for number in range(attackers):
+            address = f"45.3.{number // 250}.{number % 250 + 1}"
+            length = chance.choice((8, 15, 22, 30))
+            while True:
+                start = chance.uniform(0, span - length)
+                times = sorted(round((start + chance.uniform(0, length)) * 1000) for _ in range(chance.randint(3, 8)))
+                spans = [last - first for first, last in zip(times, times[4:])]
+                if all(abs(span - FIND_TIME) > EDGE for span in spans):
+                    break
+            tries += [(begin + at, address, chance.choice(list(self.nodes.values()))) for at in times]
+        return sorted(tries, key=lambda one: one[0])
+
+    def play(self, tries):
+        for at, address, node in tries:
+            time.sleep(max(0.0, at / 1000 - time.time()))
+            self.fails(node, address, at)
+
+    def check_verdicts(self, ahead):
+        self.guarded_by({2: ahead})
+        right, wrong = self.nodes[1], self.nodes[2]
+        # The first answer tells it to within a second, a few more exactly.
+        words = f"{abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'}"
+        wait_until(lambda: words in self.skew(wrong), 60, lambda: self.skew(wrong))
+        tries = self.storm(300, 40)
+        merged = [(at, address) for at, address, _ in tries]
+        wanted = banned(merged, 5, FIND_TIME)
+        # As if the wrong clock were believed: what the other two saw would not count there, nor here what it saw.
+        blind = banned([(at, address) for at, address, node in tries if node is not wrong], 5, FIND_TIME)
+        blind |= banned([(at, address) for at, address, node in tries if node is wrong], 5, FIND_TIME)
+        print(f"{len(tries)} failures, {len(wanted)} to be banned, {len(blind)} without common time ", end="", flush=True)
+        self.assertGreater(len(wanted - blind), 50)
+        self.assertGreater(len({address for _, address in merged} - wanted), 50)
+        self.play(tries)
+        for node in self.nodes.values():
+            node.agent.wait(lambda n=node: wanted <= n.agent.kernel_bans(), 30)
+        time.sleep(3)
+        for node in self.nodes.values():
+            self.assertEqual(node.agent.kernel_bans(), wanted, node.name)
+        # Whoever decided, the ban began when its failures were: no record is in another time.
+        for one in self.plane.api.get(f"{GROUP}/banslices")["items"]:
+            for ban in one["spec"]["bans"]:
+                began = seconds(ban["since"])
+                self.assertTrue(tries[0][0] / 1000 - 1 < began < time.time() + 1, f"{one['spec']['node']}: {ban}")
+                self.assertAlmostEqual(seconds(ban["until"]) - began, 7200, delta=30)
+        # Decided a moment before, here and there, and pardoned on all.
+        for node, address in ((right, "45.129.14.31"), (wrong, "45.129.14.32")):
+            self.attack_now(node, address)
+            self.wait_dropped(address)
+            self.pardon(address, name=f"sorry-{node.name}")
+            asked = time.monotonic()
+            self.wait_free(address)
+            print(f"{time.monotonic() - asked:.2f} s to unban who {node.name} banned ", end="", flush=True)
+        # Counted from zero on all, and also there what the others saw after the pardon.
+        time.sleep(1.2)
+        for address in ("45.129.14.31", "45.129.14.32"):
+            for node in (right, wrong, self.nodes[3], wrong):
+                self.fails(node, address, round(time.time() * 1000))
+        time.sleep(2)
+        for node in self.nodes.values():
+            for address in ("45.129.14.31", "45.129.14.32"):
+                self.assertNotIn(address, node.agent.kernel_bans(), node.name)
+        for address in ("45.129.14.31", "45.129.14.32"):
+            self.fails(right, address, round(time.time() * 1000))
+            self.wait_dropped(address)
+        for node in self.nodes.values():
+            self.assertEqual(bool(self.skew(node)), node is wrong, node.name)
+        # It said so of itself, and wrote no ban twice.
+        self.assertEqual(wrong.agent.metric("gaoler_clock_ahead_seconds"), ahead)
+        self.assertEqual(right.agent.metric("gaoler_clock_ahead_seconds"), 0)
+
+    def attack_now(self, node, address):
+        for _ in range(5):
+            self.fails(node, address, round(time.time() * 1000))
+
+    def test_one_clock_two_minutes_ahead(self):
+        self.check_verdicts(120)
+
+    def test_one_clock_two_minutes_behind(self):
+        self.check_verdicts(-120)
+
+    def test_a_ban_ends_everywhere_at_the_same_moment_whatever_the_clocks(self):
+        self.guarded_by({2: 120, 3: -120}, banTime="20s")
+        ends = {}
+        for node in self.nodes.values():
+            address = f"45.132.0.{node.number}"
+            self.attack_now(node, address)
+            ends[address] = time.time() + 20
+            self.wait_dropped(address)
+        over = {}
+        while len(over) < 9 and time.time() < max(ends.values()) + 30:
+            for node in self.nodes.values():
+                held = node.agent.kernel_bans()
+                for address in set(ends) - held:
+                    over.setdefault((address, node.name), time.time() - ends[address])
+        self.assertEqual(len(over), 9, over)
+        print(f"ends off by {min(over.values()):.2f} to {max(over.values()):.2f} s ", end="", flush=True)
+        for who, off in over.items():
+            self.assertLess(abs(off), 2, (who, over))
