@@ -216,7 +216,7 @@ fn trials() -> Vec<Trial> {
         trial(
             "who completed connections (conntrack, sets of addresses and ports)",
             "rate limits with `escalateTo` are not enforced",
-            vec![NfListObject::Set(limits::connections("s".into(), Family::V6, 1024).into())],
+            vec![connections("s")],
             completed(),
         ),
         trial(
@@ -239,6 +239,12 @@ fn token_bucket() -> Vec<Statement<'static>> {
     let rate = phrase::Rate { tokens: 60, window: minute };
     let [draw, beyond] = phrase::over_rate((Family::V6, 64), minute, "s", rate);
     vec![draw, beyond, phrase::drop()]
+}
+
+/// The real set, in the probe's table.
+fn connections(name: &str) -> NfListObject<'static> {
+    let real = limits::connections(name.to_owned(), Family::V6, 1024);
+    NfListObject::Set(Box::new(Set { table: TABLE.into(), ..real }))
 }
 
 fn completed() -> Vec<Statement<'static>> {
