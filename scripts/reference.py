@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes docs/reference from the binary itself: resources from the definitions, verbs from their help.
+"""Writes docs/reference from the binary itself: resources from the definitions, verbs from their help, metrics
+from what is served.
 
     reference.py BINARY             writes
     reference.py BINARY --check     ends with 1 when a page is not what the binary says
@@ -7,6 +8,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -169,10 +171,40 @@ def command_line(binary):
     return "\n".join(parts) + "\n"
 
 
+def metrics(binary):
+    parts = [
+        HEAD,
+        "# Metrics\n",
+        "OpenMetrics on `/metrics`: `gaoler run --metrics` and `gaoler agent --metrics` on loopback unless told otherwise, the",
+        "controller on its pod's address. No label holds an address: the number of series is bounded by what is declared.",
+        "`gaoler_ban_slices_…`, `gaoler_sightings_…` and what follows them are the agent's in a cluster alone.\n",
+        "| metric | type | labels | what it is |",
+        "|---|---|---|---|",
+    ]
+    kinds, helps, labels = {}, {}, {}
+    for line in ask(binary, "man", "--metrics").splitlines():
+        if line.startswith("# TYPE "):
+            name, kind = line.split()[2:]
+            kinds[name] = kind
+        elif line.startswith("# HELP "):
+            name, text = line.removeprefix("# HELP ").split(" ", 1)
+            helps[name] = text.rstrip(".")
+        elif not line.startswith("#"):
+            sample, _, inside = line.partition("{")
+            family = max((name for name in kinds if sample.split()[0].startswith(name)), key=len)
+            found = re.findall(r'(\w+)="', inside)
+            labels.setdefault(family, [label for label in found if label != "le"])
+    suffix = {"counter": "_total", "info": "_info"}
+    for name, kind in kinds.items():
+        told = ", ".join(f"`{label}`" for label in labels.get(name, []))
+        parts.append(f"| `{name}{suffix.get(kind, '')}` | {kind} | {told} | {words(helps.get(name, ''))} |")
+    return "\n".join(parts) + "\n"
+
+
 def main():
     binary = sys.argv[1]
     stale = []
-    for name, text in {"resources.md": resources, "cli.md": command_line}.items():
+    for name, text in {"resources.md": resources, "cli.md": command_line, "metrics.md": metrics}.items():
         page, wanted = PAGES / name, text(binary)
         if "--check" in sys.argv[2:]:
             if not page.exists() or page.read_text() != wanted:

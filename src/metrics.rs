@@ -150,6 +150,47 @@ impl Metrics {
         self.condition.get_or_create(&label).set(i64::from(condition.status));
     }
 
+    /// A series of each family, with empty labels: for the reference, as families without series are not told of.
+    #[must_use]
+    pub fn one_of_each() -> Self {
+        let metrics = Self::default();
+        let jail = JailLabel { jail: String::new() };
+        let file = FileLabel { path: String::new() };
+        let limit = LimitLabel { ratelimit: String::new() };
+        for family in [
+            &metrics.failures,
+            &metrics.successes,
+            &metrics.never_banned,
+            &metrics.too_late,
+            &metrics.while_banned,
+            &metrics.bans,
+            &metrics.braked,
+            &metrics.refused,
+            &metrics.evicted,
+            &metrics.dropped_packets,
+            &metrics.dropped,
+        ] {
+            drop(family.get_or_create(&jail));
+        }
+        for family in [&metrics.banned, &metrics.watched] {
+            drop(family.get_or_create(&jail));
+        }
+        for family in [&metrics.lines, &metrics.matched, &metrics.lost] {
+            drop(family.get_or_create(&file));
+        }
+        drop(metrics.lag.get_or_create(&file));
+        for family in [&metrics.limited, &metrics.uncounted] {
+            drop(family.get_or_create(&limit));
+        }
+        drop(metrics.offenders.get_or_create(&limit));
+        drop(
+            metrics
+                .condition
+                .get_or_create(&ConditionLabel { jail: String::new(), condition: String::new() }),
+        );
+        metrics
+    }
+
     /// OpenMetrics text of these families and `more`, with its end marker.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::{Context, ExitStatus};
+use crate::metrics::Metrics;
 
 /// Print the manual page, or write one page per verb into a directory
 #[derive(clap::Args, Debug)]
@@ -17,13 +18,20 @@ pub struct Args {
     /// Directory for the pages; made when it is not there
     #[arg(value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
+
+    /// Print what `/metrics` serves, with a series of each family: for the reference
+    #[arg(long, hide = true, conflicts_with = "directory")]
+    metrics: bool,
 }
 
 /// Prints or writes the pages.
 ///
 /// # Errors
 /// When stdout or the directory cannot be written.
-pub fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitStatus> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
+    if args.metrics {
+        return metrics(context);
+    }
     match &args.directory {
         Some(directory) => {
             std::fs::create_dir_all(directory)
@@ -36,5 +44,19 @@ pub fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitStatus> {
             std::io::stdout().lock().write_all(&page)?;
         }
     }
+    Ok(ExitStatus::Success)
+}
+
+fn metrics(context: &Context) -> anyhow::Result<ExitStatus> {
+    #[cfg(feature = "kubernetes")]
+    {
+        use crate::kubernetes::agent::{cluster_time::ClusterClock, tally::Tally};
+        use crate::kubernetes::controller;
+        let exchange = Tally::new(ClusterClock::default());
+        context.say(format_args!("{}", Metrics::one_of_each().encode(&exchange)?.trim_end()))?;
+        context.say(format_args!("{}", controller::metrics(false, 0, 0)?.trim_end()))?;
+    }
+    #[cfg(not(feature = "kubernetes"))]
+    context.say(format_args!("{}", Metrics::one_of_each().encode(&())?.trim_end()))?;
     Ok(ExitStatus::Success)
 }

@@ -18,6 +18,9 @@ const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 /// A ban that fell longer ago was written again, after an emptied storage or an outage: that says nothing of the way.
 const NEWS: Duration = Duration::from_secs(600);
 
+/// What nodes tell each other.
+const WRITTEN: [&str; 2] = ["BanSlice", "SightingList"];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
     kind: String,
@@ -45,6 +48,11 @@ impl Tally {
     /// Has counted nothing yet.
     #[must_use]
     pub fn new(clock: ClusterClock) -> Self {
+        let failures = Family::<KindLabel, Counter>::default();
+        // From the beginning: an alert on their increase must see the zero before the first.
+        for kind in WRITTEN {
+            drop(failures.get_or_create(&KindLabel { kind: kind.into() }));
+        }
         Self {
             clock,
             slices_written: Counter::default(),
@@ -53,7 +61,7 @@ impl Tally {
             sightings_written: Counter::default(),
             sightings_received: Counter::default(),
             arrivals: Histogram::new(BUCKETS),
-            failures: Family::default(),
+            failures,
         }
     }
 
@@ -102,6 +110,9 @@ impl Families for Tally {
             self.failures.clone(),
         );
         let breaks = Family::<KindLabel, Counter>::default();
+        for kind in WRITTEN {
+            drop(breaks.get_or_create(&KindLabel { kind: kind.into() }));
+        }
         for (kind, times) in outage::breaks() {
             breaks.get_or_create(&KindLabel { kind }).inc_by(times);
         }

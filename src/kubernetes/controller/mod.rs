@@ -45,6 +45,7 @@ use self::lease::Lease;
 use self::office::Office;
 use self::pen::Counts;
 use self::probes::Probes;
+pub use self::probes::exposition as metrics;
 use super::connect::{Access, ConnectError, connect};
 
 /// The Lease's name.

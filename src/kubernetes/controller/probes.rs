@@ -46,19 +46,30 @@ impl Probes {
 }
 
 async fn metrics(State(probes): State<Probes>) -> Response {
+    let leading = probes.tenure.is_held();
+    let (written, refused) = (&probes.counts.written, &probes.counts.refused);
+    match exposition(leading, written.load(Ordering::Relaxed), refused.load(Ordering::Relaxed)) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// What a controller serves as `/metrics`.
+///
+/// # Errors
+/// Never: writing to a string does not fail.
+pub fn exposition(is_leading: bool, writes: u64, refusals: u64) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("gaoler_controller");
     let leading: Gauge = Gauge::default();
-    leading.set(i64::from(probes.tenure.is_held()));
+    leading.set(i64::from(is_leading));
     let (written, refused): (Counter, Counter) = (Counter::default(), Counter::default());
-    written.inc_by(probes.counts.written.load(Ordering::Relaxed));
-    refused.inc_by(probes.counts.refused.load(Ordering::Relaxed));
+    written.inc_by(writes);
+    refused.inc_by(refusals);
     registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     registry.register("leading", "1 where this controller holds the lease and writes", leading);
     registry.register("writes", "Objects written, without the lease", written);
     registry.register("refused_writes", "Writes the API server refused", refused);
     let mut text = String::new();
-    match encode(&mut text, &registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    encode(&mut text, &registry)?;
+    Ok(text)
 }
