@@ -56,9 +56,16 @@ def captured(version, into):
 
 
 def measure(binary, log, layout, scratch, manifests=()):
-    """What `gaoler replay` says of a log under a jail with every built-in filter."""
+    """What `gaoler replay` says of a log under a jail with every built-in filter. Those that understand the same lines are
+    asked apart: in one jail a line counts for one of them."""
+    together = [name for name in filters() if name != "james-log4j2"]
+    reports = [replay(binary, log, layout, scratch, manifests, names) for names in (together, ["james-log4j2"])]
+    return {**reports[0], "addresses": [said for report in reports for said in report["addresses"]]}
+
+
+def replay(binary, log, layout, scratch, manifests, names):
     manifest = scratch / f"{layout}.yaml"
-    manifest.write_text(JAIL % (layout_lines(layout), ", ".join(filters())))
+    manifest.write_text(JAIL % (layout_lines(layout), ", ".join(names)))
     command = [binary, "replay", log, "--jail", "everything", "-o", "json", "--config", manifest]
     for more in manifests:
         command += ["--config", more]
