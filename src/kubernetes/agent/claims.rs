@@ -3,7 +3,8 @@
 //! Whoever may edit a Service may write any address there, a neighbour's or a node's, and a jail of his would close it.
 //! So a claim is guarded only where the address is nobody else's. What was assigned goes before every claim: cluster IPs
 //! by the API server, load balancers' addresses by their controllers, who alone may write a status. Of two namespaces
-//! that claim the same neither gets it, as nobody can say whose it is.
+//! that claim the same address and port neither gets it, as nobody can say whose it is; at different ports both do, or one
+//! could have the other's guard ended by a claim that costs nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -25,14 +26,16 @@ pub struct Holder {
     pub assigned: Vec<IpAddr>,
     /// Those that it claims.
     pub claimed: Vec<IpAddr>,
+    /// At which ports; none means any.
+    pub ports: Vec<u16>,
 }
 
 impl Holder {
     /// What matters of a Service of which only the addresses do.
     #[must_use]
     pub fn of(service: &core::Service) -> Self {
-        let ServiceSeen { namespace, assigned, claimed, .. } = ServiceSeen::of(service);
-        Self { namespace, assigned, claimed }
+        let ServiceSeen { namespace, assigned, claimed, ports, .. } = ServiceSeen::of(service);
+        Self { namespace, assigned, claimed, ports: ports.iter().map(|port| port.port).collect() }
     }
 
     /// Whether it has one of these addresses, or claims one.
@@ -42,11 +45,11 @@ impl Holder {
     }
 }
 
-/// Why an address that a Service of this namespace claims is not guarded; `None` where it is.
+/// Why an address that a Service of this namespace claims is not guarded at this port; `None` where it is.
 ///
 /// Who the other is stays untold: his namespace is no business of whoever reads this jail.
 #[must_use]
-pub fn objection(address: IpAddr, namespace: &str, picture: &Picture) -> Option<&'static str> {
+pub fn objection(address: IpAddr, port: u16, namespace: &str, picture: &Picture) -> Option<&'static str> {
     if picture.node.addresses.contains(&address) {
         return Some("it is a node's");
     }
@@ -73,7 +76,8 @@ pub fn objection(address: IpAddr, namespace: &str, picture: &Picture) -> Option<
     if others().any(|other| other.assigned.contains(&address)) {
         return Some("a Service of another namespace has it");
     }
-    if others().any(|other| other.claimed.contains(&address)) {
+    let at_port = |other: &&std::sync::Arc<Holder>| other.ports.is_empty() || other.ports.contains(&port);
+    if others().filter(at_port).any(|other| other.claimed.contains(&address)) {
         return Some("a Service of another namespace claims it too");
     }
     None
@@ -130,7 +134,24 @@ mod tests {
     }
 
     fn objected(address: &str, namespace: &str) -> Option<&'static str> {
-        objection(address.parse().unwrap(), namespace, &picture())
+        objection(address.parse().unwrap(), 25, namespace, &picture())
+    }
+
+    #[test]
+    fn a_claim_of_another_port_ends_no_guard() {
+        let at = |port: u16| {
+            let claim = |namespace: &str, port: u16| {
+                service(
+                    namespace,
+                    &json!({"externalIPs": ["203.0.113.9"], "ports": [{"port": port}]}),
+                    "198.51.100.27",
+                )
+            };
+            let holders = Some(vec![claim("mail", 25), claim("shop", port)]);
+            objection("203.0.113.9".parse().unwrap(), 25, "mail", &Picture { holders, ..picture() })
+        };
+        assert_eq!(at(9), None);
+        assert_eq!(at(25), Some("a Service of another namespace claims it too"));
     }
 
     #[test]
@@ -163,6 +184,6 @@ mod tests {
     #[test]
     fn before_all_services_are_known_no_claim_is_believed() {
         let unknown = Picture { holders: None, ..picture() };
-        assert!(objection("203.0.113.5".parse().unwrap(), "mail", &unknown).is_some());
+        assert!(objection("203.0.113.5".parse().unwrap(), 25, "mail", &unknown).is_some());
     }
 }

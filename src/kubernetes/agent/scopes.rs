@@ -107,19 +107,16 @@ pub(super) fn guard_service(
         .filter(|pod| pod.namespace == service.namespace && !pod.over && service.selects(&pod.labels));
     // A Service without a selector leads where somebody says; of that, the jail's own pods are taken.
     let pods: Vec<&LocalPod> = if service.selector.is_empty() { local.to_vec() } else { led_to.collect() };
-    let mut addresses = service.assigned.clone();
-    for address in &service.claimed {
-        match objection(*address, &service.namespace, picture) {
-            None => addresses.push(*address),
-            Some(why) => {
-                found
-                    .left_out
-                    .insert(format!("{address} of `externalIPs` of Service {}: {why}", service.name));
+    for port in &service.ports {
+        found.guards.extend(service.assigned.iter().map(|address| at(*address, port.port)));
+        for address in &service.claimed {
+            if let Some(why) = objection(*address, port.port, &service.namespace, picture) {
+                let name = &service.name;
+                found.left_out.insert(format!("{address} of `externalIPs` of Service {name}: {why}"));
+            } else {
+                found.guards.insert(at(*address, port.port));
             }
         }
-    }
-    for port in &service.ports {
-        found.guards.extend(addresses.iter().map(|address| at(*address, port.port)));
         found.guards.extend(port.node_port.map(here));
         for pod in &pods {
             guard_target(port, pod, picture, found);

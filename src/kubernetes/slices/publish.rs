@@ -177,10 +177,16 @@ impl Publisher {
         let (shelf, clock) = (Arc::clone(&self.shelf), self.station.clock.clone());
         self.shelf().set_slack(clock.slack());
         let mut missing = 0;
+        let time = clock.now();
         let wanted = move |ban: &Ban| {
             let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
             let until = ban.until.map(|until| clock.to_cluster(until));
-            let miss = missing < PORTION && !shelf.has(&Entry { until, ..Entry::from(ban) });
+            let entry = Entry { until, ..Entry::from(ban) };
+            // Of one that is over any end will do. A clock that was set moves all ends, and to write those again would
+            // bring bans back that had ended.
+            let over = until.is_some_and(|until| until <= time);
+            let known = if over { shelf.end(&entry).is_some() } else { shelf.has(&entry) };
+            let miss = missing < PORTION && !known;
             missing += usize::from(miss);
             miss
         };

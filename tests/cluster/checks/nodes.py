@@ -341,6 +341,8 @@ class WentBack(NodeCase):
             self.plane.api.patch(f"/api/v1/namespaces/{self.mail}", {"metadata": {"annotations": {"turn": str(turn)}}})
         last = self.jail("last")
         agent.wait(lambda: f"{self.mail}/last" in agent.http("/metrics")[1])
+        # The agent asks once a minute which version the storage has: it shall have seen the later ones.
+        time.sleep(66)
         # Whoever asks meanwhile waits, and is served: nothing is refused.
         forwarder.hold()
         self.plane.restore(backup)

@@ -220,7 +220,8 @@ class Story(ChartCase):
         # What only a bad moment counts, and another node's ban.
         other = {"jail": "mail/james-logins", "prefix": "45.129.14.33", "nth": 1, "weight": 2, "rules": [{"rule": "james-smtp-auth/rules[0]", "times": 2}]}
         since, until = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead)) for ahead in (0, 3600))
-        body = {"apiVersion": "gaoler.dev/v1alpha1", "kind": "BanSlice", "metadata": {"name": "n9-1"}, "spec": {"node": "n9", "bans": [{**other, "since": since, "until": until}]}}
+        epoch = {"gaoler.dev/epoch": str(int(time.time()) // 600)}
+        body = {"apiVersion": "gaoler.dev/v1alpha1", "kind": "BanSlice", "metadata": {"name": "n9-1", "labels": epoch}, "spec": {"node": "n9", "bans": [{**other, "since": since, "until": until}]}}
         self.plane.api.create(f"{OURS}/banslices", body)
         self.addCleanup(self.plane.api.delete, f"{OURS}/banslices")
         self.banned([agent], "45.129.14.33")
