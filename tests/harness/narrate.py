@@ -37,8 +37,8 @@ class Narrator:
             self.passed += 1
             self.say(f"  {self._paint('32', '✓')} {what}")
         else:
-            self.failed.append(what)
-            self.say(f"  {self._paint('31', '✗')} {what}" + (f": {seen}" if seen else ""))
+            self.failed.append(what + (f": {seen}" if seen else ""))
+            self.say(f"  {self._paint('31', '✗')} {self.failed[-1]}")
         return good
 
     def close(self, name):

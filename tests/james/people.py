@@ -14,7 +14,7 @@ class Person:
 
     def __init__(self, world, address, server, base):
         self.world, self.address, self.server, self.base = world, address, server, base
-        self.days, self.complaints = 0, []
+        self.days, self.complaints, self.doing = 0, [], ""
 
     def live(self, over):
         with self.world.internet.inside():
@@ -24,7 +24,8 @@ class Person:
                 self.day()
                 self.days += 1
             except Exception as error:  # whatever it is, an innocent was hindered
-                self.complaints.append(f"innocent {self.address} was hindered: {error!r}")
+                now = time.strftime("%H:%M:%S", time.gmtime())
+                self.complaints.append(f"innocent {self.address} was hindered at {now} {self.doing}: {error!r}")
                 return
             time.sleep(0.2)
 
@@ -36,15 +37,18 @@ class Person:
 
     def day(self):
         with self.world.internet.inside():
+            self.doing = "over SMTP"
             with smtplib.SMTP(self.server, self.base + 25, timeout=30, source_address=(self.address, 0)) as c:
                 c.login("bob@example.test", "secret")
                 c.sendmail("bob@example.test", ["alice@example.test"], "Subject: hello\r\n\r\nhello\r\n")
+            self.doing = "over IMAP"
             c = imaplib.IMAP4.__new__(_Imap)
             c.source = (self.address, 0)
             c.__init__(self.server, self.base + 43, 30)
             c.login("bob@example.test", "secret")
             c.select("INBOX")
             c.logout()
+            self.doing = "over POP3"
             c = _pop(self.server, self.base + 10, self.address)
             c.user("alice@example.test")
             c.pass_("secret")
