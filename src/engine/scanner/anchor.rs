@@ -15,6 +15,9 @@ const MOST: usize = 512;
 /// counted in them decides how many places are looked at in vain, never what is found.
 pub(super) const ORDINARY: &[u8] = include_bytes!("ordinary.log");
 
+/// Bytes that could be an anchor, the literals they could stand for, and where in each they begin first.
+type Offer<'a> = (&'a [u8], Vec<(usize, usize)>);
+
 /// Where in each of `literals` its anchor begins, and how long all anchors are. `None`: there are too many literals.
 pub(super) fn choose(literals: &[Vec<u8>]) -> Option<(Vec<usize>, usize)> {
     let length = literals.iter().map(Vec::len).min()?.min(LENGTH);
@@ -25,7 +28,6 @@ pub(super) fn choose(literals: &[Vec<u8>]) -> Option<(Vec<usize>, usize)> {
     for window in ORDINARY.windows(length) {
         *ordinary.entry(window).or_default() += 1;
     }
-    // By anchor, the literals it could stand for and where in them it begins first.
     let mut offers: HashMap<&[u8], Vec<(usize, usize)>> = HashMap::new();
     for (literal, text) in literals.iter().enumerate() {
         let count = |window: &[u8]| ordinary.get(window).copied().unwrap_or_default();
@@ -38,13 +40,13 @@ pub(super) fn choose(literals: &[Vec<u8>]) -> Option<(Vec<usize>, usize)> {
             }
         }
     }
-    let mut offers: Vec<(&[u8], Vec<(usize, usize)>)> = offers.into_iter().collect();
+    let mut offers: Vec<Offer<'_>> = offers.into_iter().collect();
     // Of equally good ones always the same is taken.
     offers.sort_unstable();
     let mut chosen: Vec<Option<usize>> = vec![None; literals.len()];
     while chosen.contains(&None) {
         let open = |literal: &usize| chosen.get(*literal) == Some(&None);
-        let worth = |(text, stands): &&(&[u8], Vec<(usize, usize)>)| {
+        let worth = |(text, stands): &&Offer<'_>| {
             (stands.iter().filter(|(literal, _)| open(literal)).count(), rarity(text))
         };
         let (_, stands) = offers.iter().max_by_key(worth)?;
