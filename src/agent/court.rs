@@ -40,6 +40,8 @@ pub(super) struct Court {
     pub(super) observe: bool,
     /// Bans of others that hit somebody who is never banned here.
     pub(super) spared: Vec<Ban>,
+    /// How many bans of others found no place in their jail.
+    pub(super) left_out: BTreeMap<Option<JailName>, usize>,
     /// Other nodes that told what they saw.
     pub(super) colleagues: Colleagues,
     /// Windows of jails that are not configured yet.
@@ -57,6 +59,7 @@ impl Court {
             house: NeverBan::default(),
             observe,
             spared: Vec::new(),
+            left_out: BTreeMap::new(),
             colleagues: Colleagues::default(),
             waiting,
         }

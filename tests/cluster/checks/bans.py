@@ -256,6 +256,28 @@ class RefusedBans(SharedCase):
         return {condition["reason"] for condition in status.get("conditions", []) if condition["status"] == "True"}
 
 
+class FullJail(SharedCase):
+    def test_bans_for_which_a_full_jail_had_no_room_are_delivered_when_there_is_some(self):
+        self.guarded(1)
+        one = self.nodes[1]
+        since, until = moment(60), moment(-7200)
+        most, late = 200_000, "45.129.14.30"
+        addresses = [f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(most)]
+        for first in range(0, most, 256):
+            self.slice(f"n9-{first:08}", [sliced(address, since, until) for address in addresses[first : first + 256]])
+        one.agent.wait(lambda: one.agent.metric("gaoler_active_bans") == most, 240)
+        self.slice("n9-late", [sliced(late, since, until)])
+        one.agent.wait(lambda: one.agent.metric("gaoler_refused_bans_total") == 1)
+        self.assertFalse(self.is_dropped(one, late))
+        self.pardon("11.0.0.0/15")
+        one.agent.wait(lambda: one.agent.metric("gaoler_active_bans") == most - (1 << 17) + 1, 150)
+        one.agent.wait(lambda: self.is_dropped(one, late))
+
+    def slice(self, name, bans):
+        epoch = {"gaoler.dev/epoch": str(int(time.time()) // 600)}
+        self.plane.api.create(f"{GROUP}/banslices", self.object("banslices", name, {"node": "n9", "bans": bans}, epoch))
+
+
 class Outages(SharedCase):
     def test_bans_fall_while_the_api_server_is_away_and_all_nodes_agree_afterwards(self):
         self.guarded()
