@@ -128,12 +128,13 @@ impl Court {
         }
     }
 
-    /// Counts one match in one jail.
-    pub(super) fn hear(&mut self, seat: usize, m: &Match, now: Timestamp) {
-        let Some(at) = self.seats.get_mut(seat) else { return };
+    /// Counts one match in one jail. Whether its time was good enough for that.
+    pub(super) fn hear(&mut self, seat: usize, m: &Match, now: Timestamp) -> bool {
+        let Some(at) = self.seats.get_mut(seat) else { return true };
         let name = at.name().clone();
         let verdict = at.jail.count(m, &at.never, &self.ledger.history(&name), now);
         self.dirty = true;
+        let too_early = matches!(verdict, Verdict::Skipped(Skip::TooOld | Skip::Pardoned));
         if m.outcome == MatchOutcome::Failure {
             match verdict {
                 Verdict::Skipped(Skip::NeverBan) => {
@@ -168,6 +169,7 @@ impl Court {
             }
             Verdict::Skipped(_) => {}
         }
+        !too_early
     }
 
     pub(super) fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
