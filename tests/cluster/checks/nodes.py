@@ -7,6 +7,7 @@ from cluster.api import Refused
 from cluster.case import BINARY, REPOSITORY, ClusterCase
 from cluster.controlplane import PORT
 from cluster.forwarder import Forwarder
+from cluster.node import Node
 from cluster.services import endpoint_slices, service
 from harness.daemon import wait_until
 from harness.jameslog import failure
@@ -40,6 +41,16 @@ class NodeCase(ClusterCase):
         cls.plane.namespace("gaoler")
         cls.plane.kubectl("apply", "--server-side", "-f", REPOSITORY / "deploy" / "kubernetes" / "agent-rbac.yaml")
         cls.plane.apply(BINDING)
+
+    def empty(self):
+        """The storage is emptied; kinds, rights, namespaces and nodes come back, and nothing else."""
+        self.plane.empty()
+        self.prepare()
+        for namespace in (self.mail, Node.ACCOUNT_NAMESPACE):
+            self.plane.namespace(namespace)
+        for node in self.nodes.values():
+            node.register_again()
+            node.kubeconfig()
 
     def setUp(self):
         super().setUp()
@@ -308,12 +319,7 @@ class Restored(NodeCase):
         self.jail("last")
         agent.wait(lambda: f"{self.mail}/last" in agent.http("/metrics")[1])
         high = int(versions["metadata"]["resourceVersion"])
-        self.plane.empty()
-        self.prepare()
-        for namespace in (self.mail, node.ACCOUNT_NAMESPACE):
-            self.plane.namespace(namespace)
-        node.register_again()
-        node.kubeconfig()
+        self.empty()
         pod = node.pod("james-0", namespace=self.mail)
         jail = self.jail("after")
         self.assertLess(int(jail["metadata"]["resourceVersion"]), high)
@@ -337,20 +343,26 @@ class WentBack(NodeCase):
         agent.stop()
         backup = self.plane.backup()
         agent.start()
-        for turn in range(200):
-            self.plane.api.patch(f"/api/v1/namespaces/{self.mail}", {"metadata": {"annotations": {"turn": str(turn)}}})
+        self.turn(400)
         last = self.jail("last")
         agent.wait(lambda: f"{self.mail}/last" in agent.http("/metrics")[1])
-        # The agent asks once a minute which version the storage has: it shall have seen the later ones.
-        time.sleep(66)
+        # The agent asks once a minute which version the storage has, and has not asked since: of the later ones its
+        # watches told.
         # Whoever asks meanwhile waits, and is served: nothing is refused.
         forwarder.hold()
         self.plane.restore(backup)
+        # It comes as far as it was when the agent asked.
+        self.turn(200)
         forwarder.release()
         after = self.jail("after")
         self.assertLess(int(after["metadata"]["resourceVersion"]), int(last["metadata"]["resourceVersion"]))
         agent.wait(lambda: f"{self.mail}/after" in agent.http("/metrics")[1], 150)
         agent.wait(lambda: f"{self.mail}/last" not in agent.http("/metrics")[1])
+
+    def turn(self, times):
+        """Lets the storage's version grow by as much."""
+        for turn in range(times):
+            self.plane.api.patch(f"/api/v1/namespaces/{self.mail}", {"metadata": {"annotations": {"turn": str(turn)}}})
 
 
 class Reports(NodeCase):
