@@ -315,3 +315,37 @@ class Outages(SharedCase):
         wait_until(lambda: {prefix for _, prefix, _ in self.published()} == everybody, 180, lambda: json.dumps(self.published()))
         for node in self.nodes.values():
             self.assertLessEqual(everybody, node.agent.kernel_bans(), node.name)
+
+    def test_agents_that_begin_anew_on_an_emptied_storage_lift_no_ban_and_publish_theirs_again(self):
+        self.guarded(2)
+        everybody = {f"45.131.1.{number}" for number in self.nodes}
+        for number, node in self.nodes.items():
+            self.attack(node, f"45.131.1.{number}")
+        for address in everybody:
+            self.wait_dropped(address)
+        # What they know of the cluster is on disk with whose it is.
+        storage = self.plane.api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
+        for node in self.nodes.values():
+            kept = node.agent.state.with_name(f"{node.agent.state.name}-cluster")
+            node.agent.wait(lambda kept=kept: f'"Jail":"{storage}"' in kept.read_text(errors="replace"))
+            node.agent.kill()
+        self.plane.empty()
+        self.install()
+        for node in self.nodes.values():
+            node.register_again()
+            node.kubeconfig()
+            node.agent.messages.unlink()
+            node.agent.start()
+        for node in self.nodes.values():
+            node.agent.wait(lambda node=node: "the API server told everything" in node.agent.messages.read_text(errors="replace"), 120)
+        wait_until(lambda: {prefix for _, prefix, _ in self.published()} == everybody, 180, lambda: json.dumps(self.published()))
+        for address in everybody:
+            for node in self.nodes.values():
+                self.assertTrue(self.is_dropped(node, address), f"{address} at {node.name}\n{node.agent.told()}")
+        # The jail goes on too, and is taken back only by who says so.
+        self.attack(self.nodes[1], "45.131.1.9")
+        self.wait_dropped("45.131.1.9", timeout=120)
+        self.make("jails", "james", {**JAIL, "maxRetry": 3}, namespace="mail")
+        self.plane.api.delete(f"{GROUP}/namespaces/mail/jails/james")
+        for node in self.nodes.values():
+            node.agent.wait(lambda node=node: not self.is_dropped(node, "45.131.1.9"))

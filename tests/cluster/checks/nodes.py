@@ -234,6 +234,23 @@ class Scopes(NodeCase):
 class Without(NodeCase):
     """Without an API server."""
 
+    def test_of_many_namespaces_the_services_are_followed_by_one_watch(self):
+        node = self.node(1)
+        namespaces = [self.plane.namespace(f"{self.mail}-{i:02}") for i in range(65)]
+        services = [service(self.plane, "smtp", {25: 25}, namespace=namespace) for namespace in (namespaces[0], namespaces[-1], self.mail)]
+        for namespace in namespaces:
+            self.jail(namespace=namespace, enforce={"services": ["smtp"]})
+        agent = self.agent(node)
+        first, last, other = (f"{one['spec']['clusterIP']} . 25" for one in services)
+        agent.wait(lambda: first in node.kernel() and last in node.kernel())
+        self.assertNotIn(other, node.kernel(), "no jail is there")
+        watched = [e["objectRef"].get("namespace", "") for _, verb, name, _, e in self.plane.audited("") if verb == "watch" and name.startswith("services/")]
+        self.assertFalse({*watched} & {*namespaces}, watched)
+        # One jail fewer, and each has a watch of its own.
+        self.gone(f"{JAILS.format(namespaces[0])}/james")
+        agent.wait(lambda: first not in node.kernel())
+        self.assertIn(last, node.kernel())
+
     def test_a_node_that_starts_without_a_server_guards_with_what_it_said_last(self):
         node = self.node(1)
         pod = node.pod("james-0", namespace=self.mail)
