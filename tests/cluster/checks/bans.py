@@ -270,7 +270,7 @@ class FullJail(SharedCase):
         one.agent.wait(lambda: one.agent.metric("gaoler_refused_bans_total") == 1)
         self.assertFalse(self.is_dropped(one, late))
         self.pardon("11.0.0.0/15")
-        one.agent.wait(lambda: one.agent.metric("gaoler_active_bans") == most - (1 << 17) + 1, 150)
+        one.agent.wait(lambda: one.agent.metric("gaoler_active_bans") == most - (1 << 17) + 1, 400)
         one.agent.wait(lambda: self.is_dropped(one, late))
 
     def slice(self, name, bans):
