@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Moment;
 use crate::bans::{Ban, Origin};
-use crate::engine::{JailName, Subject};
+use crate::engine::{JailName, Shift, Subject};
 
 /// One ban.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,5 +79,14 @@ impl BanReport {
             nodes: ban.evidence.nodes.clone(),
             reason: ban.evidence.reason.clone(),
         }
+    }
+    /// The same ban by a clock that differs by so much.
+    #[must_use]
+    pub fn shifted(mut self, shift: Shift) -> Self {
+        let by = |time: Moment| Moment(time.0 + shift);
+        self.since = by(self.since);
+        self.until = self.until.map(by);
+        self.first = self.first.map(by);
+        self
     }
 }
