@@ -14,8 +14,8 @@ use crate::config::{BanEntry, Config};
 use crate::engine::house::NeverBan;
 use crate::engine::jail::JailSnapshot;
 use crate::engine::{
-    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Shift, Skip, Subject, Timestamp,
-    Verdict,
+    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Shift, Skip, Subject,
+    Timestamp, Verdict,
 };
 use crate::firewall::Change;
 

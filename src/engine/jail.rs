@@ -9,7 +9,9 @@ use super::roster::{Roster, Tracked};
 use super::trust::Trust;
 use super::window::Hit;
 use super::words::{WordRow, Words, WordsError, count, put_subject, relative};
-use super::{History, JailSpec, Match, Outcome, RuleRef, Shift, Skip, Subject, Term, Timestamp, Verdict, sentence};
+use super::{
+    History, JailSpec, Match, Outcome, RuleRef, Shift, Skip, Subject, Term, Timestamp, Verdict, sentence,
+};
 use judge::{judge, needed, settled};
 use sharing::Sharing;
 

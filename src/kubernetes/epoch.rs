@@ -80,7 +80,8 @@ mod tests {
     fn who_misses_an_epoch_knows() {
         let watched = |n: i64| Epoch::watched(Timestamp::from_secs(n * 600));
         let latest = watched(100)[2];
-        for (n, missed) in [(97, false), (100, false), (101, false), (103, false), (104, true), (1000, true)] {
+        for (n, missed) in [(97, false), (100, false), (101, false), (103, false), (104, true), (1000, true)]
+        {
             assert_eq!(latest.is_parted_from(watched(n)), missed, "{n}");
         }
     }

@@ -133,6 +133,10 @@ fn what_others_saw_is_as_old_as_it_is_when_this_clock_stood_still() {
     world.heard("james", 1);
     world.keeps_out(&[]);
     assert!(world.bans().is_empty(), "an hour lies between them");
-    hear(&world, "n3", Account { failures: vec![Seen { at: now() + Duration::from_secs(3600), ..seen() }], ..account(0) });
+    hear(
+        &world,
+        "n3",
+        Account { failures: vec![Seen { at: now() + Duration::from_secs(3600), ..seen() }], ..account(0) },
+    );
     world.keeps_out(&[&format!("j_james {EVE}")]);
 }

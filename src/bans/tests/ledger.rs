@@ -367,8 +367,15 @@ fn when_the_clock_is_set_what_is_left_of_every_ban_stays() {
         let held = l.counted(&"james".into(), subject(EVE), now(10_100)).unwrap();
         assert_eq!((held.since, held.until), (now(10_000), Some(now(10_900))));
         assert_eq!(held.evidence.first, Some(now(9_990)));
-        assert_eq!(l.in_force(Some(&"james".into()), subject("198.51.100.2"), now(10_100)), Some(Hold { until: None }));
-        assert_eq!(l.next_n(Some(&"james".into()), subject("198.51.100.1"), now(10_100)), 2, "a past one stays past");
+        assert_eq!(
+            l.in_force(Some(&"james".into()), subject("198.51.100.2"), now(10_100)),
+            Some(Hold { until: None })
+        );
+        assert_eq!(
+            l.next_n(Some(&"james".into()), subject("198.51.100.1"), now(10_100)),
+            2,
+            "a past one stays past"
+        );
         assert_eq!(l.next_expiry(), Some(now(10_900)));
         assert!(l.expire(now(10_899)).is_empty());
         assert_eq!(l.expire(now(10_900)).len(), 1);

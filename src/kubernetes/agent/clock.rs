@@ -10,8 +10,8 @@ use super::cluster_time::{Ahead, Reading};
 use super::station::Station;
 use crate::agent::clock_setting::ClockSetting;
 use crate::agent::handle::Gone;
-use crate::agent::set_clock::STEP;
 use crate::agent::report::{Condition, ConditionType};
+use crate::agent::set_clock::STEP;
 use crate::engine::Timestamp;
 
 /// How often it is asked.
@@ -70,7 +70,9 @@ pub async fn run(station: Station) {
                 "the API server's answers bear no date: this node's clock is taken for {}",
                 if known.is_some() { "as far off as it was" } else { "right" }
             ),
-            Some(true) => tracing::info!("the API server's answers bear a date again: this node's clock is measured"),
+            Some(true) => {
+                tracing::info!("the API server's answers bear a date again: this node's clock is measured")
+            }
             None => {}
         }
         wait(if known.is_some() { INTERVAL } else { AT_START }).await;
@@ -157,7 +159,9 @@ async fn ask(station: &Station) -> Answer {
         return Answer::None;
     }
     let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
-    let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else { return Answer::Dateless };
+    let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else {
+        return Answer::Dateless;
+    };
     let ahead = Ahead::of(sent, date.timestamp().into(), received);
     Answer::Known(Known { ahead, at: Instant::now(), setting })
 }
