@@ -60,10 +60,42 @@ fn since_boot() -> i64 {
     time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000)
 }
 
-/// Which run of the machine this is; `None` where the kernel does not tell. Settings of different ones say nothing about
-/// each other.
+/// Which run of the machine this is; `None` where nobody tells. Settings of different ones say nothing about each other.
+///
+/// The kernel tells, and where its files are hidden (`ProcSubset=pid`) the service manager: `GAOLER_BOOT_ID`.
 #[must_use]
 pub fn this_boot() -> Option<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    boot_of(kernel).or_else(|| boot_of(std::env::var("GAOLER_BOOT_ID").ok()))
+}
+
+/// One writes it with dashes, the other without.
+fn boot_of(told: Option<String>) -> Option<String> {
+    told.map(|id| id.trim().replace('-', "")).filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_is_the_same_whoever_tells_it() {
+        let kernel = "0dfb1ad1-2b93-4a52-8a5e-5bd9b4a9a1ce\n";
+        let manager = "0dfb1ad12b934a528a5e5bd9b4a9a1ce";
+        assert_eq!(boot_of(Some(kernel.into())), boot_of(Some(manager.into())));
+        assert_eq!([Some(String::new()), Some("\n".into()), None].map(boot_of), [None, None, None]);
+    }
+
+    #[test]
+    fn a_setting_stays_as_it_is_while_nobody_sets_the_clock() {
+        let (now, before) = ClockSetting::read();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let (later, after) = ClockSetting::read();
+        assert!(later > now);
+        assert!(
+            after.since(before).size() < std::time::Duration::from_millis(40),
+            "{:?}",
+            after.since(before)
+        );
+    }
 }

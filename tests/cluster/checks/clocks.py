@@ -253,3 +253,36 @@ class SetClocks(Clocks):
             time.sleep(3)
             self.assert_same_ends(ends, stay)
         self.assertEqual(self.slices_of(stay), written, "nothing is written again")
+
+    def test_a_clock_that_is_set_while_the_api_server_is_away_moves_no_ban(self):
+        self.guarded_by({}, findTime="10m")
+        wrong = self.nodes[2]
+        stay = {"45.129.14.31": self.nodes[1], "45.129.14.32": wrong}
+        for address, node in stay.items():
+            self.attack_now(node, address)
+            self.wait_dropped(address)
+        wait_until(lambda: len(self.slices_of(stay)) == 2, 60, wrong.agent.told)
+        written, ends = self.slices_of(stay), self.ends(stay)
+        # Of five failures three come before, and two after, each in another hour by its clock.
+        moment = round(time.time() * 1000)
+        for _ in range(3):
+            self.fails(wrong, "45.129.14.35", moment)
+        time.sleep(1)
+        with wrong.cut_off():
+            for ahead in (HOUR, -HOUR):
+                time.sleep(0.5)
+                wrong.set_clock(ahead)
+                self.attack_now(wrong, f"45.129.14.{40 + ahead // HOUR}")
+                self.wait_dropped(f"45.129.14.{40 + ahead // HOUR}", [wrong])
+                self.assert_same_ends(ends, stay)
+        for _ in range(2):
+            self.fails(wrong, "45.129.14.35", round(time.time() * 1000))
+        banned_there = ("45.129.14.39", "45.129.14.41", "45.129.14.35")
+        for address in banned_there:
+            self.wait_dropped(address, timeout=120)
+        self.assert_same_ends(ends, stay)
+        self.assertEqual(self.slices_of(stay), written, "nothing is written again")
+        told = self.slices_of(banned_there)
+        self.assertEqual(sorted(address for _, address, _ in told), sorted(banned_there), "each is written once")
+        for _, address, until in told:
+            self.assertAlmostEqual(seconds(until), time.time() + 7200, delta=120, msg=address)
