@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use gaoler::agent::clock_setting::ClockSetting;
-use gaoler::agent::colleagues::{Account, Seen};
 use gaoler::bans::{Ban, Evidence, Origin, Pardon};
 use gaoler::engine::{Shift, Timestamp};
 
@@ -41,7 +40,7 @@ fn what_nodes_exchange_is_by_the_shared_clock_and_what_they_hold_by_their_own() 
     let told = ban("203.0.113.7", "n2");
     block_on(world.agent().receive(vec![told.clone()], Vec::new())).unwrap();
     assert_eq!(span(&world, "203.0.113.7"), (told.since + HOUR, told.until.unwrap() + HOUR));
-    assert_eq!(block_on(world.agent().foreign_bans_that(|_| true)).unwrap(), [told.clone()]);
+    assert_eq!(block_on(world.agent().foreign_bans_that(|_| true)).unwrap(), std::slice::from_ref(&told));
     let mut events = world.agent().subscribe();
     let other = ban("203.0.113.8", "n2");
     block_on(world.agent().receive(vec![other.clone()], Vec::new())).unwrap();

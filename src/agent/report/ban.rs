@@ -83,10 +83,10 @@ impl BanReport {
     /// The same ban by a clock that differs by so much.
     #[must_use]
     pub fn shifted(mut self, shift: Shift) -> Self {
-        let by = |time: Moment| Moment(time.0 + shift);
-        self.since = by(self.since);
-        self.until = self.until.map(by);
-        self.first = self.first.map(by);
+        self.since.0 = self.since.0 + shift;
+        for time in self.until.iter_mut().chain(&mut self.first) {
+            time.0 = time.0 + shift;
+        }
         self
     }
 }

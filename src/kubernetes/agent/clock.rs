@@ -71,7 +71,7 @@ pub async fn run(station: Station) {
                 if known.is_some() { "as far off as it was" } else { "right" }
             ),
             Some(true) => {
-                tracing::info!("the API server's answers bear a date again: this node's clock is measured")
+                tracing::info!("the API server's answers bear a date again: this node's clock is measured");
             }
             None => {}
         }
