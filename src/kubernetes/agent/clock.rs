@@ -75,7 +75,7 @@ pub async fn run(station: Station) {
             }
             None => {}
         }
-        wait(if known.is_some() { INTERVAL } else { AT_START }).await;
+        wait(if known.is_some() || dates.missing { INTERVAL } else { AT_START }).await;
     }
 }
 
