@@ -14,8 +14,8 @@ use crate::config::{BanEntry, Config};
 use crate::engine::house::NeverBan;
 use crate::engine::jail::JailSnapshot;
 use crate::engine::{
-    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Skip, Subject, Timestamp,
-    Verdict,
+    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Shift, Skip, Subject,
+    Timestamp, Verdict,
 };
 use crate::firewall::Change;
 
@@ -44,8 +44,10 @@ pub(super) struct Court {
     pub(super) left_out: BTreeMap<Option<JailName>, usize>,
     /// Other nodes that told what they saw.
     pub(super) colleagues: Colleagues,
+    /// How far this node's clock is ahead of the one that nodes share; `None`: nothing is shared, or nobody measured yet.
+    pub(super) ahead: Option<Shift>,
     /// Windows of jails that are not configured yet.
-    waiting: BTreeMap<JailName, JailSnapshot>,
+    pub(super) waiting: BTreeMap<JailName, JailSnapshot>,
 }
 
 impl Court {
@@ -61,6 +63,7 @@ impl Court {
             spared: Vec::new(),
             left_out: BTreeMap::new(),
             colleagues: Colleagues::default(),
+            ahead: None,
             waiting,
         }
     }
@@ -283,7 +286,8 @@ impl Court {
     /// Gathers an event.
     pub(super) fn tell(&mut self, event: EventKind, ban: &Ban, now: Timestamp) {
         let report = BanReport::new(ban, self.enforces(ban.jail.as_ref()));
-        self.outcome.events.push(Event { time: Moment(now), event, ban: report });
+        let ahead = self.ahead();
+        self.outcome.events.push(Event { time: Moment(now), event, ahead, ban: report });
     }
 
     /// An event about the ban the ledger holds.

@@ -103,7 +103,7 @@ impl Court {
         self.sync(Some(name), subject, now);
     }
 
-    /// Of the bans decided here the `most` that began last, as far as they are wanted.
+    /// By the shared clock: of the bans decided here the `most` that began last, as far as they are wanted.
     pub(super) fn own(&self, most: usize, wanted: Wanted) -> Vec<Ban> {
         let Wanted(mut wanted) = wanted;
         let mut from = Timestamp::MIN;
@@ -113,13 +113,16 @@ impl Court {
                 from = *began.select_nth_unstable(surplus).1;
             }
         }
-        self.ledger.own().filter(|ban| ban.since >= from && wanted(ban)).collect()
+        let back = self.ahead().reversed();
+        let own = self.ledger.own().filter(|ban| ban.since >= from).map(|ban| ban.shifted(back));
+        own.filter(|ban| wanted(ban)).collect()
     }
 
-    /// Of the bans in force that other nodes decided those that are wanted.
+    /// By the shared clock: of the bans in force that other nodes decided those that are wanted.
     pub(super) fn foreign(&self, wanted: Wanted, now: Timestamp) -> Vec<Ban> {
         let Wanted(mut wanted) = wanted;
-        self.ledger.foreign(now).filter(|ban| wanted(ban)).collect()
+        let back = self.ahead().reversed();
+        self.ledger.foreign(now).map(|ban| ban.shifted(back)).filter(|ban| wanted(ban)).collect()
     }
 
     /// Who is never banned has changed: what was left out gets another chance.

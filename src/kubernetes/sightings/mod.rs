@@ -179,13 +179,11 @@ impl Desk {
             let lists = self.mirror.all();
             if clock.has_changed().unwrap_or(false) {
                 clock.borrow_and_update();
-                // What was heard and told is at other times now.
-                self.book.forget();
+                // What was told is at other times now.
                 due = true;
             }
-            for (node, mut accounts) in self.book.hear(&lists, self.clock.now()) {
+            for (node, accounts) in self.book.hear(&lists, self.clock.now()) {
                 self.tally.sightings_received.inc();
-                accounts.iter_mut().for_each(|account| self.clock.account_to_local(account));
                 agent.hear(node, accounts).await?;
             }
             let specs: Vec<_> = jails.iter().map(|jail| &jail.spec).collect();
@@ -206,10 +204,7 @@ impl Desk {
                 // Before it is asked, so that what comes up meanwhile is asked for again.
                 news.borrow_and_update();
                 let names: Vec<JailName> = jails.iter().map(|jail| jail.name().clone()).collect();
-                let mut told = agent.sightings().await?;
-                for told in &mut told {
-                    self.clock.account_to_cluster(&mut told.account);
-                }
+                let told = agent.sightings().await?;
                 let list = form::write(&self.node, &names, told);
                 due = !self.tell(list).await;
             }

@@ -156,7 +156,7 @@ impl Publisher {
         match event {
             Ok(event) => {
                 let clock = &self.station.clock;
-                let (event, now) = (clock.event_to_cluster(event), clock.now());
+                let (event, now) = (event.shared(), clock.now());
                 let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
                 self.outbox.hear(&event, &shelf, now, Instant::now());
                 drop(shelf);
@@ -174,7 +174,7 @@ impl Publisher {
 
     /// Takes up what the server does not hold.
     async fn compare(&mut self) -> Result<(), Gone> {
-        let (shelf, clock) = (Arc::clone(&self.shelf), self.station.clock.clone());
+        let (shelf, clock) = (Arc::clone(&self.shelf), &self.station.clock);
         let released = {
             let mut shelf = self.shelf();
             shelf.set_slack(clock.slack());
@@ -184,11 +184,9 @@ impl Publisher {
         let time = clock.now();
         let wanted = move |ban: &Ban| {
             let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            let until = ban.until.map(|until| clock.to_cluster(until));
-            let entry = Entry { until, ..Entry::from(ban) };
-            // Of one that is over any end will do. A clock that was set moves all ends, and to write those again would
-            // bring bans back that had ended.
-            let over = until.is_some_and(|until| until <= time);
+            let entry = Entry::from(ban);
+            // Of one that is over any end will do: to write it again would bring back a ban that had ended.
+            let over = ban.until.is_some_and(|until| until <= time);
             let known = if over { shelf.end(&entry).is_some() } else { shelf.has(&entry) };
             let known = known || shelf.refusals.wait(shelf.key(&entry));
             let miss = missing < PORTION && !known;
@@ -204,8 +202,7 @@ impl Publisher {
         {
             let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
             for ban in &bans {
-                let report = self.station.clock.ban_to_cluster(&BanReport::new(ban, true));
-                self.outbox.miss(report, &shelf, now);
+                self.outbox.miss(BanReport::new(ban, true), &shelf, now);
             }
             // What nobody holds any more is not tried again.
             let held: HashSet<u64> = bans.iter().map(|ban| shelf.key(&Entry::from(ban))).collect();
@@ -240,7 +237,7 @@ impl Publisher {
         tracing::info!(bans = bans.len(), "publishing bans of other nodes that these do not publish");
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         for ban in &bans {
-            self.outbox.miss(self.station.clock.ban_to_cluster(&adopt(ban)), &shelf, now);
+            self.outbox.miss(adopt(ban), &shelf, now);
         }
         drop(shelf);
         if self.outbox.was_incomplete() {

@@ -94,8 +94,6 @@ impl Receiver {
     pub(super) async fn run(mut self) -> Result<(), Gone> {
         let pardons = followed_sound(Api::all(self.station.client.clone()), watcher::Config::default());
         let mut pardons = std::pin::pin!(pardons.ready_chunks(256));
-        let mut clock = self.station.clock.watch();
-        let mut reading = self.station.clock.reading();
         // So that nobody who was pardoned is shut out for the moment between the two lists.
         let first = self.pardoned_first(&mut pardons);
         if let Ok(outcome) = tokio::time::timeout(PARDONS_FIRST, first).await {
@@ -117,13 +115,6 @@ impl Receiver {
                 (part, events) = next(&mut self.epochs, &mut self.everything) => {
                     self.take_in(part, events).await?;
                 }
-                Ok(()) = clock.changed() => {
-                    let before = std::mem::replace(&mut reading, self.station.clock.reading());
-                    // What was heard would end too early by the clock as it is now.
-                    if reading.was_set_forward(before) {
-                        self.list_at = Some(Instant::now());
-                    }
-                }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -132,6 +123,11 @@ impl Receiver {
     /// Watches the epochs around now and lists everything when it is time.
     fn keep_time(&mut self, now: Timestamp) {
         let watched = Epoch::watched(now);
+        let latest = self.epochs.keys().next_back();
+        if latest.is_some_and(|latest| latest.is_parted_from(watched)) {
+            // The machine stood still, or the clock was known badly: nobody told of what was made meanwhile.
+            self.list_at = Some(Instant::now());
+        }
         let over: Vec<Epoch> = self.epochs.keys().copied().filter(|epoch| !watched.contains(epoch)).collect();
         for epoch in over {
             let missed = self.epochs.remove(&epoch).is_some_and(|watch| !watch.listed);
@@ -208,7 +204,7 @@ impl Receiver {
             Ok(Event::Apply(object) | Event::InitApply(object)) => read_pardon(object),
             Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(Gap) => None,
         });
-        let given: Vec<Pardon> = given.map(|pardon| self.station.clock.pardon_to_local(pardon)).collect();
+        let given: Vec<Pardon> = given.collect();
         if given.is_empty() { Ok(()) } else { self.station.agent.receive(Vec::new(), given).await }
     }
 
@@ -247,7 +243,6 @@ impl Receiver {
             }
         }
         if !bans.is_empty() {
-            let bans = bans.into_iter().map(|ban| self.station.clock.ban_to_local(ban)).collect();
             self.station.agent.receive(bans, Vec::new()).await?;
         }
         let current = self.epochs.values().all(|watch| watch.listed);
