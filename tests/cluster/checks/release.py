@@ -11,13 +11,14 @@ from chart.queries import metrics, served
 from cluster.case import BINARY, ClusterCase
 from cluster.hooks import Hooks
 from cluster.node import Node
+from cluster.programs import monitoring_definitions
 from cluster.services import service
 from harness.daemon import wait_until
 from harness.jameslog import failure
 
 OURS = "/apis/gaoler.dev/v1alpha1"
-# Of what others define, nothing is here.
-FOREIGN = "monitoring.coreos.com/v1"
+# The Prometheus operator's, with the operator's own definitions.
+MONITORING = "monitoring.coreos.com/v1"
 RELEASE, NAMESPACE = "mine", Node.ACCOUNT_NAMESPACE
 
 
@@ -47,7 +48,8 @@ class Objects(ChartCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.plane.kubectl("apply", "--server-side", "-f", str(CHART / "crds"))
+        for definitions in (CHART / "crds", *monitoring_definitions()):
+            cls.plane.kubectl("apply", "--server-side", "-f", str(definitions))
         cls.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
         cls.plane.namespace("gaoler")
         # A Pod is taken only where its account is; of what is tried here nothing is stored.
@@ -61,19 +63,50 @@ class Objects(ChartCase):
     def test_the_server_takes_every_object_of_every_combination(self):
         for file in [None, *combinations()]:
             rendered = Helm().objects(*(["--values", file] if file else []))
-            ours = [it for it in rendered if it["apiVersion"] != FOREIGN]
-            declared = [text for it in ours if it["metadata"]["name"] == "gaoler-declared" for text in [it.get("data", {}).get("declared.yaml")] if text]
-            ours += [it for text in declared for it in yaml.safe_load_all(text) if it]
+            declared = [text for it in rendered if it["metadata"]["name"] == "gaoler-declared" for text in [it.get("data", {}).get("declared.yaml")] if text]
+            rendered += [it for text in declared for it in yaml.safe_load_all(text) if it]
             with self.subTest(values=file and file.name):
-                done = self.dry(ours)
+                done = self.dry(rendered)
                 self.assertEqual(done.returncode, 0, done.stdout)
-                self.assertEqual(done.stdout.count("serverside-applied"), len(ours), done.stdout)
+                self.assertEqual(done.stdout.count("serverside-applied"), len(rendered), done.stdout)
                 self.assertNotIn("Warning", done.stdout)
 
     def test_a_misspelt_field_would_be_noticed(self):
         [agent] = [it for it in Helm().objects() if it["kind"] == "DaemonSet"]
         agent["spec"]["template"]["spec"]["hostNetworks"] = True
         self.assertIn("hostNetworks", self.dry([agent]).stdout)
+        for it in self.for_prometheus():
+            it["spec"]["intervall"] = "30s"
+            with self.subTest(object=which(it)):
+                self.assertIn("intervall", self.dry([it]).stdout)
+
+    def for_prometheus(self):
+        [values] = [file for file in combinations() if file.name == "monitoring-values.yaml"]
+        return [it for it in Helm().objects("--values", values) if it["apiVersion"] == MONITORING]
+
+    def test_what_is_for_the_prometheus_operator_is_stored_as_it_was_sent(self):
+        """With defaults it may add; it drops nothing and changes nothing."""
+        objects = self.for_prometheus()
+        self.assertEqual(sorted(it["kind"] for it in objects), ["PodMonitor", "PodMonitor", "PrometheusRule"])
+        self.plane.kubectl("apply", "--server-side", "--validate=strict", "-f", "-", input=yaml.safe_dump_all(objects))
+        for it in objects:
+            path = f"/apis/{MONITORING}/namespaces/gaoler/{it['kind'].lower()}s/{it['metadata']['name']}"
+            self.addCleanup(self.plane.api.delete, path)
+            with self.subTest(object=which(it)):
+                self.assertLeaves(it["spec"], self.plane.api.get(path)["spec"])
+
+    def assertLeaves(self, sent, stored, where="spec"):
+        """Every value that was sent is in what is stored."""
+        if isinstance(sent, dict):
+            for key, value in sent.items():
+                self.assertIn(key, stored, where)
+                self.assertLeaves(value, stored[key], f"{where}.{key}")
+        elif isinstance(sent, list):
+            self.assertEqual(len(sent), len(stored), where)
+            for number, (one, other) in enumerate(zip(sent, stored)):
+                self.assertLeaves(one, other, f"{where}[{number}]")
+        else:
+            self.assertEqual(sent, stored, where)
 
     def test_all_but_the_agent_keeps_to_the_level_restricted(self):
         label = "pod-security.kubernetes.io/warn"
