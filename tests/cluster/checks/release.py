@@ -1,5 +1,6 @@
 """The chart, by a real Helm, on a real API server; nodes' agents and the controller run with the rights it gives them."""
 
+import json
 import os
 import subprocess
 import time
@@ -180,14 +181,21 @@ class Story(ChartCase):
         # A second release is refused, and hurts nothing.
         self.assertIn("exists and cannot be imported", self.helm("install", "second", CHART, expect=1))
 
-        # As if the version before had not known this kind, and another field less.
+        # As if the version before had not known this kind; and of another a name less, a field and a rule more.
         self.plane.kubectl("delete", "crd", "ratelimits.gaoler.dev")
-        self.plane.kubectl("patch", "crd", "pardons.gaoler.dev", "--type=json", "-p", '[{"op": "remove", "path": "/spec/names/shortNames"}]')
+        pardons = self.plane.json("get", "crd", "pardons.gaoler.dev")["spec"]
+        spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec"
+        before = [
+            {"op": "remove", "path": "/spec/names/shortNames"},
+            {"op": "add", "path": f"{spec}/properties/motive", "value": {"type": "string"}},
+            {"op": "add", "path": f"{spec}/x-kubernetes-validations/-", "value": {"rule": "has(self.motive)", "message": "a motive is wanted"}},
+        ]
+        self.plane.kubectl("patch", "crd", "pardons.gaoler.dev", "--type=json", "-p", json.dumps(before))
         fewer = {"james": {**self.VALUES["james"], "jails": {"james-logins": {"maxRetry": 3}, "james-abuse": None}}, "allowLists": {"office": None}}
         with Hooks(self.plane, NAMESPACE, self.directory) as hooks:
             self.helm("upgrade", RELEASE, CHART, *self.values(**fewer, mailRateLimits={"enabled": True}))
         self.assertEqual(hooks.codes, {"gaoler-definitions": 0, "gaoler-declared": 0}, hooks.said)
-        self.assertTrue(self.plane.json("get", "crd", "pardons.gaoler.dev")["spec"]["names"].get("shortNames"))
+        self.assertEqual(self.plane.json("get", "crd", "pardons.gaoler.dev")["spec"], pardons)
         self.assertEqual(self.names("jails", "mail"), {"james-logins", "james-logins-slow", "james-recipients", "own"})
         self.assertEqual(self.plane.api.get(f"{OURS}/namespaces/mail/jails/james-logins")["spec"]["maxRetry"], 3)
         self.assertEqual((len(self.names("ratelimits")), self.names("allowlists")), (6, set()))
