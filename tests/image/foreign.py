@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The image for arm64, on a machine of another kind: what is in it, and that its programs run and say what the ones for
-this machine say.
+"""The image for arm64, on a machine of another kind: what is in it, and that gaoler runs and says what the one for this
+machine says.
 
     foreign.py ARCHIVE OWN        what scripts/image.sh --platform=linux/arm64 and scripts/image.sh wrote
 
-qemu runs single programs of arm64 here, with libraries from the unpacked image alone. It translates system calls and knows
-few of netlink's and none of nftables': what an agent does in the kernel is not tried.
+qemu runs single programs of arm64 here, with libraries from the unpacked image alone. It has no netlink to netfilter: of
+nft can be tried that all its libraries are found, and of what an agent does in the kernel nothing.
 """
 
 import re
@@ -64,20 +64,27 @@ class Foreign(unittest.TestCase):
 
         self.assertEqual(*({n for n in names(image) if not n.endswith("*")} for image in self.images.values()))
 
-    def test_its_programs_run_and_say_the_same(self):
+    def test_both_programs_find_all_their_libraries(self):
+        for program in ("/usr/local/bin/gaoler", "/usr/sbin/nft"):
+            code, said = self.runs("foreign", "/lib/ld-linux-aarch64.so.1", "--list", program)
+            self.assertEqual(code, 0, said)
+            self.assertIn("libc.so.6 => /lib/aarch64-linux-gnu/libc.so.6", said)
+            self.assertNotIn("not found", said)
+
+    def test_gaoler_runs_and_says_the_same(self):
         for program, *arguments in (
             ["/usr/local/bin/gaoler", "--version"],
             ["/usr/local/bin/gaoler", "regex", "/seed/james.log", "/seed/filter.d/james.conf"],
             ["/usr/local/bin/gaoler", "check", "/examples/mission.yaml"],
             ["/usr/local/bin/gaoler", "replay", "/seed/james.log", "--config", "/examples/mission.yaml", "--jail", "james"],
             ["/usr/local/bin/gaoler", "crds"],
-            ["/usr/sbin/nft", "--version"],
         ):
             with self.subTest(program=program, arguments=arguments):
                 code, said = self.runs("foreign", program, *arguments)
                 self.assertEqual((code, said), self.runs("own", program, *arguments))
                 self.assertEqual(code, 0, said)
-        self.assertIn("Lines: 8 lines, 0 ignored, 8 matched, 0 missed", self.runs("foreign", "/usr/local/bin/gaoler", "regex", "/seed/james.log", "/seed/filter.d/james.conf")[1])
+                if "regex" in arguments:
+                    self.assertIn("Lines: 8 lines, 0 ignored, 8 matched, 0 missed", said)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,9 @@ def walk(story, host):
             content.write_text(follows.text)
             environment["SUDO_EDITOR"] = "/usr/bin/cp /root/content"
         story.narrator.command(step.text)
+        if "enable --now gaoler" in step.text:
+            # Making the program may have taken longer than a Jail looks back.
+            guess(host.world.internet, ATTACKER, host.world.HOST4, times=8)
         code, text = host.shell(step.text, environment, directory=shlex.quote(str(REPOSITORY)))
         story.narrator.output("\n".join(line[:180] for line in text.splitlines()[-8:]))
         story.check(f"`{step.first_line.partition('#')[0].strip()}` does what it says", code == 0, f"exit {code}\n{text}")
