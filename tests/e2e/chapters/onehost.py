@@ -48,7 +48,10 @@ def tell(story: Story):
 
 def start_james(host, directory):
     """A James whose log is where README has it; its ports are led to from the usual ones, as it is no root's program."""
-    (host.root / LOG[1:]).parent.mkdir(parents=True)
+    log = host.root / LOG[1:]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Of a James of this machine; seen through the overlay, so it stays.
+    log.unlink(missing_ok=True)
     text = (REPOSITORY / "deploy/james/logback-text.xml").read_text()
     console, file = "ch.qos.logback.core.ConsoleAppender", "ch.qos.logback.core.FileAppender"
     logback = directory / "logback.xml"
