@@ -7,7 +7,7 @@ use super::detector::{Detector, answer};
 use super::handle::Reply;
 use crate::engine::jail::Shared;
 use crate::engine::window::Hit;
-use crate::engine::{JailName, NodeIndex, Sighting, Subject, Timestamp};
+use crate::engine::{JailName, NodeIndex, Shift, Sighting, Subject, Timestamp};
 
 /// What one node saw of one subject for one jail, with names in place of numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,18 @@ pub struct Account {
     pub failures: Vec<Seen>,
     /// Spans of successful logins, first and last.
     pub successes: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Account {
+    /// The same by a clock that differs by so much.
+    #[must_use]
+    pub fn shifted(mut self, shift: Shift) -> Self {
+        self.failures.iter_mut().for_each(|seen| seen.at = seen.at + shift);
+        for (first, last) in &mut self.successes {
+            (*first, *last) = (*first + shift, *last + shift);
+        }
+        self
+    }
 }
 
 /// One failure.
@@ -88,7 +100,7 @@ impl Court {
             let Some(seat) = self.seats.iter().position(|seat| *seat.name() == account.jail) else {
                 continue;
             };
-            self.hear_account(seat, index, account, now);
+            self.hear_account(seat, index, account.shifted(self.ahead()), now);
         }
     }
 
@@ -114,9 +126,10 @@ impl Court {
         }
     }
 
-    /// What others should know.
+    /// What others should know, by the shared clock.
     pub(super) fn sightings(&mut self, now: Timestamp) -> Vec<Told> {
         let mut all = Vec::new();
+        let back = self.ahead().reversed();
         for seat in &mut self.seats {
             let shared = seat.jail.sightings(now);
             all.extend(shared.into_iter().map(|Shared { subject, weight, sighting }| {
@@ -128,7 +141,7 @@ impl Court {
                     failures: sighting.failures.iter().map(seen).collect(),
                     successes: sighting.successes,
                 };
-                Told { account, weight }
+                Told { account: account.shifted(back), weight }
             }));
         }
         all

@@ -14,8 +14,8 @@ use crate::config::{BanEntry, Config};
 use crate::engine::house::NeverBan;
 use crate::engine::jail::JailSnapshot;
 use crate::engine::{
-    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Skip, Subject, Timestamp,
-    Verdict,
+    Conviction, Duration, JailName, JailSpec, Match, Outcome as MatchOutcome, Shift, Skip, Subject,
+    Timestamp, Verdict,
 };
 use crate::firewall::Change;
 
@@ -40,10 +40,14 @@ pub(super) struct Court {
     pub(super) observe: bool,
     /// Bans of others that hit somebody who is never banned here.
     pub(super) spared: Vec<Ban>,
+    /// How many bans of others found no place in their jail.
+    pub(super) left_out: BTreeMap<Option<JailName>, usize>,
     /// Other nodes that told what they saw.
     pub(super) colleagues: Colleagues,
+    /// How far this node's clock is ahead of the one that nodes share; `None`: nothing is shared, or nobody measured yet.
+    pub(super) ahead: Option<Shift>,
     /// Windows of jails that are not configured yet.
-    waiting: BTreeMap<JailName, JailSnapshot>,
+    pub(super) waiting: BTreeMap<JailName, JailSnapshot>,
 }
 
 impl Court {
@@ -57,7 +61,9 @@ impl Court {
             house: NeverBan::default(),
             observe,
             spared: Vec::new(),
+            left_out: BTreeMap::new(),
             colleagues: Colleagues::default(),
+            ahead: None,
             waiting,
         }
     }
@@ -125,12 +131,13 @@ impl Court {
         }
     }
 
-    /// Counts one match in one jail.
-    pub(super) fn hear(&mut self, seat: usize, m: &Match, now: Timestamp) {
-        let Some(at) = self.seats.get_mut(seat) else { return };
+    /// Counts one match in one jail. Whether its time was good enough for that.
+    pub(super) fn hear(&mut self, seat: usize, m: &Match, now: Timestamp) -> bool {
+        let Some(at) = self.seats.get_mut(seat) else { return true };
         let name = at.name().clone();
         let verdict = at.jail.count(m, &at.never, &self.ledger.history(&name), now);
         self.dirty = true;
+        let too_early = matches!(verdict, Verdict::Skipped(Skip::TooOld | Skip::Pardoned));
         if m.outcome == MatchOutcome::Failure {
             match verdict {
                 Verdict::Skipped(Skip::NeverBan) => {
@@ -165,6 +172,7 @@ impl Court {
             }
             Verdict::Skipped(_) => {}
         }
+        !too_early
     }
 
     pub(super) fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {
@@ -278,7 +286,8 @@ impl Court {
     /// Gathers an event.
     pub(super) fn tell(&mut self, event: EventKind, ban: &Ban, now: Timestamp) {
         let report = BanReport::new(ban, self.enforces(ban.jail.as_ref()));
-        self.outcome.events.push(Event { time: Moment(now), event, ban: report });
+        let ahead = self.ahead();
+        self.outcome.events.push(Event { time: Moment(now), event, ahead, ban: report });
     }
 
     /// An event about the ban the ledger holds.

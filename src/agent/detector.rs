@@ -20,12 +20,13 @@ use super::obey::Then;
 use super::promotion::Promotions;
 use super::report::{Event, FirewallReport, FirewallState};
 use super::saver::Saver;
+use super::set_clock::HeldBy;
 use super::situation::Situation;
 use super::snapshot::Snapshot;
 use super::wake::Waker;
 use crate::bans::{Ledger, LedgerLimits};
 use crate::config::Config;
-use crate::engine::Timestamp;
+use crate::engine::{Shift, Timestamp};
 use crate::firewall::Skeleton;
 use crate::firewall::enforcer::{Enforcer, EnforcerEvent, Order};
 
@@ -75,6 +76,7 @@ pub(super) struct Detector {
     pub(super) retirement: Retirement,
     pub(super) promotions: Promotions,
     sweep_at: Instant,
+    pub(super) held_by: HeldBy,
     pub(super) clock: (Instant, Timestamp),
 }
 
@@ -93,14 +95,24 @@ impl Detector {
             observe,
             totals,
         } = parts;
-        let Snapshot { files, journals, scans, jails, ledger, hosts } = snapshot;
+        let Snapshot { clock, files, journals, scans, jails, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(UNCONFIGURED, &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
             saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
             Ledger::new(UNCONFIGURED)
         });
         let state = if observe { FirewallState::Observing } else { FirewallState::Starting };
-        let now = wall_clock();
+        let (now, held_by, shift) = HeldBy::now(clock.as_ref());
+        let mut court = Court::new(observe, ledger, jails);
+        court.ahead = clock.and_then(|clock| clock.ahead).map(|ahead| ahead.then(shift));
+        if shift != Shift::NONE {
+            tracing::warn!(
+                micros = shift.as_micros(),
+                "the clock was set since the last run: what is left of every ban stays"
+            );
+            court.shift(shift, now);
+            court.shift_windows(shift);
+        }
         Self {
             house: House::new(hosts, waker.clone()),
             commands,
@@ -113,7 +125,7 @@ impl Detector {
             kernel,
             saver,
             intake: Intake::new(files, journals, scans),
-            court: Court::new(observe, ledger, jails),
+            court,
             firewall: FirewallReport { state, problem: None, applied: 0, refused: 0, repaired: 0 },
             started: now,
             totals,
@@ -124,6 +136,7 @@ impl Detector {
             retirement: Retirement::default(),
             promotions: Promotions::new(),
             sweep_at: Instant::now() + SWEEP,
+            held_by,
             clock: (Instant::now(), now),
         }
     }
@@ -135,7 +148,7 @@ impl Detector {
             if self.obey() == Then::End {
                 return;
             }
-            let now = wall_clock();
+            let now = self.now();
             self.listen_to_kernel(now);
             self.look_at_clock(now);
             if self.house.refresh(now) {
@@ -167,9 +180,10 @@ impl Detector {
     fn read(&mut self, now: Timestamp) -> bool {
         let Self { intake, court, enforcer, events, chronicle, .. } = self;
         let progress = intake.poll(now, &mut |seat, m, at| {
-            court.hear(seat, m, at);
+            let counted = court.hear(seat, m, at);
             // At once and not at the end of the block: the next line may be the attacker's next try.
             emit(court, enforcer, events, chronicle);
+            counted
         });
         for (seat, reason) in self.intake.unusable() {
             if let Some(seat) = self.court.seats.get_mut(seat) {
@@ -272,6 +286,7 @@ impl Detector {
     fn save(&mut self, now: Timestamp) {
         let files = self.intake.files.checkpoints();
         let snapshot = Snapshot {
+            clock: Some(self.saved_clock(now)),
             scans: self.intake.scans(&files),
             files,
             journals: self.intake.cursors(),
@@ -287,7 +302,8 @@ impl Detector {
         self.emit();
         self.enforcer.stop();
         let _ = self.saver.settle();
-        self.save(wall_clock());
+        let now = self.now();
+        self.save(now);
         self.saver.settle()
     }
 }

@@ -3,7 +3,7 @@
 //! The ledger tells which failures a ban should have prevented ([`crate::bans::Ledger::seen_again`]); here is how
 //! long that is worth a condition.
 
-use crate::engine::{Duration, Subject, Timestamp};
+use crate::engine::{Duration, Shift, Subject, Timestamp};
 
 /// How long one such failure is worth a condition.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -20,6 +20,13 @@ impl Efficacy {
     pub(super) fn note(&mut self, subject: Subject, now: Timestamp) {
         self.seen += 1;
         self.last = Some((subject, now));
+    }
+
+    /// The clock was set.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        if let Some((_, at)) = &mut self.last {
+            *at = *at + shift;
+        }
     }
 
     /// How many bans did not bite, and the last, when that was not long ago.

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot, watch};
 
+use super::clock_setting::ClockSetting;
 use super::colleagues::{Account, Told};
 use super::report::{BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, WhyReport};
 use super::situation::Situation;
 use super::wake::Waker;
 use crate::bans::{Ban, Pardon};
 use crate::config::Config;
-use crate::engine::JailName;
+use crate::engine::{JailName, Shift};
 
 /// How long a status waits for the kernel's counters.
 const COUNTERS: Duration = Duration::from_millis(500);
@@ -21,15 +22,20 @@ const COUNTERS: Duration = Duration::from_millis(500);
 /// Where an answer goes. Whoever asked may be gone; that is no error.
 pub type Reply<T> = oneshot::Sender<T>;
 
-/// What the detector can be asked.
+/// What the detector can be asked. What other nodes tell and are told (bans, pardons, sightings) is by the clock that
+/// they share, all else by this machine's.
 #[derive(Debug)]
 pub enum Command {
     /// Take this configuration in place of the one before. The answer names what could not be used.
     Configure(Arc<Config>, Reply<Vec<Unusable>>),
     /// Take these surroundings in place of those before.
     Situate(Arc<Situation>, Reply<()>),
+    /// This node's clock, as it was set when that was measured, is so far ahead of the one that nodes share.
+    SetAhead(Shift, ClockSetting, Reply<()>),
     /// Take in what other agents and people decided. Taking in the same again changes nothing.
     Receive(Vec<Ban>, Vec<Pardon>, Reply<()>),
+    /// Tell whether there is room again for received bans that found none.
+    Room(Reply<bool>),
     /// Tell those of the latest so many bans that were decided here, those that are over included, which are wanted.
     OwnBans(usize, Wanted, Reply<Vec<Ban>>),
     /// Tell those bans in force that other nodes decided which are wanted.
@@ -113,13 +119,32 @@ impl AgentHandle {
         self.ask(|reply| Command::Situate(situation, reply)).await
     }
 
-    /// Takes in bans and pardons of others, in any order and as often as one likes. A ban that would hit somebody
+    /// Tells how far this node's clock is ahead of the one that nodes share, and how it was set when that was measured.
+    /// What was exchanged keeps its shared time: if the clock was set, or is known better now, all that is held is moved.
+    /// Before the first time both are taken for the same.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn set_ahead(&self, ahead: Shift, measured: ClockSetting) -> Result<(), Gone> {
+        self.ask(|reply| Command::SetAhead(ahead, measured, reply)).await
+    }
+
+    /// Takes in bans and pardons of others, by the shared clock, in any order and as often as one likes. A ban that would hit somebody
     /// who is never banned here is left out until that changes.
     ///
     /// # Errors
     /// When the detector has ended.
     pub async fn receive(&self, bans: Vec<Ban>, pardons: Vec<Pardon>) -> Result<(), Gone> {
         self.ask(|reply| Command::Receive(bans, pardons, reply)).await
+    }
+
+    /// Whether there is room again for bans that were received when their jail had as many as it may have: they were
+    /// left out and are to be received once more. Told once.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn has_room_again(&self) -> Result<bool, Gone> {
+        self.ask(Command::Room).await
     }
 
     /// Bans that were decided here and are not forgotten, those that are over included: what others must know to

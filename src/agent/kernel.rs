@@ -65,6 +65,7 @@ impl Detector {
             enforcing.map(|seat| &*seat.config),
             &self.config.rate_limits,
             self.house.kernel(),
+            &self.house.reachable(),
             &self.situation,
         );
         if self.configured && self.skeleton.as_ref() != Some(&wanted) {
@@ -144,13 +145,14 @@ impl Detector {
         }
     }
 
-    /// Kernel timeouts run by their own clock. When the wall clock is set, what they have left is another time.
+    /// Kernel timeouts run by their own clock, which stands still while the machine sleeps. What was on its way to the
+    /// kernel when the clock was set was counted by the clock as it was.
     pub(super) fn look_at_clock(&mut self, now: Timestamp) {
         let (instant, wall) = self.clock;
         let expected = wall + instant.elapsed();
         self.clock = (Instant::now(), now);
         if now.distance(expected) > STEP && self.configured {
-            tracing::warn!(by = ?now.distance(expected), "the clock was set; the kernel's timeouts are set anew");
+            tracing::warn!(by = ?now.distance(expected), "the clock was set, or the machine slept: the kernel's timeouts are set anew");
             let holds = self.court.holds(now);
             self.order(Order::Restore(holds));
         }

@@ -12,6 +12,7 @@
 
 mod census;
 mod chronicle;
+pub mod clock_setting;
 pub mod colleagues;
 mod court;
 mod detector;
@@ -35,6 +36,7 @@ mod resolver;
 mod saver;
 mod scans;
 mod seat;
+pub mod set_clock;
 mod sights;
 pub mod situation;
 mod snapshot;

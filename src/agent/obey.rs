@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::TryRecvError;
 
-use super::detector::{Detector, answer, wall_clock};
+use super::detector::{Detector, answer};
 use super::handle::{Command, Reply};
 use super::report::{Banned, Durability, Refusal, Unbanned};
 
@@ -35,18 +35,26 @@ impl Detector {
     }
 
     fn carry_out(&mut self, command: Command) -> Then {
-        let now = wall_clock();
+        let now = self.now();
         match command {
             Command::Configure(config, reply) => answer(reply, self.configure(config, now)),
             Command::Situate(situation, reply) => {
                 self.situate(situation, now);
                 answer(reply, ());
             }
+            Command::SetAhead(ahead, measured, reply) => {
+                self.set_ahead(ahead, measured, now);
+                answer(reply, ());
+            }
             Command::Receive(bans, pardons, reply) => {
+                let ahead = self.court.ahead();
+                let bans = bans.into_iter().map(|ban| ban.shifted(ahead)).collect();
+                let pardons = pardons.into_iter().map(|pardon| pardon.shifted(ahead)).collect();
                 self.court.receive(bans, pardons, now);
                 self.emit();
                 answer(reply, ());
             }
+            Command::Room(reply) => answer(reply, self.court.has_room_again()),
             Command::Hear(node, accounts, reply) => self.hear_node(&node, accounts, reply, now),
             Command::Share(quotas, reply) => self.share(&quotas, reply),
             Command::Sightings(reply) => answer(reply, self.court.sightings(now)),

@@ -10,7 +10,7 @@ use crate::bans::Brake;
 use crate::config::{JailConfig, Mode};
 use crate::engine::house::NeverBan;
 use crate::engine::jail::{Jail, JailSnapshot};
-use crate::engine::{FilterSpec, JailName, RuleRef};
+use crate::engine::{FilterSpec, JailName, RuleRef, Shift};
 use crate::firewall::ScopeName;
 
 /// One jail at work. Rules of matches are numbered as in its own list of filters.
@@ -80,6 +80,14 @@ impl Seat {
         } else {
             NeverBan::new(house.chain(NeverBan::private()))
         };
+    }
+
+    /// The clock was set: what was counted here is moved along.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        self.jail.shift(shift);
+        self.brake.shift(shift);
+        self.efficacy.shift(shift);
+        self.spared.shift(shift);
     }
 
     pub(super) fn name(&self) -> &JailName {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resolver::Answers;
 use super::scans::Parked;
+use super::set_clock::SavedClock;
 use crate::bans::LedgerSnapshot;
 use crate::engine::JailName;
 use crate::engine::jail::JailSnapshot;
@@ -16,6 +17,8 @@ use crate::logs::Checkpoint;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Snapshot {
+    /// By which clock all that follows is. Not in files of earlier versions.
+    pub(super) clock: Option<SavedClock>,
     /// How far each file was read.
     pub(super) files: Vec<Checkpoint>,
     /// How far each journal was read, by its units.

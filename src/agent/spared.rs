@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::engine::{Duration, Timestamp};
+use crate::engine::{Duration, Shift, Timestamp};
 
 /// How long an accusation is worth a condition.
 const MEMORY: Duration = Duration::from_secs(600);
@@ -38,6 +38,11 @@ impl Spared {
             self.0.swap_remove(oldest);
         }
         self.0.push(Accused { address, times: 1, last: now });
+    }
+
+    /// The clock was set.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        self.0.iter_mut().for_each(|known| known.last = known.last + shift);
     }
 
     /// Those accused not long ago.

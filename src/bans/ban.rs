@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{JailName, Subject, Timestamp};
+use crate::engine::{JailName, Shift, Subject, Timestamp};
 
 /// One ban. Its identity is (jail, subject, n); of two with the same identity the later `until` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,15 @@ impl Ban {
     #[must_use]
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| until > now)
+    }
+
+    /// The same ban by a clock that differs by so much.
+    #[must_use]
+    pub fn shifted(mut self, shift: Shift) -> Self {
+        self.since = self.since + shift;
+        self.until = self.until.map(|until| until + shift);
+        self.evidence.first = self.evidence.first.map(|first| first + shift);
+        self
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::{Duration, Timestamp};
+use crate::engine::{Duration, Shift, Timestamp};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -46,6 +46,11 @@ impl Brake {
             self.decided.push_back(now);
         }
         admitted
+    }
+
+    /// The clock was set: so are the moments of the latest decisions.
+    pub fn shift(&mut self, shift: Shift) {
+        self.decided.iter_mut().for_each(|at| *at = *at + shift);
     }
 
     /// Whether a ban that fell now would be held back.

@@ -47,6 +47,12 @@ impl Calendar {
         self.0.shrink_to_fit();
     }
 
+    /// Other ends, those that `end` gives.
+    pub(super) fn move_all(&mut self, end: impl Fn(Timestamp, Key) -> Timestamp) {
+        let entries = std::mem::take(&mut self.0).into_iter();
+        self.0 = entries.map(|Reverse((at, key))| Reverse((end(at, key), key))).collect();
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.0.capacity() * size_of::<(Timestamp, Key)>()
     }

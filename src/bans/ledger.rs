@@ -7,7 +7,7 @@ use super::pardon::{Pardon, Pardons};
 use super::prefixes::Prefixes;
 use super::row::{Names, Row, end};
 use super::{Ban, Origin};
-use crate::engine::{Duration, JailName, Subject, Timestamp};
+use crate::engine::{Duration, JailName, Shift, Subject, Timestamp};
 
 /// How much of the past the ledger keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Book {
     }
 
     /// How many bans are in force, entries of BanLists aside.
-    fn in_force(&self) -> usize {
+    pub(super) fn in_force(&self) -> usize {
         self.rows.len() - self.over
     }
 
@@ -275,6 +275,36 @@ impl Ledger {
         }
         self.forget(now);
         ended
+    }
+
+    /// The clock was set: what is remembered happened, and ends, at other times by it. What is left of a ban stays; only
+    /// an entry of a BanList ends when its list says, by whatever clock. A ban that is not over after all, because the
+    /// clock had been known badly, is in force again.
+    pub fn shift(&mut self, shift: Shift, now: Timestamp) {
+        let mut again = Vec::new();
+        for (id, book) in (0_u16..).zip(&mut self.books) {
+            let revived = |row: &Row| row.over && row.end + shift > now;
+            let subjects = book.rows.iter().filter(|(_, row)| revived(row)).map(|(subject, _)| *subject);
+            again.extend(subjects.map(|subject| Key { book: id, listed: false, subject }));
+            book.rows.values_mut().for_each(|row| row.shift(shift));
+            for row in book.listed.values_mut() {
+                let end = row.end;
+                row.shift(shift);
+                row.end = end;
+            }
+        }
+        self.pardons.shift(shift);
+        let moved = |end: Timestamp, key: Key| if key.listed { end } else { end + shift };
+        self.ends.move_all(moved);
+        self.past.move_all(moved);
+        for key in again {
+            let Some(book) = self.books.get_mut(usize::from(key.book)) else { continue };
+            let Some(row) = book.rows.get_mut(key.subject) else { continue };
+            row.over = false;
+            book.over -= 1;
+            self.past_len -= 1;
+            self.ends.add(row.end, key);
+        }
     }
 
     /// Forgets past bans that are too old or too many, and pardons older than all that is remembered.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::prefixes::Prefixes;
-use crate::engine::{JailName, Subject, Timestamp};
+use crate::engine::{JailName, Shift, Subject, Timestamp};
 
 /// Pardons remembered at most. Beyond it the oldest is forgotten; all it could still do is keep out a ban that began
 /// before it and arrives only now.
@@ -30,6 +30,13 @@ pub struct Pardon {
 }
 
 impl Pardon {
+    /// The same by a clock that differs by so much.
+    #[must_use]
+    pub fn shifted(mut self, shift: Shift) -> Self {
+        self.at = self.at + shift;
+        self
+    }
+
     /// Whether bans of `jail` on `subject` are covered, as far as their age allows.
     #[must_use]
     pub fn covers(&self, jail: Option<&JailName>, subject: Subject) -> bool {
@@ -97,6 +104,14 @@ impl Pardons {
         }
         self.jails.retain(|_, given| !given.is_empty());
         self.oldest = self.iter().map(|p| p.at).min();
+    }
+
+    /// The clock was set: so are the moments of all.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        for given in std::iter::once(&mut self.everywhere).chain(self.jails.values_mut()) {
+            given.values_mut().for_each(|given| given.at = given.at + shift);
+        }
+        self.oldest = self.oldest.map(|oldest| oldest + shift);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Pardon> {

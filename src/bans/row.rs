@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::bans::{Ban, Evidence, Origin};
-use crate::engine::{JailName, Subject, Term, Timestamp};
+use crate::engine::{JailName, Shift, Subject, Term, Timestamp};
 
 /// A permanent ban ends at the end of time.
 pub(super) fn end(until: Option<Timestamp>) -> Timestamp {
@@ -142,6 +142,12 @@ impl Row {
 
     pub(super) fn is_active(&self, now: Timestamp) -> bool {
         self.end > now
+    }
+
+    pub(super) fn shift(&mut self, shift: Shift) {
+        for time in [&mut self.since, &mut self.end, &mut self.first, &mut self.acked] {
+            *time = *time + shift;
+        }
     }
 
     pub(super) fn term(&self) -> Term {

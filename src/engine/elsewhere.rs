@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::trust::Trust;
 use super::window::{Hit, Window};
-use super::{Duration, NodeIndex, Sighting, Subject, Timestamp};
+use super::{Duration, NodeIndex, Shift, Sighting, Subject, Timestamp};
 
 /// One node's report of one subject.
 #[derive(Clone, Debug)]
@@ -100,6 +100,14 @@ impl Elsewhere {
     /// The failures, to change what their rules are called.
     pub(super) fn hits_mut(&mut self) -> impl Iterator<Item = &mut Hit> {
         self.accounts.values_mut().flatten().flat_map(|account| &mut account.hits)
+    }
+
+    /// The clock was set: so are the times of what others reported.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        for account in self.accounts.values_mut().flatten() {
+            account.hits.iter_mut().for_each(|hit| hit.time = hit.time + shift);
+            account.trust.shift(shift);
+        }
     }
 
     /// How many subjects others report.

@@ -9,7 +9,9 @@ use super::roster::{Roster, Tracked};
 use super::trust::Trust;
 use super::window::Hit;
 use super::words::{WordRow, Words, WordsError, count, put_subject, relative};
-use super::{History, JailSpec, Match, Outcome, RuleRef, Skip, Subject, Term, Timestamp, Verdict, sentence};
+use super::{
+    History, JailSpec, Match, Outcome, RuleRef, Shift, Skip, Subject, Term, Timestamp, Verdict, sentence,
+};
 use judge::{judge, needed, settled};
 use sharing::Sharing;
 
@@ -48,7 +50,22 @@ pub struct Jail {
 pub struct JailSnapshot {
     evicted: u64,
     swept: usize,
+    /// By how much the clock was set since.
+    #[serde(skip_serializing_if = "is_none")]
+    shift: Shift,
     row: WordRow,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks like this.
+fn is_none(shift: &Shift) -> bool {
+    *shift == Shift::NONE
+}
+
+impl JailSnapshot {
+    /// The clock was set after this was taken.
+    pub fn shift(&mut self, shift: Shift) {
+        self.shift = self.shift.then(shift);
+    }
 }
 
 impl RuleRef {
@@ -194,6 +211,16 @@ impl Jail {
         self.roster.update_all(|subject| subject.is_within(net), |t| t.window.forget_through(at));
     }
 
+    /// The clock was set: what was counted here happened at other times by it.
+    pub fn shift(&mut self, shift: Shift) {
+        self.roster.update_all(|_| true, |tracked| tracked.shift(shift));
+    }
+
+    /// What others told is at other times by this clock.
+    pub fn shift_elsewhere(&mut self, shift: Shift) {
+        self.elsewhere.shift(shift);
+    }
+
     /// Gives back the memory of subjects that cannot matter any more. Counting does it little by little; a jail
     /// without traffic is swept from time to time by its owner.
     pub fn sweep(&mut self, now: Timestamp) {
@@ -256,7 +283,7 @@ impl Jail {
                 base = last;
             }
         }
-        JailSnapshot { evicted: self.evicted(), swept: self.roster.swept(), row }
+        JailSnapshot { evicted: self.evicted(), swept: self.roster.swept(), shift: Shift::NONE, row }
     }
 
     /// A jail with these settings and the windows of a snapshot.
@@ -269,7 +296,8 @@ impl Jail {
         let mut words = Words::new(&snapshot.row);
         while !words.is_done() {
             let subject = words.subject()?;
-            let tracked = read_tracked(&mut words)?;
+            let mut tracked = read_tracked(&mut words)?;
+            tracked.shift(snapshot.shift);
             roster.update(subject, span, |t| *t = tracked);
         }
         roster.bound(spec.max_tracked, Timestamp::MIN);

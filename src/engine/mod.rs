@@ -38,5 +38,5 @@ pub use name::{FilterName, JailName};
 pub use sighting::{NodeIndex, Sighting};
 pub use spec::{AddressSource, FilterSpec, JailSpec, LayoutSpec, OnePer, RuleSpec, SentenceSpec, TextSpec};
 pub use subject::{AddressPolicy, PrefixPolicy, Subject};
-pub use time::{Duration, Timestamp};
+pub use time::{Duration, Shift, Timestamp};
 pub use verdict::{Conviction, History, Skip, Term, Verdict};

@@ -12,7 +12,7 @@
 use super::ranked::{RANKS, Ranked, Slot};
 use super::trust::Trust;
 use super::window::Window;
-use super::{Duration, Subject, Timestamp};
+use super::{Duration, Shift, Subject, Timestamp};
 
 /// What is known of one subject. 48 bytes, as long as two failures are enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,14 @@ impl Tracked {
     pub(super) fn last(&self) -> Timestamp {
         let trust = self.trust.as_ref().and_then(|t| t.last());
         self.window.last().max(trust).unwrap_or(Timestamp::MIN)
+    }
+
+    /// The clock was set: so are the times of what is known.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        self.window.shift(shift);
+        if let Some(trust) = &mut self.trust {
+            trust.shift(shift);
+        }
     }
 
     pub(super) fn is_trusted(&self, at: Timestamp, span: Duration) -> bool {

@@ -74,6 +74,65 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+/// By how much a clock was set, in microseconds; to an earlier time, where negative.
+///
+/// Moments that were taken by the clock before are the same moments by the clock after when this is added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shift(i64);
+
+impl Shift {
+    /// The clock was not set.
+    pub const NONE: Self = Self(0);
+
+    /// A step of so many microseconds.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// How far, whichever way.
+    #[must_use]
+    pub const fn size(self) -> Duration {
+        Duration::from_micros(self.0.unsigned_abs())
+    }
+
+    /// What leads from `from` to `to`.
+    #[must_use]
+    pub const fn between(from: Timestamp, to: Timestamp) -> Self {
+        Self(to.0.saturating_sub(from.0))
+    }
+
+    /// This one, then the other.
+    #[must_use]
+    pub const fn then(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The way back.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+}
+
+/// What never was and never will be stays so.
+impl Add<Shift> for Timestamp {
+    type Output = Self;
+    fn add(self, shift: Shift) -> Self {
+        match self {
+            Self::MIN | Self::MAX => self,
+            Self(micros) => Self(micros.saturating_add(shift.0)),
+        }
+    }
+}
+
 /// RFC 3339 in UTC, with as many fraction digits as the value has.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,6 +165,17 @@ mod tests {
     fn arithmetic_at_the_edges_saturates() {
         assert_eq!(Timestamp::MAX + Duration::MAX, Timestamp::MAX);
         assert_eq!(Timestamp::MIN - Duration::MAX, Timestamp::MIN);
+    }
+
+    #[test]
+    fn a_set_clock_moves_moments_but_not_what_never_was() {
+        let (at, back) = (Timestamp::from_secs(100), Shift::from_micros(-5_000_000));
+        assert_eq!(at + back, Timestamp::from_secs(95));
+        assert_eq!(at + back + back.reversed(), at);
+        assert_eq!(Shift::between(at, at + back), back);
+        for never in [Timestamp::MIN, Timestamp::MAX] {
+            assert_eq!(never + back, never);
+        }
     }
 
     #[test]

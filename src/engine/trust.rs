@@ -1,6 +1,6 @@
 //! When somebody behind a subject logged in.
 
-use super::{Duration, Timestamp};
+use super::{Duration, Shift, Timestamp};
 
 /// Clusters of successes kept at most; more cannot lie within the time that matters.
 const MOST_CLUSTERS: usize = 8;
@@ -50,6 +50,13 @@ impl Trust {
     /// Forgets clusters that ended before `time`.
     pub fn keep(&mut self, time: Timestamp) {
         self.clusters.retain(|(_, last)| *last >= time);
+    }
+
+    /// The clock was set: so are the times of what is kept.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        for (first, last) in &mut self.clusters {
+            (*first, *last) = (*first + shift, *last + shift);
+        }
     }
 
     /// The latest success.

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Duration, RuleRef, Timestamp};
+use super::{Duration, RuleRef, Shift, Timestamp};
 
 /// Records kept of one subject at most. Beyond it the two oldest become one that carries both weights at the time
 /// of the younger; a jail whose threshold is lower never gets there.
@@ -152,6 +152,11 @@ impl Window {
     /// The failures, to change what their rules are called.
     pub(super) fn hits_mut(&mut self) -> impl Iterator<Item = &mut Hit> {
         self.hits.iter_mut()
+    }
+
+    /// The clock was set: so are the times of what is kept.
+    pub(super) fn shift(&mut self, shift: Shift) {
+        self.hits.iter_mut().for_each(|hit| hit.time = hit.time + shift);
     }
 
     /// Whether nothing is kept.

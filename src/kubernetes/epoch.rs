@@ -46,6 +46,12 @@ impl Epoch {
         [Self(present - 1), Self(present), Self(present + 1)]
     }
 
+    /// Whether there are epochs between this one and those that are watched now: what was made in them nobody here saw.
+    #[must_use]
+    pub fn is_parted_from(self, watched: [Self; 3]) -> bool {
+        watched.iter().all(|epoch| epoch.0 > self.0.saturating_add(1))
+    }
+
     /// Whether no agent watches it any more.
     #[must_use]
     pub fn is_closed(self, now: Timestamp) -> bool {
@@ -69,6 +75,16 @@ impl Epoch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_misses_an_epoch_knows() {
+        let watched = |n: i64| Epoch::watched(Timestamp::from_secs(n * 600));
+        let latest = watched(100)[2];
+        for (n, missed) in [(97, false), (100, false), (101, false), (103, false), (104, true), (1000, true)]
+        {
+            assert_eq!(latest.is_parted_from(watched(n)), missed, "{n}");
+        }
+    }
 
     #[test]
     fn an_epoch_is_watched_until_it_is_closed() {

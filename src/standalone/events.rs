@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::agent::report::{BanReport, EventKind, Moment};
     use crate::bans::{Ban, Evidence, Origin};
-    use crate::engine::Timestamp;
+    use crate::engine::{Shift, Timestamp};
 
     fn event(n: u32) -> Arc<Event> {
         let ban = Ban {
@@ -120,7 +120,7 @@ mod tests {
             },
         };
         let time = Moment(Timestamp::from_secs(1_700_000_001));
-        Arc::new(Event { time, event: EventKind::Ban, ban: BanReport::new(&ban, true) })
+        Arc::new(Event { time, event: EventKind::Ban, ahead: Shift::NONE, ban: BanReport::new(&ban, true) })
     }
 
     #[test]

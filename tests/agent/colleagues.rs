@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use gaoler::agent::clock_setting::ClockSetting;
 use gaoler::agent::colleagues::{Account, Seen};
 use gaoler::bans::{Ban, Evidence, Origin};
 use gaoler::config::{Config, JailConfig};
-use gaoler::engine::Duration;
+use gaoler::engine::{Duration, Shift};
 
 use crate::world::{JAMES, World, block_on, failure, now, subject, until};
 
@@ -22,8 +23,12 @@ fn world(adds_up: bool) -> World {
     world
 }
 
+fn seen() -> Seen {
+    Seen { at: now(), weight: 1, rule: RULE.into() }
+}
+
 fn account(failures: usize) -> Account {
-    let seen = Seen { at: now(), weight: 1, rule: RULE.into() };
+    let seen = seen();
     Account {
         jail: "james".into(),
         subject: subject(EVE),
@@ -115,4 +120,23 @@ fn failures_that_happened_here_during_a_ban_of_another_node_move_its_end_once_it
     block_on(world.agent().receive(vec![ban], Vec::new())).unwrap();
     let held = world.bans().remove(0);
     assert!(held.until.unwrap().0 >= began + Duration::from_secs(7200) - Duration::from_secs(1), "{held:?}");
+}
+
+#[test]
+fn what_others_saw_is_as_old_as_it_is_when_this_clock_stood_still() {
+    let world = world(true);
+    let set_ahead = |ahead| block_on(world.agent().set_ahead(ahead, ClockSetting::now())).unwrap();
+    set_ahead(Shift::NONE);
+    hear(&world, "n2", account(1));
+    set_ahead(Shift::from_micros(-3_600_000_000));
+    world.log(&[failure(EVE)]);
+    world.heard("james", 1);
+    world.keeps_out(&[]);
+    assert!(world.bans().is_empty(), "an hour lies between them");
+    hear(
+        &world,
+        "n3",
+        Account { failures: vec![Seen { at: now() + Duration::from_secs(3600), ..seen() }], ..account(0) },
+    );
+    world.keeps_out(&[&format!("j_james {EVE}")]);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod banning;
+mod clock;
 mod colleagues;
 mod house;
 mod limits;

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+from datetime import datetime
 from pathlib import Path
 
 from harness.daemon import wait_until
@@ -19,11 +20,11 @@ from harness.installations import Guard
 from harness.jameslog import append, failure
 from harness.mailserver import MAIL_PORTS
 from harness.prober import Prober
+from harness.set_clock import SettableClock
 from harness.storm import ROTATIONS, Background, Storm
 from harness.world import World
 
 FULL = bool(os.environ.get("GAOLER_FULL"))
-FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 
 class Fault(unittest.TestCase):
@@ -219,26 +220,70 @@ class Kernel(Fault):
 
 
 class Clock(Fault):
-    """The daemon's clock alone is stepped, by libfaketime: the machine's stays as it is."""
+    """The daemon's clock alone is set."""
 
-    def step(self, seconds):
-        self.control.write_text(f"{seconds:+d}\n")
+    def install(self, **options):
+        self.clock = SettableClock(self.root / "clock")
+        super().install(environment=self.clock.environment(), **options)
 
     def test_the_clock_is_stepped_back_and_forth(self):
-        self.assertIsNotNone(FAKETIME, "apt-get install faketime")
-        self.control = self.root / "faketime"
-        self.step(0)
-        fake = {
-            "LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(self.control), "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }  # fmt: skip
-        self.install(environment=fake)
+        self.install()
         self.imprison()
         for seconds in (3000, -3000, 0):
-            self.step(seconds)
-            time.sleep(2.5)  # until libfaketime has looked again
+            self.clock.set(seconds)
             self.storm.feed(1000, 1.0)
             self.gaoler.wait_drained()
+        self.assert_oracle()
+        self.assert_never_out()
+
+    def until(self, subject):
+        """When a ban ends, as a person reads it."""
+        text = next((ban["until"] for ban in self.gaoler.ban_list() if ban["subject"] == subject), None)
+        self.assertIsNotNone(text, f"{subject} is not banned any more\n{self.gaoler.told()}")
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+    def held_until(self, end, *subjects):
+        """That these are kept out until then by the machine's clock, and no longer."""
+        wait_until(lambda: time.time() > end - 3, 60)
+        self.assertLessEqual(set(subjects), self.gaoler.kernel_bans())
+        wait_until(lambda: not set(subjects) & (self.gaoler.kernel_bans() | self.gaoler.bans()), 10, self.gaoler.told)
+        self.assertGreaterEqual(time.time(), end - 1)
+
+    def test_what_is_left_of_a_ban_stays_when_the_clock_is_set(self):
+        self.install()
+        self.imprison()
+        for ahead in (3600, -3600):
+            self.gaoler.ask("ban", "45.201.0.1", "--for", "20s")
+            end, ahead_before = time.time() + 20, self.clock.ahead
+            self.assertAlmostEqual(self.until("45.201.0.1"), end + ahead_before, delta=2)
+            self.clock.set(ahead)
+            self.assertAlmostEqual(self.until("45.201.0.1"), end + ahead, delta=2)
+            self.held_until(end, "45.201.0.1")
+        self.assert_never_out()
+
+    def test_what_is_left_of_a_ban_stays_when_the_clock_is_set_while_the_daemon_is_away(self):
+        self.install()
+        self.imprison()
+        for ahead in (3600, -3600):
+            self.gaoler.ask("ban", "45.201.0.1", "--for", "30s")
+            end = time.time() + 30
+            self.gaoler.kill()
+            self.clock.set(ahead)
+            self.gaoler.start()
+            self.assertAlmostEqual(self.until("45.201.0.1"), end + ahead, delta=2)
+            self.held_until(end, "45.201.0.1")
+        self.assert_never_out()
+
+    def test_who_was_pardoned_before_the_clock_was_set_back_is_counted_again(self):
+        self.install()
+        self.imprison()
+        self.clock.set(3600)
+        self.gaoler.ask("ban", "45.201.0.2")
+        self.gaoler.ask("unban", "45.201.0.2")
+        self.clock.set(0)
+        # Counted from zero, and counted.
+        append(self.storm.path, *[failure("45.201.0.2", int(time.time() * 1000))] * self.storm.max_retry)
+        self.storm.guilty.add("45.201.0.2")
         self.assert_oracle()
         self.assert_never_out()
 

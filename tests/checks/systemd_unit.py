@@ -42,6 +42,10 @@ class SystemdUnit(unittest.TestCase):
             self.assertEqual(settings[key].split(), ["CAP_NET_ADMIN", "CAP_DAC_READ_SEARCH"])
         self.assertEqual(settings["NoNewPrivileges"], "yes")
 
+    def test_where_the_kernels_files_are_hidden_the_manager_tells_which_boot_this_is(self):
+        lines = UNIT.read_text().splitlines()
+        self.assertTrue("ProcSubset=pid" not in lines or "Environment=GAOLER_BOOT_ID=%b" in lines)
+
 
 if __name__ == "__main__":
     unittest.main()

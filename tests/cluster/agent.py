@@ -19,7 +19,8 @@ class Agent:
         self.node, self.binary, self.kubeconfig = node, binary, kubeconfig
         self.state = node.directory / "state"
         self.messages = node.directory / "agent.log"
-        self.arguments, self.environment = list(arguments), {**os.environ, **shifted(node.clock_ahead), **(environment or {})}
+        clock = node.clock.environment() if node.clock else shifted(node.clock_ahead)
+        self.arguments, self.environment = list(arguments), {**os.environ, **clock, **(environment or {})}
         self.metrics_address = f"127.0.0.1:{METRICS_PORT}" if metrics else None
         self.process = None
 

@@ -5,6 +5,7 @@ import subprocess
 
 from harness.daemon import banned_in
 from harness.mailserver import Client, Mailserver
+from harness.set_clock import SettableClock
 from harness.world import Namespace
 
 from .agent import Agent
@@ -19,8 +20,8 @@ class Node:
 
     ACCOUNT, ACCOUNT_NAMESPACE = "gaoler-agent", "gaoler-system"
 
-    def __init__(self, plane, number, directory, *, name=None, labels=None, clock_ahead=0):
-        """`clock_ahead`: by how many seconds its clock is ahead of everybody's."""
+    def __init__(self, plane, number, directory, *, name=None, labels=None, clock_ahead=0, settable=False):
+        """`clock_ahead`: by how many seconds its clock is ahead of everybody's. `settable`: `set_clock` works."""
         self.clock_ahead = clock_ahead
         self.plane, self.fabric, self.number, self.name = plane, plane.fabric, number, name or f"n{number}"
         self.directory = directory / self.name
@@ -31,6 +32,7 @@ class Node:
         self.pods4, self.pods6 = f"10.88.{number}.0/24", f"fd00:88:0:{number}::/64"
         self.pods_made = self.pods_connected = 0
         self.processes, self.pods = [], []
+        self.clock = SettableClock(self.directory / "clock") if settable else None
         self._connect()
         self.object = self._register(labels or {})
         self.agent = None
@@ -145,6 +147,14 @@ class Node:
         """Who the agent is: its service account, with a token bound to this node. Called again, it renews the token."""
         self.plane.service_account(self.ACCOUNT, self.ACCOUNT_NAMESPACE)
         return self.plane.account(self.directory / "agent.kubeconfig", self.ACCOUNT, self.ACCOUNT_NAMESPACE, self.object)
+
+    def set_clock(self, ahead):
+        """Sets its clock so many seconds ahead of everybody's: for its agent, and for what its pods write from now on."""
+        self.clock_ahead = ahead
+        for pod in self.pods:
+            for log in pod.logs.values():
+                log.ahead = ahead
+        self.clock.set(ahead)
 
     def start_agent(self, binary, **options):
         """`gaoler agent` here. The rights of its account are the caller's to give."""

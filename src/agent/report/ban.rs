@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Moment;
 use crate::bans::{Ban, Origin};
-use crate::engine::{JailName, Subject};
+use crate::engine::{JailName, Shift, Subject};
 
 /// One ban.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,5 +79,14 @@ impl BanReport {
             nodes: ban.evidence.nodes.clone(),
             reason: ban.evidence.reason.clone(),
         }
+    }
+    /// The same ban by a clock that differs by so much.
+    #[must_use]
+    pub fn shifted(mut self, shift: Shift) -> Self {
+        self.since.0 = self.since.0 + shift;
+        for time in self.until.iter_mut().chain(&mut self.first) {
+            time.0 = time.0 + shift;
+        }
+        self
     }
 }

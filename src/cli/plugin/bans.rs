@@ -4,7 +4,7 @@ use super::Session;
 use super::session::now;
 use crate::agent::report::{Event, EventKind};
 use crate::cli::{ExitStatus, show};
-use crate::engine::JailName;
+use crate::engine::{JailName, Shift};
 use crate::kubernetes::view::{SeenBan, View, follow};
 
 /// List who is banned
@@ -60,7 +60,7 @@ async fn watch(
         if !wanted.has(seen.ban.jail.as_ref()) {
             return Ok(());
         }
-        let event = Event { time: now().into(), event: kind, ban: seen.ban.clone() };
+        let event = Event { time: now().into(), event: kind, ahead: Shift::NONE, ban: seen.ban.clone() };
         if context.data() {
             context.print_item(&event)
         } else {

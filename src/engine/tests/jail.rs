@@ -388,3 +388,28 @@ fn what_is_watched_is_told() {
     court.fail(710);
     assert_eq!(court.jail.watched(eve), Some((2, at(700), at(710))));
 }
+
+#[test]
+fn failures_before_and_after_the_clock_was_set_share_a_window() {
+    for hour in [3600, -3600] {
+        let mut jail = Jail::new(spec());
+        let book = Book::default();
+        let fails = |jail: &mut Jail, secs: i64| {
+            let m = Match { time: at(secs), ..failure(EVE, secs) };
+            jail.count(&m, &NeverBan::default(), &book, at(secs))
+        };
+        fails(&mut jail, 10_000);
+        fails(&mut jail, 10_100);
+        let saved = jail.snapshot();
+        jail.shift(Shift::from_micros(hour * 1_000_000));
+        let Verdict::Ban(conviction) = fails(&mut jail, 10_600 + hour) else { panic!("{hour}") };
+        assert_eq!((conviction.first, conviction.since), (at(10_000 + hour), at(10_600 + hour)));
+
+        // The same where the jail is declared only after the clock was set.
+        let mut saved = saved;
+        saved.shift(Shift::from_micros(hour * 1_000_000));
+        let saved: JailSnapshot = serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap();
+        let mut jail = Jail::restore(spec(), &saved).unwrap();
+        assert!(matches!(fails(&mut jail, 10_601 + hour), Verdict::Counted { weight: 2, .. }));
+    }
+}

@@ -8,7 +8,10 @@ use tokio::time::{sleep, timeout};
 
 use super::cluster_time::{Ahead, Reading};
 use super::station::Station;
+use crate::agent::clock_setting::ClockSetting;
+use crate::agent::handle::Gone;
 use crate::agent::report::{Condition, ConditionType};
+use crate::agent::set_clock::STEP;
 use crate::engine::Timestamp;
 
 /// How often it is asked.
@@ -17,8 +20,6 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const AT_START: Duration = Duration::from_secs(1);
 /// How often to look whether somebody has set the clock: then it is measured at once.
 const LOOK: Duration = Duration::from_secs(2);
-/// A clock that moved by more than this against the monotonic one was set.
-const STEP: Duration = Duration::from_secs(1);
 /// How long an answer may take; a slow one says little.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So much may stay open of a clock that is corrected for.
@@ -28,76 +29,141 @@ const MOST: u32 = 10;
 /// Under which name it says what is wrong.
 const NAME: &str = "clock";
 
-/// What was measured, and when by the monotonic clock.
-type Known = (Ahead, Instant);
+/// What was measured, and when.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    ahead: Ahead,
+    at: Instant,
+    /// How the clock was set then.
+    setting: ClockSetting,
+}
 
-/// Measures for ever.
+/// What a question told.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    /// Nothing: there was no answer, or the clock was set meanwhile.
+    None,
+    /// The server tells no time.
+    Dateless,
+    /// This.
+    Known(Known),
+}
+
+/// Measures until the detector ends.
 pub async fn run(station: Station) {
     let mut known: Option<Known> = None;
+    let mut dates = Dates::default();
     loop {
-        // When it does not answer, what it said last holds.
-        if let Some(now) = measure(&station, known).await {
-            known = Some(now);
+        let answer = ask(&station).await;
+        let answered = match answer {
+            // What it said last holds.
+            Answer::None => Ok(()),
+            Answer::Dateless if known.is_some() => Ok(()),
+            Answer::Dateless => note(&station, Reading::default(), ClockSetting::now()).await,
+            Answer::Known(answer) => measure(&station, &mut known, answer).await,
+        };
+        if answered.is_err() {
+            return;
         }
-        let pause = if known.is_some() { INTERVAL } else { AT_START };
-        wait(pause).await;
+        match dates.note(answer) {
+            Some(false) => tracing::warn!(
+                "the API server's answers bear no date: this node's clock is taken for {}",
+                if known.is_some() { "as far off as it was" } else { "right" }
+            ),
+            Some(true) => {
+                tracing::info!("the API server's answers bear a date again: this node's clock is measured");
+            }
+            None => {}
+        }
+        wait(if known.is_some() || dates.missing { INTERVAL } else { AT_START }).await;
+    }
+}
+
+/// Whether the server tells its time. Others may answer in its place.
+#[derive(Debug, Default)]
+struct Dates {
+    missing: bool,
+}
+
+impl Dates {
+    /// Whether it does, if that is news.
+    fn note(&mut self, answer: Answer) -> Option<bool> {
+        let missing = match answer {
+            Answer::None => return None,
+            Answer::Dateless => true,
+            Answer::Known(_) => false,
+        };
+        (std::mem::replace(&mut self.missing, missing) != missing).then_some(!missing)
     }
 }
 
 /// Waits so long, or until the clock is set.
 async fn wait(pause: Duration) {
-    let (began, wall) = (Instant::now(), now());
+    let (began, setting) = (Instant::now(), ClockSetting::now());
     while began.elapsed() < pause {
         sleep(LOOK.min(pause)).await;
-        if now().distance(wall + began.elapsed()) > STEP {
+        if ClockSetting::now().since(setting).size() > STEP {
             return;
         }
     }
 }
 
-/// Asks once. Where the clock turns out to be wrong, asks on until it is known exactly by how much.
-async fn measure(station: &Station, before: Option<Known>) -> Option<Known> {
-    let answer = ask(station).await?;
-    let Some(answer) = answer else {
-        tracing::warn!("the API server's answers bear no date: this node's clock is taken for right");
-        station.clock.note(Reading::default());
-        return None;
-    };
-    let mut known = join(before, answer);
-    say(station, known.0);
+/// Takes in an answer. Where the clock turns out to be wrong, asks on until it is known exactly by how much.
+async fn measure(station: &Station, known: &mut Option<Known>, answer: Known) -> Result<(), Gone> {
+    let mut now_known = join(*known, answer);
+    say(station, now_known).await?;
     for _ in 0..MOST {
-        if !station.clock.reading().is_skewed() || known.0.width() <= FINE {
+        if !station.clock.reading().is_skewed() || now_known.ahead.width() <= FINE {
             break;
         }
-        sleep(known.0.telling_moment(now())).await;
-        let Some(Some(answer)) = ask(station).await else { break };
-        known = join(Some(known), answer);
+        sleep(now_known.ahead.telling_moment(now())).await;
+        let Answer::Known(answer) = ask(station).await else { break };
+        now_known = join(Some(now_known), answer);
     }
-    say(station, known.0);
-    Some(known)
+    *known = Some(now_known);
+    say(station, now_known).await
 }
 
 /// What both tell, or the later one alone where they contradict each other.
-fn join(before: Option<Known>, answer: Ahead) -> Known {
-    let both = before.and_then(|(known, at)| known.after(at.elapsed()).and(answer));
-    (both.unwrap_or(answer), Instant::now())
+fn join(before: Option<Known>, answer: Known) -> Known {
+    let both = before.and_then(|known| {
+        let step = answer.setting.since(known.setting);
+        let ahead = if step.size() > STEP { known.ahead.set_by(step) } else { known.ahead };
+        ahead.after(answer.at.saturating_duration_since(known.at)).and(answer.ahead)
+    });
+    Known { ahead: both.unwrap_or(answer.ahead), ..answer }
 }
 
-fn say(station: &Station, ahead: Ahead) {
-    let reading = station.clock.reading().next(ahead);
-    station.clock.note(reading);
+async fn say(station: &Station, known: Known) -> Result<(), Gone> {
+    let reading = station.clock.reading().next(known.ahead);
+    note(station, reading, known.setting).await?;
     station.concerns.say(NAME, if reading.is_skewed() { vec![skewed(reading)] } else { Vec::new() });
+    Ok(())
 }
 
-/// What an answer tells of the clock, if it has a date; `None`: there is no answer.
-async fn ask(station: &Station) -> Option<Option<Ahead>> {
-    let request = Request::get("/version").body(Body::empty()).ok()?;
-    let sent = now();
-    let answer = timeout(PATIENCE, station.client.send(request)).await.ok()?.ok()?;
-    let received = now();
+/// The detector converts by it first: who waits for it may exchange then.
+async fn note(station: &Station, reading: Reading, setting: ClockSetting) -> Result<(), Gone> {
+    station.agent.set_ahead(reading.ahead(), setting).await?;
+    station.clock.note(reading, setting);
+    Ok(())
+}
+
+/// What an answer tells of the clock.
+async fn ask(station: &Station) -> Answer {
+    let Ok(request) = Request::get("/version").body(Body::empty()) else { return Answer::None };
+    let (sent, before) = ClockSetting::read();
+    let answer = timeout(PATIENCE, station.client.send(request)).await;
+    let (received, setting) = ClockSetting::read();
+    let Ok(Ok(answer)) = answer else { return Answer::None };
+    if setting.since(before).size() > STEP {
+        return Answer::None;
+    }
     let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
-    let there = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    Some(there.map(|there| Ahead::of(sent, there.timestamp().into(), received)))
+    let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else {
+        return Answer::Dateless;
+    };
+    let ahead = Ahead::of(sent, date.timestamp().into(), received);
+    Answer::Known(Known { ahead, at: Instant::now(), setting })
 }
 
 fn now() -> Timestamp {
@@ -114,5 +180,31 @@ fn skewed(reading: Reading) -> Condition {
         message: format!(
             "this node's clock is {seconds} s {how} the API server's, which is corrected for: set it, e.g. with chrony"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_tells_no_time_is_complained_of_once_until_that_changes() {
+        let setting = ClockSetting::now();
+        let at = Timestamp::from_secs(1000);
+        let known = Answer::Known(Known { ahead: Ahead::of(at, at, at), at: Instant::now(), setting });
+        let mut dates = Dates::default();
+        let answers = [
+            known,
+            Answer::Dateless,
+            Answer::None,
+            Answer::Dateless,
+            Answer::Dateless,
+            known,
+            Answer::None,
+            known,
+            Answer::Dateless,
+        ];
+        let told = answers.map(|answer| dates.note(answer));
+        assert_eq!(told, [None, Some(false), None, None, None, Some(true), None, None, Some(false)]);
     }
 }

@@ -1,15 +1,15 @@
 //! The cluster's time is the API server's. What nodes tell each other is in it, what they hold is in their own: that is
-//! what their logs and their kernels go by. Each converts at its border, so that one wrong clock harms nobody.
+//! what their logs and their kernels go by. Each node's detector converts at its border, so that one wrong clock harms
+//! nobody; here is how far it is off.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::agent::colleagues::Account;
-use crate::agent::report::{BanReport, Event, Moment};
-use crate::bans::{Ban, Pardon};
-use crate::engine::Timestamp;
+use crate::agent::clock_setting::ClockSetting;
+use crate::agent::set_clock::STEP;
+use crate::engine::{Shift, Timestamp};
 
 /// Beyond this a person is told, and the clock is corrected for…
 const TOLERATED: i64 = 5_000_000;
@@ -53,6 +53,13 @@ impl Ahead {
     pub fn after(self, elapsed: Duration) -> Self {
         let drift = i64::try_from((elapsed / DRIFT).as_micros()).unwrap_or(i64::MAX);
         Self { least: self.least.saturating_sub(drift), most: self.most.saturating_add(drift) }
+    }
+
+    /// What is left of it after the clock was set.
+    #[must_use]
+    pub fn set_by(self, shift: Shift) -> Self {
+        let micros = shift.as_micros();
+        Self { least: self.least.saturating_add(micros), most: self.most.saturating_add(micros) }
     }
 
     /// The middle of what is possible.
@@ -107,11 +114,10 @@ impl Reading {
         Self { seconds, correction }
     }
 
-    /// Whether the clock was set to a later time since `before`.
+    /// What is taken off the clock.
     #[must_use]
-    pub fn was_set_forward(self, before: Self) -> bool {
-        self.correction.saturating_sub(before.correction)
-            > i64::try_from(SLACK.as_micros()).unwrap_or(i64::MAX)
+    pub fn ahead(self) -> Shift {
+        Shift::from_micros(self.correction)
     }
 
     /// Whether the clock is so wrong that it is corrected for.
@@ -123,10 +129,17 @@ impl Reading {
 
 /// This node's clock beside the cluster's. Clones share what is known.
 #[derive(Clone, Debug)]
-pub struct ClusterClock(Arc<watch::Sender<Option<Reading>>>);
+pub struct ClusterClock(Arc<watch::Sender<Option<Measured>>>);
+
+/// What is known, and how the clock was set of which it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    reading: Reading,
+    setting: ClockSetting,
+}
 
 impl Default for ClusterClock {
-    /// Nothing was measured yet: nothing is converted.
+    /// Nothing was measured yet: both are taken for the same.
     fn default() -> Self {
         Self(Arc::new(watch::channel(None).0))
     }
@@ -136,12 +149,16 @@ impl ClusterClock {
     /// What is known; the default before anything was measured.
     #[must_use]
     pub fn reading(&self) -> Reading {
-        self.0.borrow().unwrap_or_default()
+        self.0.borrow().map(|measured| measured.reading).unwrap_or_default()
     }
 
-    /// Notes what was measured.
-    pub(super) fn note(&self, reading: Reading) {
-        self.0.send_if_modified(|known| known.replace(reading) != Some(reading));
+    /// Notes what was measured of a clock that is set like this.
+    pub(super) fn note(&self, reading: Reading, setting: ClockSetting) {
+        self.0.send_if_modified(|known| {
+            let news = known.map(|known| known.reading) != Some(reading);
+            *known = Some(Measured { reading, setting });
+            news
+        });
     }
 
     /// Waits for the first measurement: for the server's first answer, before which there is nothing to exchange.
@@ -152,7 +169,7 @@ impl ClusterClock {
 
     /// Changes with every new reading.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Option<Reading>> {
+    pub fn watch(&self) -> watch::Receiver<Option<Measured>> {
         self.0.subscribe()
     }
 
@@ -162,84 +179,28 @@ impl ClusterClock {
         if self.reading().is_skewed() { SLACK } else { Duration::ZERO }
     }
 
-    /// The cluster's time now.
+    /// The cluster's time now, whether or not the clock was set since it was measured.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.to_cluster(jiff::Timestamp::now().into())
-    }
-
-    /// The cluster's time of a moment of this node.
-    #[must_use]
-    pub fn to_cluster(&self, time: Timestamp) -> Timestamp {
-        Timestamp::from_micros(time.as_micros().saturating_sub(self.reading().correction))
-    }
-
-    /// This node's time of a moment of the cluster.
-    #[must_use]
-    pub fn to_local(&self, time: Timestamp) -> Timestamp {
-        Timestamp::from_micros(time.as_micros().saturating_add(self.reading().correction))
-    }
-
-    /// A ban of this node as the cluster is told of it.
-    #[must_use]
-    pub fn ban_to_cluster(&self, ban: &BanReport) -> BanReport {
-        let there = |time: Moment| Moment(self.to_cluster(time.0));
-        BanReport {
-            since: there(ban.since),
-            until: ban.until.map(there),
-            first: ban.first.map(there),
-            ..ban.clone()
+        let (now, setting) = ClockSetting::read();
+        match *self.0.borrow() {
+            Some(measured) => measured.to_cluster(now, setting),
+            None => now,
         }
-    }
-
-    /// What happened here, its ban as the cluster is told of it.
-    #[must_use]
-    pub fn event_to_cluster(&self, event: Arc<Event>) -> Arc<Event> {
-        if !self.reading().is_skewed() {
-            return event;
-        }
-        Arc::new(Event { ban: self.ban_to_cluster(&event.ban), ..(*event).clone() })
-    }
-
-    /// A ban that the cluster told of, for this node.
-    #[must_use]
-    pub fn ban_to_local(&self, mut ban: Ban) -> Ban {
-        ban.since = self.to_local(ban.since);
-        ban.until = ban.until.map(|until| self.to_local(until));
-        ban.evidence.first = ban.evidence.first.map(|first| self.to_local(first));
-        ban
-    }
-
-    /// A pardon that the cluster told of, for this node.
-    #[must_use]
-    pub fn pardon_to_local(&self, pardon: Pardon) -> Pardon {
-        Pardon { at: self.to_local(pardon.at), ..pardon }
-    }
-
-    /// Makes of what this node saw what the cluster is told of it.
-    pub fn account_to_cluster(&self, account: &mut Account) {
-        move_by(account, |time| self.to_cluster(time));
-    }
-
-    /// Makes of what another node saw what it is by this one's clock.
-    pub fn account_to_local(&self, account: &mut Account) {
-        move_by(account, |time| self.to_local(time));
     }
 }
 
-fn move_by(account: &mut Account, by: impl Fn(Timestamp) -> Timestamp) {
-    for seen in &mut account.failures {
-        seen.at = by(seen.at);
-    }
-    for (first, last) in &mut account.successes {
-        (*first, *last) = (by(*first), by(*last));
+impl Measured {
+    fn to_cluster(self, now: Timestamp, setting: ClockSetting) -> Timestamp {
+        let step = setting.since(self.setting);
+        let step = if step.size() > STEP { step } else { Shift::NONE };
+        now + self.reading.ahead().then(step).reversed()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bans::{Evidence, Origin};
 
     fn millis(millis: i64) -> Timestamp {
         Timestamp::from_micros(millis * 1000)
@@ -319,32 +280,25 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_out_and_comes_back_is_what_it_was() {
-        let clock = ClusterClock::default();
-        let ban = Ban {
-            jail: Some("mail/james".into()),
-            subject: "203.0.113.7".parse().unwrap(),
-            n: 1,
-            since: millis(1_000_000),
-            until: Some(millis(2_000_000)),
-            origin: Origin::Jail,
-            evidence: Evidence { first: Some(millis(900_000)), ..Evidence::default() },
-        };
-        let report = BanReport::new(&ban, true);
-        assert_eq!(clock.ban_to_cluster(&report), report, "nothing was measured");
-        clock.note(read(Ahead { least: 120_000_000, most: 120_000_000 }));
-        let told = clock.ban_to_cluster(&report);
-        assert_eq!(told.since.0, millis(880_000));
-        assert_eq!(told.until.map(|until| until.0), Some(millis(1_880_000)));
-        assert_eq!(told.first.map(|first| first.0), Some(millis(780_000)));
-        let heard = Ban {
-            since: told.since.0,
-            until: told.until.map(|until| until.0),
-            evidence: Evidence { first: told.first.map(|first| first.0), ..Evidence::default() },
-            ..ban.clone()
-        };
-        assert_eq!(clock.ban_to_local(heard), ban);
-        let permanent = Ban { until: None, ..ban };
-        assert_eq!(clock.ban_to_local(permanent).until, None);
+    fn the_clusters_time_goes_on_when_the_clock_is_set() {
+        let (now, setting) = (millis(1_000_000), ClockSetting::now());
+        for (ahead, there) in [(0, 1_000_000), (120_000_000, 880_000)] {
+            let reading = read(Ahead { least: ahead, most: ahead });
+            let measured = Measured { reading, setting };
+            assert_eq!(measured.to_cluster(now, setting), millis(there));
+            for hour in [3_600_000_000, -3_600_000_000].map(Shift::from_micros) {
+                assert_eq!(measured.to_cluster(now + hour, setting.set_by(hour)), millis(there));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_known_of_a_clock_is_known_of_it_after_it_was_set() {
+        let hour = Shift::from_micros(3_600_000_000);
+        let before = answer(10_400, 10_000, 10_410);
+        let after = answer(3_612_600, 12_000, 3_612_610);
+        assert_eq!(before.and(after), None);
+        let both = before.set_by(hour).and(after).unwrap();
+        assert!(both.width() <= before.width().min(after.width()), "{both:?}");
     }
 }

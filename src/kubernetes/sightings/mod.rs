@@ -43,6 +43,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(15);
 /// A write that takes longer has failed.
 const ANSWER: Duration = Duration::from_secs(15);
+/// A list that was written so long ago has been seen on the watch.
+const SEEN: Duration = Duration::from_secs(15);
 /// How long a list in which everything has slid out may stand.
 const STALE: Duration = Duration::from_secs(60);
 /// How long no jail may count here before the list says so: pods that are moved come back.
@@ -177,13 +179,11 @@ impl Desk {
             let lists = self.mirror.all();
             if clock.has_changed().unwrap_or(false) {
                 clock.borrow_and_update();
-                // What was heard and told is at other times now.
-                self.book.forget();
+                // What was told is at other times now.
                 due = true;
             }
-            for (node, mut accounts) in self.book.hear(&lists, self.clock.now()) {
+            for (node, accounts) in self.book.hear(&lists, self.clock.now()) {
                 self.tally.sightings_received.inc();
-                accounts.iter_mut().for_each(|account| self.clock.account_to_local(account));
                 agent.hear(node, accounts).await?;
             }
             let specs: Vec<_> = jails.iter().map(|jail| &jail.spec).collect();
@@ -193,7 +193,8 @@ impl Desk {
                 quotas = wanted;
                 due = true;
             }
-            if self.vanished() {
+            let vanished = self.vanished();
+            if vanished.is_some_and(|at| at <= Instant::now()) {
                 self.published = None;
                 due = true;
             }
@@ -203,15 +204,13 @@ impl Desk {
                 // Before it is asked, so that what comes up meanwhile is asked for again.
                 news.borrow_and_update();
                 let names: Vec<JailName> = jails.iter().map(|jail| jail.name().clone()).collect();
-                let mut told = agent.sightings().await?;
-                for told in &mut told {
-                    self.clock.account_to_cluster(&mut told.account);
-                }
+                let told = agent.sightings().await?;
                 let list = form::write(&self.node, &names, told);
                 due = !self.tell(list).await;
             }
             let pause = due && !jails.is_empty();
             let wake = if pause { self.not_before } else { Instant::now() + STALE };
+            let wake = vanished.filter(|at| *at > Instant::now()).map_or(wake, |at| wake.min(at));
             tokio::select! {
                 () = self.mirror.changed() => {}
                 _ = clock.changed() => clock.mark_changed(),
@@ -226,11 +225,11 @@ impl Desk {
         }
     }
 
-    /// Whether somebody took our list away.
-    fn vanished(&self) -> bool {
-        self.published.is_some()
-            && self.written.elapsed() > ANSWER
-            && self.mirror.get("", self.node.as_str()).is_none()
+    /// Where somebody took our list away, or the storage was emptied: from when on that is sure. The watch may not have
+    /// told yet of what was just written.
+    fn vanished(&self) -> Option<Instant> {
+        let gone = self.published.is_some() && !self.mirror.is_there("", self.node.as_str());
+        gone.then(|| self.written + SEEN)
     }
 
     /// Writes the list when it says more than the one that stands, or when all in that one has slid out. Whether there

@@ -36,6 +36,8 @@ const PARDONS_FIRST: Duration = Duration::from_secs(10);
 const GATHER: usize = 16;
 /// How often the clock is asked whether another epoch has begun.
 const LOOK: Duration = Duration::from_secs(30);
+/// Between two lists because of bans that found no room: where a jail is full all the time, each list finds some of them.
+const ROOM: Duration = Duration::from_secs(300);
 /// All nodes lost the same server at the same moment: they list everything again within so long, not at once.
 const SPREAD: Duration = Duration::from_secs(30);
 
@@ -60,6 +62,8 @@ pub(super) struct Receiver {
     /// How often it went back to an earlier state.
     renewals: u64,
     doubt: bool,
+    /// When to ask whether there is room again for bans that found none.
+    room_at: Instant,
 }
 
 /// A watch of one epoch.
@@ -82,6 +86,7 @@ impl Receiver {
             storage: None,
             renewals: renewals(),
             doubt: true,
+            room_at: Instant::now() + LOOK,
         }
     }
 
@@ -89,8 +94,6 @@ impl Receiver {
     pub(super) async fn run(mut self) -> Result<(), Gone> {
         let pardons = followed_sound(Api::all(self.station.client.clone()), watcher::Config::default());
         let mut pardons = std::pin::pin!(pardons.ready_chunks(256));
-        let mut clock = self.station.clock.watch();
-        let mut reading = self.station.clock.reading();
         // So that nobody who was pardoned is shut out for the moment between the two lists.
         let first = self.pardoned_first(&mut pardons);
         if let Ok(outcome) = tokio::time::timeout(PARDONS_FIRST, first).await {
@@ -101,20 +104,16 @@ impl Receiver {
             if std::mem::take(&mut self.doubt) {
                 self.look_at_storage().await;
             }
-            let wake = Instant::now() + LOOK;
+            if self.room_at <= Instant::now() {
+                self.look_for_room().await?;
+            }
+            let wake = self.room_at.min(Instant::now() + LOOK);
             let wake = self.list_at.map_or(wake, |at| at.min(wake));
             tokio::select! {
                 biased;
                 Some(events) = pardons.next() => self.forgive(events).await?,
                 (part, events) = next(&mut self.epochs, &mut self.everything) => {
                     self.take_in(part, events).await?;
-                }
-                Ok(()) = clock.changed() => {
-                    let before = std::mem::replace(&mut reading, self.station.clock.reading());
-                    // What was heard would end too early by the clock as it is now.
-                    if reading.was_set_forward(before) {
-                        self.list_at = Some(Instant::now());
-                    }
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
@@ -124,6 +123,11 @@ impl Receiver {
     /// Watches the epochs around now and lists everything when it is time.
     fn keep_time(&mut self, now: Timestamp) {
         let watched = Epoch::watched(now);
+        let latest = self.epochs.keys().next_back();
+        if latest.is_some_and(|latest| latest.is_parted_from(watched)) {
+            // The machine stood still, or the clock was known badly: nobody told of what was made meanwhile.
+            self.list_at = Some(Instant::now());
+        }
         let over: Vec<Epoch> = self.epochs.keys().copied().filter(|epoch| !watched.contains(epoch)).collect();
         for epoch in over {
             let missed = self.epochs.remove(&epoch).is_some_and(|watch| !watch.listed);
@@ -162,6 +166,17 @@ impl Receiver {
         }
     }
 
+    /// Lists everything anew when there is room for bans that found none.
+    async fn look_for_room(&mut self) -> Result<(), Gone> {
+        let room = self.station.agent.has_room_again().await?;
+        if room {
+            tracing::info!("there is room for bans that a full jail left out; everything is listed anew");
+            self.list_soon();
+        }
+        self.room_at = Instant::now() + if room { ROOM } else { LOOK };
+        Ok(())
+    }
+
     fn list_soon(&mut self) {
         self.list_at.get_or_insert_with(|| {
             let millis = u64::try_from(SPREAD.as_millis()).unwrap_or(0);
@@ -189,7 +204,7 @@ impl Receiver {
             Ok(Event::Apply(object) | Event::InitApply(object)) => read_pardon(object),
             Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(Gap) => None,
         });
-        let given: Vec<Pardon> = given.map(|pardon| self.station.clock.pardon_to_local(pardon)).collect();
+        let given: Vec<Pardon> = given.collect();
         if given.is_empty() { Ok(()) } else { self.station.agent.receive(Vec::new(), given).await }
     }
 
@@ -220,12 +235,14 @@ impl Receiver {
                 Ok(Event::InitApply(object)) => {
                     if part.is_some() || !self.is_watched(&object) {
                         bans.extend(self.read(part, &object));
+                    } else {
+                        // Its own watch has told of it, and the shelf has it; what was left out then is told again.
+                        bans.extend(self.decoded(&object));
                     }
                 }
             }
         }
         if !bans.is_empty() {
-            let bans = bans.into_iter().map(|ban| self.station.clock.ban_to_local(ban)).collect();
             self.station.agent.receive(bans, Vec::new()).await?;
         }
         let current = self.epochs.values().all(|watch| watch.listed);
@@ -258,6 +275,14 @@ impl Receiver {
 
     /// The bans of an object that this node did not just write itself.
     fn read(&self, part: Part, object: &api::BanSlice) -> Vec<Ban> {
+        let mut bans = self.decoded(object);
+        let mut shelf = self.shelf();
+        bans.retain(|ban| !shelf.put(part, &Entry::from(ban)));
+        bans
+    }
+
+    /// The bans of an object that can be used.
+    fn decoded(&self, object: &api::BanSlice) -> Vec<Ban> {
         let decoded = decode(&object.spec, self.station.node.as_str(), self.station.clock.now());
         if let Some((place, fault)) = decoded.faults.first() {
             tracing::warn!(
@@ -269,10 +294,7 @@ impl Receiver {
             );
         }
         self.station.tally.slices_received.inc();
-        let mut bans = decoded.bans;
-        let mut shelf = self.shelf();
-        bans.retain(|ban| !shelf.put(part, &Entry::from(ban)));
-        bans
+        decoded.bans
     }
 
     /// An object was deleted: it lifts nothing. Tells whether it was ours, to be written again.

@@ -1,6 +1,7 @@
-"""One node's clock is two minutes off: it and all others judge and end bans as if it were not."""
+"""One node's clock is wrong, or is set while its agent runs: it and all others judge and end bans as if it were right."""
 
 import random
+import re
 import time
 from datetime import datetime
 
@@ -148,3 +149,140 @@ class Clocks(SharedCase):
         print(f"ends off by {min(over.values()):.2f} to {max(over.values()):.2f} s ", end="", flush=True)
         for who, off in over.items():
             self.assertLess(abs(off), 2, (who, over))
+
+
+HOUR = 3600
+
+
+class SetClocks(Clocks):
+    """The clock of node 2 is set while everything runs."""
+
+    # What is inherited is tried above.
+    test_one_clock_two_minutes_ahead = test_one_clock_two_minutes_behind = None
+    test_a_ban_ends_everywhere_at_the_same_moment_whatever_the_clocks = None
+
+    def node(self, number, **about):
+        return SharedCase.node(self, number, settable=number == 2, **about)
+
+    def ends(self, addresses):
+        """When the kernels of all nodes let these pass again, by the right clock."""
+        found = {}
+        for node in self.nodes.values():
+            text, now = node.kernel(), time.time()
+            for address, left in re.findall(r"(\d+\.\d+\.\d+\.\d+) timeout \w+ expires (\w+)", text):
+                if address in addresses:
+                    units = {"d": 86_400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+                    found[node.name, address] = now + sum(int(n) * units[unit] for n, unit in re.findall(r"(\d+)(ms|[dhms])", left))
+        self.assertEqual(len(found), len(addresses) * len(self.nodes), found)
+        return found
+
+    def assert_same_ends(self, before, addresses):
+        now = self.ends(addresses)
+        off = {who: now[who] - end for who, end in before.items()}
+        self.assertLess(max(map(abs, off.values())), 2, off)
+        return max(map(abs, off.values()))
+
+    def slices_of(self, addresses):
+        """What is written of these: object, address, end."""
+        slices = self.plane.api.get(f"{GROUP}/banslices")["items"]
+        return sorted((s["metadata"]["name"], ban["prefix"], ban["until"]) for s in slices for ban in s["spec"]["bans"] if ban["prefix"] in addresses)
+
+    def test_a_clock_is_set_an_hour_forth_and_back_while_bans_run_and_an_attack_goes_on(self):
+        self.guarded_by({})
+        right, wrong = self.nodes[1], self.nodes[2]
+        stay = {"45.129.14.31": right, "45.129.14.32": wrong}
+        go = {"45.129.14.33": wrong, "45.129.14.34": right}
+        for address, node in {**stay, **go}.items():
+            self.attack_now(node, address)
+            self.wait_dropped(address)
+        wait_until(lambda: len(self.slices_of({**stay, **go})) == 4, 60, wrong.agent.told)
+        written, ends = self.slices_of(stay), self.ends(stay)
+        tries = self.storm(200, 44)
+        wanted = banned([(at, address) for at, address, _ in tries], 5, FIND_TIME)
+        worst = 0
+        for number, ahead in enumerate((0, HOUR, 0, -HOUR)):
+            if number:
+                # What was written before is read before.
+                time.sleep(0.5)
+                wrong.set_clock(ahead)
+            quarter = tries[len(tries) * number // 4 : len(tries) * (number + 1) // 4]
+            self.play(quarter[: len(quarter) // 2])
+            if number == 1:
+                for address in go:
+                    self.pardon(address, name=f"sorry-{address.rsplit('.')[-1]}")
+            self.play(quarter[len(quarter) // 2 :])
+            worst = max(worst, self.assert_same_ends(ends, stay))
+        for node in self.nodes.values():
+            node.agent.wait(lambda n=node: wanted | set(stay) <= n.agent.kernel_bans(), 30)
+        wait_until(lambda: f"{HOUR} s behind" in (self.skew(wrong) or ""), 60, lambda: self.skew(wrong))
+        time.sleep(0.5)
+        wrong.set_clock(0)
+        wait_until(lambda: self.skew(wrong) is None, 60, lambda: self.skew(wrong))
+        time.sleep(3)
+        for node in self.nodes.values():
+            self.assertEqual(node.agent.kernel_bans(), wanted | set(stay), node.name)
+        worst = max(worst, self.assert_same_ends(ends, stay))
+        print(f"{len(tries)} failures, {len(wanted)} banned, ends off by {worst:.2f} s at most ", end="", flush=True)
+        self.assertEqual(self.slices_of(stay), written, "nothing is written again")
+        for one in self.plane.api.get(f"{GROUP}/banslices")["items"]:
+            for ban in one["spec"]["bans"]:
+                self.assertTrue(tries[0][0] / 1000 - 60 < seconds(ban["since"]) < time.time() + 1, f"{one['spec']['node']}: {ban}")
+                self.assertAlmostEqual(seconds(ban["until"]) - seconds(ban["since"]), 7200, delta=60)
+        # Who was pardoned while the clock was ahead counts from zero now that it is right again.
+        for address in go:
+            self.attack_now(wrong, address)
+            self.wait_dropped(address)
+
+    def test_a_clock_that_was_set_while_the_agent_was_away_moves_no_ban(self):
+        self.guarded_by({})
+        wrong = self.nodes[2]
+        stay = {"45.129.14.31": self.nodes[1], "45.129.14.32": wrong}
+        for address, node in stay.items():
+            self.attack_now(node, address)
+            self.wait_dropped(address)
+        wait_until(lambda: len(self.slices_of(stay)) == 2, 60, wrong.agent.told)
+        written, ends = self.slices_of(stay), self.ends(stay)
+        for ahead in (HOUR, -HOUR):
+            # A second and more, so that what it knows is saved.
+            time.sleep(2)
+            wrong.agent.kill()
+            wrong.set_clock(ahead)
+            wrong.agent.start()
+            words = f"{HOUR} s {'ahead of' if ahead > 0 else 'behind'}"
+            wait_until(lambda w=words: w in (self.skew(wrong) or ""), 60, lambda: self.skew(wrong))
+            time.sleep(3)
+            self.assert_same_ends(ends, stay)
+        self.assertEqual(self.slices_of(stay), written, "nothing is written again")
+
+    def test_a_clock_that_is_set_while_the_api_server_is_away_moves_no_ban(self):
+        self.guarded_by({}, findTime="10m")
+        wrong = self.nodes[2]
+        stay = {"45.129.14.31": self.nodes[1], "45.129.14.32": wrong}
+        for address, node in stay.items():
+            self.attack_now(node, address)
+            self.wait_dropped(address)
+        wait_until(lambda: len(self.slices_of(stay)) == 2, 60, wrong.agent.told)
+        written, ends = self.slices_of(stay), self.ends(stay)
+        # Of five failures three come before, and two after, each in another hour by its clock.
+        moment = round(time.time() * 1000)
+        for _ in range(3):
+            self.fails(wrong, "45.129.14.35", moment)
+        time.sleep(1)
+        with wrong.cut_off():
+            for ahead in (HOUR, -HOUR):
+                time.sleep(0.5)
+                wrong.set_clock(ahead)
+                self.attack_now(wrong, f"45.129.14.{40 + ahead // HOUR}")
+                self.wait_dropped(f"45.129.14.{40 + ahead // HOUR}", [wrong])
+                self.assert_same_ends(ends, stay)
+        for _ in range(2):
+            self.fails(wrong, "45.129.14.35", round(time.time() * 1000))
+        banned_there = ("45.129.14.39", "45.129.14.41", "45.129.14.35")
+        for address in banned_there:
+            self.wait_dropped(address, timeout=120)
+        self.assert_same_ends(ends, stay)
+        self.assertEqual(self.slices_of(stay), written, "nothing is written again")
+        told = self.slices_of(banned_there)
+        self.assertEqual(sorted(address for _, address, _ in told), sorted(banned_there), "each is written once")
+        for _, address, until in told:
+            self.assertAlmostEqual(seconds(until), time.time() + 7200, delta=120, msg=address)

@@ -1,5 +1,6 @@
 use super::*;
 use crate::bans::{Ban, Evidence, Origin};
+use crate::engine::Shift;
 
 fn secs(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -18,7 +19,7 @@ fn ban(subject: &str, until: i64) -> Ban {
 }
 
 fn event(kind: EventKind, ban: &Ban) -> Event {
-    Event { time: secs(1000).into(), event: kind, ban: report(ban) }
+    Event { time: secs(1000).into(), event: kind, ahead: Shift::NONE, ban: report(ban) }
 }
 
 fn report(ban: &Ban) -> BanReport {
