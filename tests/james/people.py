@@ -47,7 +47,10 @@ class Person:
             c.__init__(self.server, self.base + 43, 30)
             c.login("bob@example.test", "secret")
             c.select("INBOX")
-            c.logout()
+            # Once in some 16,000 sessions James 3.8.1 hangs up on LOGOUT without its BYE, guarded or not. Whoever is
+            # shut out shows at the next connection.
+            with contextlib.suppress(imaplib.IMAP4.abort):
+                c.logout()
             self.doing = "over POP3"
             c = _pop(self.server, self.base + 10, self.address)
             c.user("alice@example.test")
