@@ -57,8 +57,8 @@ fn typed(line: &str) -> Option<(bool, &str)> {
     if let Some((_, rest)) = line.split_once("kubectl gaoler ") {
         return Some((true, rest));
     }
-    // Helm and kubectl have verbs of their own, and a namespace of our name.
-    let others = line.contains("helm ") || line.contains("kubectl ");
+    // Helm and kubectl have verbs of their own, and a namespace of our name; nft has a table of it.
+    let others = ["helm ", "kubectl ", "inet gaoler "].iter().any(|other| line.contains(other));
     line.split_once("gaoler ").filter(|_| !others).map(|(_, rest)| (false, rest))
 }
 

@@ -5,11 +5,11 @@
 //! off or changed is put aside as `.damaged`, and `.1` is used.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use flate2::Crc;
+use flate2::{Crc, CrcReader};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,8 @@ use serde::de::DeserializeOwned;
 const VERSION: u32 = 1;
 const MAGIC: &str = "gaoler-state ";
 const TRAILER: usize = "\ncrc32 01234567\n".len();
+/// Bytes read or written at once.
+const PIECE: usize = 64 << 10;
 
 /// Why state could not be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -103,18 +105,16 @@ impl StateFile {
     pub fn load<T: DeserializeOwned>(&self) -> Found<T> {
         let mut troubles = Vec::new();
         for path in [self.path.clone(), beside(&self.path, ".1")] {
-            match fs::read(&path) {
-                Ok(bytes) => match decode(&bytes) {
-                    Ok(state) => return Found { state: Some(state), troubles },
-                    Err(reason) => {
-                        let aside = beside(&self.path, ".damaged");
-                        let kept = match fs::rename(&path, &aside) {
-                            Ok(()) => format!("kept as {}", aside.display()),
-                            Err(error) => format!("left where it is: {error}"),
-                        };
-                        troubles.push(format!("{} is damaged ({reason}); {kept}", path.display()));
-                    }
-                },
+            match File::open(&path).and_then(|file| decode(&file)) {
+                Ok(Ok(state)) => return Found { state: Some(state), troubles },
+                Ok(Err(reason)) => {
+                    let aside = beside(&self.path, ".damaged");
+                    let kept = match fs::rename(&path, &aside) {
+                        Ok(()) => format!("kept as {}", aside.display()),
+                        Err(error) => format!("left where it is: {error}"),
+                    };
+                    troubles.push(format!("{} is damaged ({reason}); {kept}", path.display()));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => troubles.push(format!("cannot read {}: {error}", path.display())),
             }
@@ -131,7 +131,7 @@ impl StateFile {
         let path = beside(&self.path, ".new");
         let write = || {
             let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-            let mut out = Summed { out: BufWriter::with_capacity(64 << 10, file), crc: Crc::new() };
+            let mut out = Summed { out: BufWriter::with_capacity(PIECE, file), crc: Crc::new() };
             writeln!(out, "{MAGIC}{VERSION}")?;
             serde_json::to_writer(&mut out, state)?;
             let sum = out.crc.sum();
@@ -214,29 +214,41 @@ impl<W: Write> Write for Summed<W> {
     }
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let Some(split) = bytes.len().checked_sub(TRAILER) else { return Err("it is cut off".into()) };
-    let (content, trailer) = bytes.split_at(split);
-    let sum = std::str::from_utf8(trailer)
-        .ok()
-        .and_then(|t| t.strip_prefix("\ncrc32 ")?.strip_suffix('\n'))
-        .and_then(|hex| u32::from_str_radix(hex, 16).ok())
-        .ok_or("it is cut off")?;
-    let mut crc = Crc::new();
-    crc.update(content);
-    if crc.sum() != sum {
-        return Err("its checksum is wrong".into());
+/// The state in a file, or what is wrong with it. Reads it twice in small pieces, once for the checksum and once for
+/// the state: a hundred thousand bans never stand in memory as text.
+fn decode<T: DeserializeOwned>(mut file: &File) -> io::Result<Result<T, String>> {
+    let Some(split) = file.metadata()?.len().checked_sub(TRAILER as u64) else {
+        return Ok(Err("it is cut off".into()));
+    };
+    let mut content = CrcReader::new(BufReader::with_capacity(PIECE, file.take(split)));
+    io::copy(&mut content, &mut io::sink())?;
+    let mut trailer = String::new();
+    let sum = match file.take(TRAILER as u64).read_to_string(&mut trailer) {
+        Ok(_) => trailer.strip_prefix("\ncrc32 ").and_then(|rest| rest.strip_suffix('\n')),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+        Err(error) => return Err(error),
+    };
+    let Some(sum) = sum.and_then(|hex| u32::from_str_radix(hex, 16).ok()) else {
+        return Ok(Err("it is cut off".into()));
+    };
+    if content.crc().sum() != sum {
+        return Ok(Err("its checksum is wrong".into()));
     }
-    let newline = memchr::memchr(b'\n', content).ok_or("it has no first line")?;
-    let (first, body) = content.split_at(newline);
-    let version = std::str::from_utf8(first)
-        .ok()
-        .and_then(|line| line.strip_prefix(MAGIC)?.parse::<u32>().ok())
-        .ok_or("it is no state of gaoler")?;
+    file.rewind()?;
+    let mut content = BufReader::with_capacity(PIECE, file.take(split));
+    let mut first = Vec::new();
+    content.read_until(b'\n', &mut first)?;
+    let version = std::str::from_utf8(&first).ok().and_then(|line| line.strip_prefix(MAGIC));
+    let Some(version) = version.and_then(|version| version.trim_end().parse::<u32>().ok()) else {
+        return Ok(Err("it is no state of gaoler".into()));
+    };
     if version != VERSION {
-        return Err(format!("it has version {version}, this gaoler reads version {VERSION}"));
+        return Ok(Err(format!("it has version {version}, this gaoler reads version {VERSION}")));
     }
-    serde_json::from_slice(body).map_err(|e| e.to_string())
+    match serde_json::from_reader(content) {
+        Err(error) if error.is_io() => Err(error.into()),
+        read => Ok(read.map_err(|error| error.to_string())),
+    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

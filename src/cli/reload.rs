@@ -1,6 +1,5 @@
 //! `gaoler reload`
 
-use super::plural::counted;
 use super::{Context, ExitStatus};
 use crate::standalone::client::Client;
 use crate::standalone::config_report::ConfigReport;
@@ -23,7 +22,6 @@ pub struct Args {}
 /// When the daemon does not answer.
 pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     let report: ConfigReport = Client::ask(&context.socket, Verb::Reload)?.answer()?;
-    let refused = report.objects.iter().filter(|object| !object.accepted).count();
     let errors = report.problems.iter().filter(|problem| problem.severity == "error").count();
     if context.data() {
         context.print_data(&report)?;
@@ -31,7 +29,7 @@ pub fn run(_args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         for problem in &report.problems {
             context.say(&problem.text)?;
         }
-        context.say(format!("{}, {refused} refused", counted(report.objects.len() as u64, "object")))?;
+        context.say(report.counts())?;
     }
-    Ok(ExitStatus::from_answer(refused == 0 && errors == 0))
+    Ok(ExitStatus::from_answer(report.refused() == 0 && errors == 0))
 }

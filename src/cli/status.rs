@@ -1,6 +1,5 @@
 //! `gaoler status`
 
-use super::plural::counted;
 use super::{Context, ExitStatus, Table, when};
 use crate::agent::report::{Condition, FirewallState, JailReport, RateLimitReport};
 use crate::standalone::client::Client;
@@ -53,7 +52,8 @@ fn is_well(status: &DaemonStatus) -> bool {
     let firewall = status.agent.firewall.state;
     !jails.chain(&status.agent.conditions).any(Condition::is_trouble)
         && matches!(firewall, FirewallState::Enforcing | FirewallState::Observing)
-        && status.config.objects.iter().all(|object| object.accepted)
+        && status.config.refused() == 0
+        && status.config.unread() == 0
 }
 
 fn text(status: &DaemonStatus, context: &Context) -> String {
@@ -92,13 +92,8 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
     if let Some(notice) = &agent.state.notice {
         facts.row([String::new(), context.yellow(notice)]);
     }
-    let refused = status.config.objects.iter().filter(|object| !object.accepted).count();
-    let objects = status.config.objects.len();
     let read = when::relative(status.config.read);
-    facts.row([
-        "configuration".to_string(),
-        format!("{}, {refused} refused, read {read}", counted(objects as u64, "object")),
-    ]);
+    facts.row(["configuration".to_string(), format!("{}, read {read}", status.config.counts())]);
 
     let mut out = facts.to_string();
     out += "\n\n";

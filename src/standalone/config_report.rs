@@ -16,6 +16,36 @@ pub struct ConfigReport {
     pub problems: Vec<ProblemReport>,
 }
 
+impl ConfigReport {
+    /// How many objects there are and how many of them are refused, in words; and what nobody can tell which object it
+    /// is, such as a manifest without a kind: it may be a jail that somebody believes in.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        let objects = self.objects.len();
+        let plural = if objects == 1 { "" } else { "s" };
+        let counts = format!("{objects} object{plural}, {} refused", self.refused());
+        match self.unread() {
+            0 => counts,
+            n => format!("{counts}, {n} unreadable"),
+        }
+    }
+
+    /// Objects whose declaration is not in force.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.objects.iter().filter(|object| !object.accepted).count()
+    }
+
+    /// Errors in files and documents of which nobody can tell which object they are.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        let named = |problem: &ProblemReport| {
+            self.objects.iter().any(|object| problem.object == format!("{} {}", object.kind, object.name))
+        };
+        self.problems.iter().filter(|problem| problem.severity == "error" && !named(problem)).count()
+    }
+}
+
 /// What became of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -100,11 +100,14 @@ impl Daemon {
     pub fn summary(&self) -> String {
         let current = self.current.borrow();
         let jails = current.loaded.config.jails.len();
-        let refused = current.report.objects.iter().filter(|o| !o.accepted).count();
         let plural = if jails == 1 { "" } else { "s" };
-        match refused {
-            0 => format!("Guarding with {jails} jail{plural}"),
-            n => format!("Guarding with {jails} jail{plural}; {n} refused, see gaoler status"),
+        let guarding = format!("Guarding with {jails} jail{plural}");
+        match (current.report.refused(), current.report.unread()) {
+            (0, 0) => guarding,
+            (refused, 0) => format!("{guarding}; {refused} refused, see gaoler status"),
+            (refused, unread) => {
+                format!("{guarding}; {refused} refused, {unread} unreadable, see gaoler status")
+            }
         }
     }
 }

@@ -166,7 +166,11 @@ async fn reload_on_demand(daemon: &Daemon, mut changes: Changes) -> Result<(), R
             }
         }
         let report = daemon.reload().await;
-        let refused = report.objects.iter().filter(|o| !o.accepted).count();
-        tracing::info!(objects = report.objects.len(), refused, "the configuration was read");
+        tracing::info!(
+            objects = report.objects.len(),
+            refused = report.refused(),
+            unreadable = report.unread(),
+            "the configuration was read"
+        );
     }
 }

@@ -21,6 +21,15 @@ from harness.mailserver import MAIL_PORTS  # noqa: E402
 from harness.prober import Prober  # noqa: E402
 
 
+UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "gaoler.service"
+
+
+def as_deployed():
+    """The environment that the unit gives to the service: it tells the C library to keep no memory that is done with."""
+    line = next(line for line in UNIT.read_text().splitlines() if line.startswith("Environment="))
+    return dict(setting.split("=", 1) for setting in line.removeprefix("Environment=").split())
+
+
 def address(n):
     return f"{45 + n // 16_000_000}.{n // 65536 % 250}.{n // 256 % 256}.{n % 256}"
 
@@ -33,7 +42,7 @@ class Stage:
         self.log.touch()
         self.world = world.World()
         self.world.own_all("45.0.0.0/8")
-        self.gaoler = Guard(self.world.host, root / "gaoler", self.log, binary=binary, **jail)
+        self.gaoler = Guard(self.world.host, root / "gaoler", self.log, binary=binary, environment=as_deployed(), **jail)
         self.gaoler.start()
         # Read live from the first line on.
         append(self.log, "nothing yet")

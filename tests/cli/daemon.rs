@@ -114,6 +114,18 @@ fn a_reload_is_answered_with_what_came_of_it() {
 }
 
 #[test]
+fn a_manifest_of_an_unknown_kind_is_counted_by_reload_and_status() {
+    let host = Host::guarded();
+    host.declare(&format!("{JAMES}---\n{}", JAMES.replace("kind: Jail", "kind: Jial")));
+    let reloaded = host.ask(&["reload"]);
+    assert_eq!(reloaded.status.code(), Some(1));
+    assert!(said(&reloaded).contains("0 refused, 1 unreadable"), "{}", said(&reloaded));
+    let status = host.ask(&["status"]);
+    assert_eq!(status.status.code(), Some(1), "it needs a look");
+    assert!(said(&status).contains("0 refused, 1 unreadable, read"), "{}", said(&status));
+}
+
+#[test]
 fn sighup_reads_the_configuration_and_sigterm_ends_in_good_order() {
     let mut host = Host::guarded();
     host.fail(&["203.0.113.7"]);

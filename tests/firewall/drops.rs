@@ -215,10 +215,15 @@ fn the_kernel_ends_a_ban_by_itself() {
             &mut firewall,
             &[ban_for("smtp", "198.51.100.7", Duration::from_secs(1)), ban_for_ever("smtp", "198.51.100.8")],
         );
-        drop(firewall);
         // TCP repeats its first packet until the ban is over.
         assert!(net.reaches(short, 25));
         assert!(net.is_silent(long, 25));
+        // What has ended is still in the set until the kernel clears it away; a new ban is one all the same.
+        apply(&mut firewall, &[ban("smtp", "198.51.100.7")]);
+        assert!(net.is_silent(short, 25));
+        apply(&mut firewall, &[lift("smtp", "198.51.100.7")]);
+        drop(firewall);
+        assert!(net.reaches(short, 25));
     });
 }
 

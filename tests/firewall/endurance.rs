@@ -119,7 +119,7 @@ fn what_others_put_in_our_table_is_cleared_away() {
         apply(&mut firewall, &[ban("smtp", "198.51.100.7")]);
         assert!(net.is_silent(attacker, 25));
         let listed = net.host.run(&["nft", "list", "table", "inet", "gaoler"]);
-        for gone in ["interval", "strange", "other", "forward", "policy drop"] {
+        for gone in ["flags interval", "strange", "other", "forward", "policy drop"] {
             assert!(!listed.contains(gone), "{gone} in {listed}");
         }
     });
@@ -265,6 +265,18 @@ fn one_refused_element_holds_no_other_back() {
         assert_eq!(elements(net, "smtp_4_32") + 1, applied.done);
         assert_eq!(elements(net, "smtp_6_64"), 1);
         assert!(firewall.is_intact().expect("asked"));
+    });
+}
+
+#[test]
+fn the_kernel_goes_over_the_bans_every_ten_minutes_and_not_each_second() {
+    netns::on_the_host(|net| {
+        let mut firewall = firewall(&smtp());
+        apply(&mut firewall, &[ban("smtp", "198.51.100.0/24")]);
+        for set in ["smtp_4_32", "smtp_6_64", "smtp_4_24"] {
+            let listed = net.host.run(&["nft", "list", "set", "inet", "gaoler", set]);
+            assert!(listed.contains("gc-interval 10m"), "{listed}");
+        }
     });
 }
 

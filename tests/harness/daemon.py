@@ -138,8 +138,9 @@ def banned_in(ruleset):
     """The addresses in all sets that may hold bans (those without intervals to which no rule adds), of nft's text."""
     found = set()
     for body in re.findall(r"\bset [\w-]+ \{(.*?)\n\t\}", ruleset, re.DOTALL):
-        head = body.partition("elements")[0]
-        if "interval" in head or "dynamic" in head:
+        # `gc-interval` is another thing.
+        flags = re.search(r"^\s*flags (\S+)", body, re.M)
+        if flags and {"interval", "dynamic"} & set(flags[1].split(",")):
             continue
         elements = re.search(r"elements = \{(.*)\}", body, re.DOTALL)
         for element in elements.group(1).split(",") if elements else ():
