@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build release install
 build: ## Debug build, all features
@@ -62,13 +62,19 @@ e2e: ## The image and the chart on a whole cluster: three nodes with kubelets, J
 	@$(PYTHON) tests/e2e/run.py --image "$$(scripts/image.sh | head -1)"
 test-all: test test-james test-chart test-cluster e2e ## All tests
 
-.PHONY: image test-image
+.PHONY: image test-image test-image-twice test-image-arm64
 image: ## The container image, as an OCI archive; needs no image registry
 	@scripts/setup.sh image
 	@scripts/image.sh
 test-image: ## What is in the image, and that it works with the rights of the DaemonSet and no others
 	@scripts/setup.sh image
 	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
+test-image-twice: ## Two builds of the image from nothing have one digest; no part of test-all, as it takes 16 minutes of CPU
+	@scripts/setup.sh image
+	@scripts/image-twice.sh
+test-image-arm64: ## The image for arm64, cross-built here; its programs run under qemu and say what our own say (8 minutes of CPU)
+	@scripts/setup.sh image
+	@$(PYTHON) tests/image/foreign.py "$$(scripts/image.sh --platform=linux/arm64 | head -1)" "$$(scripts/image.sh | head -1)"
 
 .PHONY: reference
 reference: ## Writes docs/reference from the program's own definitions and help

@@ -3,6 +3,7 @@
 # this machine: for where no image registry can be reached. Made once; needs root.
 #   scripts/base-images.sh STORE       STORE: buildah's storage
 set -euo pipefail
+umask 022
 store=$1
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=${STORAGE_DRIVER:-overlay}
 b() { buildah --root "$store/images" --runroot "$store/run" "$@"; }

@@ -40,6 +40,8 @@ pub(super) struct Court {
     pub(super) observe: bool,
     /// Bans of others that hit somebody who is never banned here.
     pub(super) spared: Vec<Ban>,
+    /// How many bans of others found no place in their jail.
+    pub(super) left_out: BTreeMap<Option<JailName>, usize>,
     /// Other nodes that told what they saw.
     pub(super) colleagues: Colleagues,
     /// How far this node's clock is ahead of the one that nodes share; `None`: nothing is shared, or nobody measured yet.
@@ -59,6 +61,7 @@ impl Court {
             house: NeverBan::default(),
             observe,
             spared: Vec::new(),
+            left_out: BTreeMap::new(),
             colleagues: Colleagues::default(),
             ahead: None,
             waiting,
@@ -128,12 +131,13 @@ impl Court {
         }
     }
 
-    /// Counts one match in one jail.
-    pub(super) fn hear(&mut self, seat: usize, m: &Match, now: Timestamp) {
-        let Some(at) = self.seats.get_mut(seat) else { return };
+    /// Counts one match in one jail. Whether its time was good enough for that.
+    pub(super) fn hear(&mut self, seat: usize, m: &Match, now: Timestamp) -> bool {
+        let Some(at) = self.seats.get_mut(seat) else { return true };
         let name = at.name().clone();
         let verdict = at.jail.count(m, &at.never, &self.ledger.history(&name), now);
         self.dirty = true;
+        let too_early = matches!(verdict, Verdict::Skipped(Skip::TooOld | Skip::Pardoned));
         if m.outcome == MatchOutcome::Failure {
             match verdict {
                 Verdict::Skipped(Skip::NeverBan) => {
@@ -168,6 +172,7 @@ impl Court {
             }
             Verdict::Skipped(_) => {}
         }
+        !too_early
     }
 
     pub(super) fn convict(&mut self, seat: usize, name: &JailName, conviction: &Conviction, now: Timestamp) {

@@ -180,9 +180,10 @@ impl Detector {
     fn read(&mut self, now: Timestamp) -> bool {
         let Self { intake, court, enforcer, events, chronicle, .. } = self;
         let progress = intake.poll(now, &mut |seat, m, at| {
-            court.hear(seat, m, at);
+            let counted = court.hear(seat, m, at);
             // At once and not at the end of the block: the next line may be the attacker's next try.
             emit(court, enforcer, events, chronicle);
+            counted
         });
         for (seat, reason) in self.intake.unusable() {
             if let Some(seat) = self.court.seats.get_mut(seat) {

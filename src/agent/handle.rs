@@ -34,6 +34,8 @@ pub enum Command {
     SetAhead(Shift, ClockSetting, Reply<()>),
     /// Take in what other agents and people decided. Taking in the same again changes nothing.
     Receive(Vec<Ban>, Vec<Pardon>, Reply<()>),
+    /// Tell whether there is room again for received bans that found none.
+    Room(Reply<bool>),
     /// Tell those of the latest so many bans that were decided here, those that are over included, which are wanted.
     OwnBans(usize, Wanted, Reply<Vec<Ban>>),
     /// Tell those bans in force that other nodes decided which are wanted.
@@ -134,6 +136,15 @@ impl AgentHandle {
     /// When the detector has ended.
     pub async fn receive(&self, bans: Vec<Ban>, pardons: Vec<Pardon>) -> Result<(), Gone> {
         self.ask(|reply| Command::Receive(bans, pardons, reply)).await
+    }
+
+    /// Whether there is room again for bans that were received when their jail had as many as it may have: they were
+    /// left out and are to be received once more. Told once.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn has_room_again(&self) -> Result<bool, Gone> {
+        self.ask(Command::Room).await
     }
 
     /// Bans that were decided here and are not forgotten, those that are over included: what others must know to

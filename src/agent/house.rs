@@ -101,7 +101,17 @@ impl House {
         !address.is_loopback() && self.own.contains(&address)
     }
 
-    /// The same as prefixes, for the kernel.
+    /// The addresses by which others may reach this host.
+    #[must_use]
+    pub(super) fn reachable(&self) -> Vec<IpAddr> {
+        let is_local = |address: &IpAddr| match address {
+            IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
+            IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
+        };
+        self.own.iter().copied().filter(|address| !is_local(address)).collect()
+    }
+
+    /// Who is never banned by any jail as prefixes, for the kernel.
     #[must_use]
     pub(super) fn kernel(&self) -> &[IpNet] {
         &self.kernel

@@ -23,7 +23,7 @@ use crate::logs::{Checkpoint, Chunk, FileId, FileState, Files, FilesOptions, Gro
 const BUDGET: u64 = 1 << 20;
 
 /// Who hears of matches.
-pub(super) type Sink<'a> = dyn FnMut(SeatId, &Match, Timestamp) + 'a;
+pub(super) type Sink<'a> = dyn FnMut(SeatId, &Match, Timestamp) -> bool + 'a;
 
 /// The files of all jails.
 pub(super) struct FilesReport {

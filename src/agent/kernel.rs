@@ -65,6 +65,7 @@ impl Detector {
             enforcing.map(|seat| &*seat.config),
             &self.config.rate_limits,
             self.house.kernel(),
+            &self.house.reachable(),
             &self.situation,
         );
         if self.configured && self.skeleton.as_ref() != Some(&wanted) {

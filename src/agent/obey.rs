@@ -54,6 +54,7 @@ impl Detector {
                 self.emit();
                 answer(reply, ());
             }
+            Command::Room(reply) => answer(reply, self.court.has_room_again()),
             Command::Hear(node, accounts, reply) => self.hear_node(&node, accounts, reply, now),
             Command::Share(quotas, reply) => self.share(&quotas, reply),
             Command::Sightings(reply) => answer(reply, self.court.sightings(now)),

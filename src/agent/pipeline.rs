@@ -89,18 +89,18 @@ impl Pipeline {
         Ok(Self { layout: layout.clone(), scanner, routes, filters: names })
     }
 
-    /// Gives a match to every jail that has its filter, numbered as in that jail. `heard` is of the same scan.
+    /// Gives a match to every jail that has its filter, numbered as in that jail. `heard` is of the same scan. `hear`
+    /// tells whether the match's time was good enough.
     pub(super) fn deliver(
         routes: &Routes,
         m: &Match,
         heard: &mut Heard,
-        hear: &mut dyn FnMut(SeatId, &Match),
+        hear: &mut dyn FnMut(SeatId, &Match) -> bool,
     ) {
         for (seat, filter) in routes.get(usize::from(m.rule.filter)).into_iter().flatten() {
-            let weight = heard.adds(*seat, m);
-            if weight > 0 {
-                hear(*seat, &Match { rule: RuleRef { filter: *filter, ..m.rule }, weight, ..*m });
-            }
+            heard.offer(*seat, m, |weight| {
+                hear(*seat, &Match { rule: RuleRef { filter: *filter, ..m.rule }, weight, ..*m })
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 //! The firewall's skeleton of a configuration.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -77,6 +78,7 @@ pub(super) fn skeleton<'a>(
     jails: impl IntoIterator<Item = &'a JailConfig>,
     limits: &[Arc<RateLimitConfig>],
     never: &[IpNet],
+    own: &[IpAddr],
     situation: &Situation,
 ) -> Skeleton {
     let everything = Scope { name: ScopeName::all(), reach: Reach::Everything, action: Action::Drop };
@@ -85,10 +87,15 @@ pub(super) fn skeleton<'a>(
         reach: reach_of(&jail.enforce, situation.guards(jail.name())),
         action: jail.enforce.action,
     });
+    let limits: Vec<Limit> =
+        limits.iter().map(|limit| limit_of(limit, situation.doors(&limit.name))).collect();
+    // Addresses come and go with every pod; who does not need them shall not hear of it.
+    let own = if limits.iter().any(|limit| limit.catches) { own.to_vec() } else { Vec::new() };
     Skeleton {
         scopes: std::iter::once(everything).chain(jails).collect(),
-        limits: limits.iter().map(|limit| limit_of(limit, situation.doors(&limit.name))).collect(),
+        limits,
         never: never.to_vec(),
+        own,
     }
 }
 

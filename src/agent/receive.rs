@@ -6,6 +6,8 @@ use super::report::EventKind;
 use crate::bans::{Ban, Pardon, Recorded};
 use crate::engine::{History, JailName, Subject, Timestamp};
 
+/// Room for so many bans is enough to receive all those again that found none.
+const ROOM: usize = 1024;
 /// Bans of others that hit somebody who is never banned here, remembered at most.
 const MOST_SPARED: usize = 10_000;
 
@@ -50,6 +52,7 @@ impl Court {
         let recorded = self.ledger.record(&ban, now);
         if recorded == Recorded::Refused {
             self.refused(ban.jail.as_ref());
+            *self.left_out.entry(ban.jail).or_default() += 1;
             return;
         }
         self.dirty |= !matches!(recorded, Recorded::Known | Recorded::Pardoned);
@@ -65,6 +68,15 @@ impl Court {
         if let Some(jail) = &ban.jail {
             self.settle(jail, ban.subject, now);
         }
+    }
+
+    /// Whether there is room again for bans that were received and found no place: they are to be received once more.
+    /// Told once; what finds no place then either is asked for anew.
+    pub(super) fn has_room_again(&mut self) -> bool {
+        let before = self.left_out.len();
+        let ledger = &self.ledger;
+        self.left_out.retain(|jail, bans| ledger.room(jail.as_ref()) < ROOM.min(*bans));
+        self.left_out.len() < before
     }
 
     /// Counts a ban for which its jail has no place.

@@ -172,8 +172,9 @@ impl Replay {
                     told.first = Some(told.first.map_or(m.time, |first| first.min(m.time)));
                     told.last = Some(last);
                     told.count(m);
-                    court.hear(seat, m, last);
+                    let counted = court.hear(seat, m, last);
                     told.listen(court);
+                    counted
                 });
             });
             count = stats.lines.max(count);

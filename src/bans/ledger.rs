@@ -122,7 +122,7 @@ impl Book {
     }
 
     /// How many bans are in force, entries of BanLists aside.
-    fn in_force(&self) -> usize {
+    pub(super) fn in_force(&self) -> usize {
         self.rows.len() - self.over
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::ledger::{Hold, Ledger};
+use super::ledger::{Book, Hold, Ledger, LedgerLimits};
 use super::row::{Row, until};
 use super::{Ban, JailHistory, Origin, Pardon};
 use crate::engine::{JailName, Subject, Timestamp};
@@ -137,6 +137,15 @@ impl Ledger {
         let all = self.len();
         let full = self.books.iter().filter(|book| self.is_full(book, || all));
         full.filter_map(|book| book.jail.as_ref()).collect()
+    }
+
+    /// How many more bans of a jail may be in force.
+    #[must_use]
+    pub fn room(&self, jail: Option<&JailName>) -> usize {
+        let LedgerLimits { per_jail, in_force, .. } = self.limits;
+        let own = self.book(jail).map_or(0, Book::in_force);
+        let share = (in_force / self.books.len().max(1)).saturating_sub(own);
+        per_jail.saturating_sub(own).min(in_force.saturating_sub(self.len()).max(share))
     }
 
     /// How many past bans are kept.

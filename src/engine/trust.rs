@@ -15,6 +15,18 @@ pub struct Trust {
 impl Trust {
     /// Notes a success.
     pub fn note(&mut self, time: Timestamp, span: Duration) {
+        // In order of time, as nearly all of them come.
+        match self.clusters.last_mut() {
+            None => {
+                self.clusters.reserve_exact(1);
+                return self.clusters.push((time, time));
+            }
+            Some((first, last)) if *first <= time && time <= *last + span => {
+                *last = time.max(*last);
+                return;
+            }
+            Some(_) => {}
+        }
         let at = self.clusters.partition_point(|(first, _)| *first <= time);
         self.clusters.insert(at, (time, time));
         let mut merged: Vec<(Timestamp, Timestamp)> = Vec::with_capacity(self.clusters.len());

@@ -143,7 +143,7 @@ impl<'a> Limits<'a> {
     pub(super) fn new(skeleton: &'a Skeleton) -> Self {
         let mut limits: Vec<&Limit> = skeleton.limits.iter().collect();
         limits.sort_by(|a, b| a.name.cmp(&b.name));
-        let (doors, proofs) = (Doors::new(&limits), Proofs::new(&limits));
+        let (doors, proofs) = (Doors::new(&limits), Proofs::new(&limits, &skeleton.own));
         Self { limits, doors, proofs, skeleton }
     }
 

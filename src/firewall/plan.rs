@@ -66,6 +66,8 @@ pub struct Skeleton {
     pub limits: Vec<super::Limit>,
     /// Prefixes whose packets are never dropped.
     pub never: Vec<IpNet>,
+    /// This host's own addresses: connections to no others prove anything to a limit of this host's ports.
+    pub own: Vec<IpAddr>,
 }
 
 /// What one scope closes, and how.

@@ -5,7 +5,7 @@
 //! ```text
 //! chain answers   postrouting, before sources are translated: the client is who sent the SYN
 //!     ct direction reply  tcp flags & (fin|psh) != 0  tcp flags & (syn|rst) == 0  ct original proto-dst vmap { 25 : goto met_25 }
-//! chain met_25    ct original ip daddr { 198.51.100.25 } jump met_a;  jump met_b
+//! chain met_25    ct original ip daddr { 198.51.100.25 } jump met_a;  ct original ip daddr { this host's } jump met_b
 //! chain met_a     ip daddr . tcp dport @met4 update @met4 { … timeout 1h } return                    known already
 //!                 add @met4 { … timeout 1h }  update @real4 { ip daddr limit rate over 2/minute burst 2 packets }
 //!                     update @busy4 { ip daddr timeout 60s }
@@ -73,11 +73,13 @@ fn port_chain(port: u16) -> String {
 /// What watches answers for those limits that may lead to bans.
 pub(super) struct Proofs<'a> {
     limits: Vec<&'a Limit>,
+    /// This host's addresses.
+    own: &'a [IpAddr],
 }
 
 impl<'a> Proofs<'a> {
-    pub(super) fn new(limits: &[&'a Limit]) -> Self {
-        Self { limits: limits.iter().copied().filter(|limit| limit.catches).collect() }
+    pub(super) fn new(limits: &[&'a Limit], own: &'a [IpAddr]) -> Self {
+        Self { limits: limits.iter().copied().filter(|limit| limit.catches).collect(), own }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -119,6 +121,16 @@ impl<'a> Proofs<'a> {
         ports
     }
 
+    /// Where the connections that count were opened to. Behind a host port it is a pod that answers, so the packet's own
+    /// addresses do not tell.
+    fn addresses(&self, destinations: &BTreeSet<Destination>) -> BTreeSet<IpAddr> {
+        let of = |destination: &Destination| match destination {
+            Destination::Local => self.own.to_vec(),
+            Destination::Address(at) => vec![*at],
+        };
+        destinations.iter().flat_map(of).collect()
+    }
+
     pub(super) fn rules(&self, batch: &mut Batch<'static>) {
         for limit in &self.limits {
             for family in FAMILIES {
@@ -128,7 +140,7 @@ impl<'a> Proofs<'a> {
         let ports = self.ports();
         for (port, limits) in &ports {
             for (chain, destinations) in limits {
-                lead(&port_chain(*port), chain, destinations, batch);
+                lead(&port_chain(*port), chain, &self.addresses(destinations), batch);
             }
         }
         if !ports.is_empty() {
@@ -140,24 +152,14 @@ impl<'a> Proofs<'a> {
     }
 }
 
-/// From a port to a limit. Where the limit means ports of this host its address is not asked for: behind a host port
-/// it is a pod that answers.
-fn lead(from: &str, to: &str, destinations: &BTreeSet<Destination>, batch: &mut Batch<'static>) {
-    let jump = || phrase::jump(to.to_owned());
-    if destinations.contains(&Destination::Local) {
-        batch.add(rule(from, vec![jump()]));
-        return;
-    }
+/// From a port to a limit.
+fn lead(from: &str, to: &str, addresses: &BTreeSet<IpAddr>, batch: &mut Batch<'static>) {
     for family in FAMILIES {
-        let addresses: Vec<IpAddr> = destinations
-            .iter()
-            .filter_map(|destination| match destination {
-                Destination::Address(at) if at.is_ipv4() == (family == Family::V4) => Some(*at),
-                _ => None,
-            })
-            .collect();
+        let is_of = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
+        let addresses: Vec<IpAddr> = addresses.iter().copied().filter(is_of).collect();
         if !addresses.is_empty() {
-            batch.add(rule(from, vec![phrase::originally_to(family, &addresses), jump()]));
+            let jump = phrase::jump(to.to_owned());
+            batch.add(rule(from, vec![phrase::originally_to(family, &addresses), jump]));
         }
     }
 }

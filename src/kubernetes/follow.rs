@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::mirror::chain;
 use super::outage::{self, Silence};
+use super::versions;
 
 /// After the first failure; doubled each time, until something is heard.
 const RETRY: Duration = Duration::from_millis(200);
@@ -116,6 +117,9 @@ where
                     // That a list begins is said before anything was asked.
                     if !matches!(event, Event::Init) {
                         self.heard();
+                    }
+                    if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
+                        versions::note(&K::kind(&()), object.meta().resource_version.as_deref());
                     }
                     return Ok(event);
                 }

@@ -4,7 +4,7 @@
 //! of something of its kind. A storage that lists nothing because the last object was deleted is believed. Which of the
 //! two it is, tells the storage's identity.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::mirror::Key;
@@ -19,15 +19,40 @@ pub(super) struct Holding<T> {
     listing: BTreeMap<Key, Arc<T>>,
     /// The last list was empty, and nobody knows yet of which storage it is.
     doubt: bool,
+    /// Those that the storage does not hold, as far as is known, and that stay nevertheless.
+    kept: BTreeSet<Key>,
 }
 
 impl<T> Default for Holding<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), storage: None, listing: BTreeMap::new(), doubt: false }
+        Self {
+            objects: BTreeMap::new(),
+            storage: None,
+            listing: BTreeMap::new(),
+            doubt: false,
+            kept: BTreeSet::new(),
+        }
     }
 }
 
 impl<T> Holding<T> {
+    /// What an earlier process held that heard of it from this storage: an empty list of another takes nothing of it
+    /// back either.
+    pub(super) fn recalled(objects: impl IntoIterator<Item = (Key, T)>, storage: String) -> Self {
+        let objects = objects.into_iter().map(|(key, object)| (key, Arc::new(object))).collect();
+        Self { objects, storage: Some(storage), ..Self::default() }
+    }
+
+    /// The storage that listed what is there; `None` as long as that is not known.
+    pub(super) fn storage(&self) -> Option<&str> {
+        self.storage.as_deref()
+    }
+
+    /// Whether the server has it, as far as is known: what is held may be kept although another storage lists none.
+    pub(super) fn is_there(&self, key: &Key) -> bool {
+        self.objects.contains_key(key) && !self.kept.contains(key)
+    }
+
     /// What is there.
     pub(super) fn objects(&self) -> &BTreeMap<Key, Arc<T>> {
         &self.objects
@@ -50,6 +75,7 @@ impl<T> Holding<T> {
         if !self.doubt {
             self.objects = std::mem::take(&mut self.listing);
             self.storage = None;
+            self.kept.clear();
         }
     }
 
@@ -59,16 +85,19 @@ impl<T> Holding<T> {
         if self.doubt {
             self.listing.insert(key.clone(), Arc::clone(&object));
         }
+        self.kept.remove(&key);
         self.objects.insert(key, object);
     }
 
     /// It is there no more.
     pub(super) fn delete(&mut self, key: &Key) {
         self.listing.remove(key);
+        self.kept.remove(key);
         self.objects.remove(key);
     }
 
-    /// The list was one of this storage. Whether that takes something back.
+    /// The list was one of this storage. Whether that tells something new: objects are taken back, or are kept although
+    /// they are not there.
     pub(super) fn told(&mut self, storage: String) -> bool {
         if !std::mem::take(&mut self.doubt) {
             self.storage = Some(storage);
@@ -78,10 +107,13 @@ impl<T> Holding<T> {
         if same {
             self.objects = std::mem::take(&mut self.listing);
         } else {
-            let kept = self.objects.len();
-            tracing::warn!(kept, "another storage lists none of a kind; the last ones stay");
+            self.kept = self.objects.keys().filter(|key| !self.listing.contains_key(*key)).cloned().collect();
+            tracing::warn!(
+                kept = self.kept.len(),
+                "another storage lists none of a kind; the last ones stay"
+            );
         }
-        same
+        true
     }
 }
 
@@ -126,8 +158,12 @@ mod tests {
         let mut holding = holding();
         for _ in 0..2 {
             listed(&mut holding, &[]);
-            assert!(!holding.told("two".into()));
+            assert!(holding.is_there(&key("a")), "nobody knows yet");
+            assert!(holding.told("two".into()));
             assert_eq!(names(&holding), ["a", "b"]);
+            assert!(!holding.is_there(&key("a")) && !holding.is_there(&key("b")));
+            holding.apply(key("a"), 1);
+            assert!(holding.is_there(&key("a")) && !holding.is_there(&key("b")));
         }
         // It tells of something of the kind: the rest is gone.
         listed(&mut holding, &["c"]);
@@ -142,8 +178,24 @@ mod tests {
         let mut holding = Holding::default();
         listed(&mut holding, &["a"]);
         listed(&mut holding, &[]);
-        assert!(!holding.told("one".into()));
+        holding.told("one".into());
         assert_eq!(names(&holding), ["a"]);
+    }
+
+    #[test]
+    fn what_an_earlier_process_held_goes_only_with_its_own_storage() {
+        let recalled = || Holding::recalled([(key("a"), 0_u8)], "one".to_owned());
+        let mut same = recalled();
+        listed(&mut same, &[]);
+        assert!(same.told("one".into()));
+        assert!(names(&same).is_empty());
+        let mut other = recalled();
+        listed(&mut other, &[]);
+        other.told("two".into());
+        assert_eq!((names(&other), other.storage()), (vec!["a"], Some("one")));
+        listed(&mut other, &["b"]);
+        other.told("two".into());
+        assert_eq!((names(&other), other.storage()), (vec!["b"], Some("two")));
     }
 
     #[test]

@@ -59,6 +59,24 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What an earlier process held of one kind.
+#[derive(Debug)]
+pub struct Recalled<T>(Holding<T>);
+
+impl<T> Recalled<T> {
+    /// Nothing.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self(Holding::default())
+    }
+
+    /// These, from this storage.
+    #[must_use]
+    pub fn from_storage(storage: &str, objects: impl IntoIterator<Item = (Key, T)>) -> Self {
+        Self(Holding::recalled(objects, storage.to_owned()))
+    }
+}
+
 /// All objects of one kind that a watch selects. Clones share them.
 #[derive(Debug)]
 pub struct Mirror<K> {
@@ -79,7 +97,7 @@ where
     /// Starts to mirror. The task runs until it is aborted.
     #[must_use]
     pub fn spawn(api: Api<DeserializeGuard<K>>, config: watcher::Config) -> (Self, JoinHandle<()>) {
-        Self::spawn_as(api, config, |object| object)
+        Self::spawn_as(api, config, Recalled::nothing(), |object| object)
     }
 }
 
@@ -90,13 +108,14 @@ impl<T: Send + Sync + 'static> Mirror<T> {
     pub fn spawn_as<K>(
         api: Api<DeserializeGuard<K>>,
         config: watcher::Config,
+        recalled: Recalled<T>,
         take: impl Fn(K) -> T + Send + 'static,
     ) -> (Self, JoinHandle<()>)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let client = api.clone().into_client();
-        Self::spawn_from(client, changes(api, config), take)
+        Self::spawn_from(client, changes(api, config), recalled, take)
     }
 
     /// Starts to mirror what `take` makes of each object's metadata; nothing else is sent by the server.
@@ -104,6 +123,7 @@ impl<T: Send + Sync + 'static> Mirror<T> {
     pub fn spawn_metadata<K>(
         api: Api<PartialObjectMeta<K>>,
         config: watcher::Config,
+        recalled: Recalled<T>,
         take: impl Fn(PartialObjectMeta<K>) -> T + Send + 'static,
     ) -> (Self, JoinHandle<()>)
     where
@@ -111,15 +131,16 @@ impl<T: Send + Sync + 'static> Mirror<T> {
     {
         let client = api.clone().into_client();
         let events = followed(api, config).filter_map(|event| std::future::ready(event.ok()));
-        Self::spawn_from(client, events, take)
+        Self::spawn_from(client, events, recalled, take)
     }
 
     fn spawn_from<K: ResourceExt + Send + 'static>(
         client: Client,
         events: impl Stream<Item = Event<K>> + Send + 'static,
+        Recalled(recalled): Recalled<T>,
         take: impl Fn(K) -> T + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let objects = Arc::new(Mutex::new(Holding::default()));
+        let objects = Arc::new(Mutex::new(recalled));
         let (turn, version) = watch::channel(0);
         let mirror = Self { objects: Arc::clone(&objects), version };
         let ask = move |since: Instant, wait: Duration| {
@@ -214,6 +235,18 @@ impl<K> Mirror<K> {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<K>> {
         lock(&self.objects).objects().values().cloned().collect()
+    }
+
+    /// Whether the server has it, as far as is known. [`Self::get`] gives what is kept of an emptied storage too.
+    #[must_use]
+    pub fn is_there(&self, namespace: &str, name: &str) -> bool {
+        lock(&self.objects).is_there(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// The storage that listed what is there; `None` as long as that is not known.
+    #[must_use]
+    pub fn storage(&self) -> Option<String> {
+        lock(&self.objects).storage().map(str::to_owned)
     }
 
     /// One object.

@@ -276,3 +276,26 @@ fn only_the_wanted_and_the_latest_of_the_own_bans_are_told() {
     assert_eq!(told(3, false), ["203.0.113.7", "203.0.113.8", "203.0.113.9"]);
     assert_eq!(told(4, true), ["203.0.113.7", "203.0.113.9"]);
 }
+
+#[test]
+fn bans_for_which_a_full_jail_had_no_room_are_asked_for_again_when_there_is_some() {
+    let world = World::guarded(JAMES);
+    let room = || block_on(world.agent().has_room_again()).unwrap();
+    let address = |i: u32| std::net::Ipv4Addr::from_bits(0x0b00_0000 + i).to_string();
+    let most = u32::try_from(gaoler::bans::LedgerLimits::PER_JAIL).unwrap();
+    let all: Vec<Ban> = (0..most).map(|i| ban(&address(i), "james")).collect();
+    receive(&world, &all, &[]);
+    assert!(!room(), "all have found room");
+    let late = [ban("198.51.100.1", "james"), ban("198.51.100.2", "james"), ban("198.51.100.3", "james")];
+    receive(&world, &late, &[]);
+    assert_eq!(world.jail("james").counters.refused, 3);
+    assert!(!room());
+    receive(&world, &[], &[pardon("11.0.0.0/31", None, now())]);
+    assert!(!room(), "for two of three");
+    receive(&world, &[], &[pardon("11.0.0.2/31", None, now())]);
+    assert!(room());
+    assert!(!room(), "it was told");
+    receive(&world, &late, &[]);
+    assert_eq!(world.status().bans, all.len() - 1);
+    assert_eq!(world.jail("james").counters.refused, 3);
+}

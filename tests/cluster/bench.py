@@ -10,21 +10,18 @@ Everything, API server and etcd included, shares the machine's processors.
 """
 
 import argparse
+import functools
 import os
 import random
-import shutil
 import sys
-import tempfile
 import time
-import unittest
 from datetime import datetime, timedelta
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "checks")]
 from cluster import case  # noqa: E402
-from cluster.programs import ALWAYS, programs  # noqa: E402
-from harness import world  # noqa: E402
+from cluster.measure import measure  # noqa: E402
 from harness.daemon import wait_until  # noqa: E402
 from harness.figures import cpu_seconds, memory, percentile, table  # noqa: E402
 from harness.jameslog import failure  # noqa: E402
@@ -184,21 +181,8 @@ def main():
     parser.add_argument("--unbans", type=int, default=50)
     parser.add_argument("--attackers", type=int, default=10_000)
     options = parser.parse_args()
-    os.environ["GAOLER_BINARY"] = str(Path(options.binary).resolve())
-    programs(*ALWAYS)
-    world.enter()
-    root = Path(tempfile.mkdtemp(prefix="gaoler-cluster-bench-"))
-    good = True
-    for count in options.nodes or [3, 10]:
-        bench = bench_case(options, count)
-        case.ROOT = root / str(count)
-        result = unittest.TextTestRunner(verbosity=0).run(unittest.TestSuite([bench]))
-        good = good and result.wasSuccessful()
-    if good:
-        shutil.rmtree(root)
-    else:
-        print("logs:", root)
-    return 0 if good else 1
+    counts = options.nodes or [3, 10]
+    return measure("bench", options.binary, [functools.partial(bench_case, options, count) for count in counts])
 
 
 if __name__ == "__main__":

@@ -12,21 +12,17 @@ import argparse
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "checks")]
 from cluster import case  # noqa: E402
+from cluster.measure import measure  # noqa: E402
 from cluster.pod import Pod  # noqa: E402
-from cluster.programs import ALWAYS, programs  # noqa: E402
 from cluster.storage import Storage  # noqa: E402
-from harness import world  # noqa: E402
 from harness.daemon import wait_until  # noqa: E402
 from harness.figures import cpu_seconds, memory, percentile, table  # noqa: E402
 from harness.jameslog import failure  # noqa: E402
@@ -279,18 +275,7 @@ def main():
     parser.add_argument("--idle", type=int, default=120)
     options = parser.parse_args()
     options.crowd = str(Path(options.crowd).resolve())
-    os.environ["GAOLER_BINARY"] = str(Path(options.binary).resolve())
-    programs(*ALWAYS)
-    world.enter()
-    case.ROOT = Path(tempfile.mkdtemp(prefix="gaoler-cluster-crowd-"))
-    # Other users of the machine find their directories.
-    case.ROOT.chmod(0o711)
-    result = unittest.TextTestRunner(verbosity=0).run(unittest.TestSuite([crowd_case(options)]))
-    if result.wasSuccessful():
-        shutil.rmtree(case.ROOT)
-        return 0
-    print("logs:", case.ROOT)
-    return 1
+    return measure("crowd", options.binary, [lambda: crowd_case(options)])
 
 
 if __name__ == "__main__":

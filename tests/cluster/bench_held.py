@@ -15,12 +15,9 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
-import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -28,9 +25,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE / "checks")]
 from cluster import case  # noqa: E402
 from cluster.agent import metric  # noqa: E402
 from cluster.crilog import records  # noqa: E402
-from cluster.programs import ALWAYS, programs  # noqa: E402
+from cluster.measure import measure  # noqa: E402
 from cluster.storage import Storage  # noqa: E402
-from harness import world  # noqa: E402
 from harness.figures import cpu_seconds, memory, table  # noqa: E402
 from harness.jameslog import failure  # noqa: E402
 
@@ -254,16 +250,7 @@ def main():
     parser.add_argument("--old", type=int, default=1500)
     parser.add_argument("--minutes", type=int, default=5)
     options = parser.parse_args()
-    os.environ["GAOLER_BINARY"] = str(Path(options.binary).resolve())
-    programs(*ALWAYS)
-    world.enter()
-    case.ROOT = Path(tempfile.mkdtemp(prefix="gaoler-cluster-held-"))
-    result = unittest.TextTestRunner(verbosity=0).run(unittest.TestSuite([held_case(options)]))
-    if result.wasSuccessful():
-        shutil.rmtree(case.ROOT)
-        return 0
-    print("logs:", case.ROOT)
-    return 1
+    return measure("held", options.binary, [lambda: held_case(options)])
 
 
 if __name__ == "__main__":

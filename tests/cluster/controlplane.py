@@ -201,7 +201,7 @@ class ControlPlane:
         for line in self.audit.read_text().splitlines():
             event = json.loads(line)
             about = event.get("objectRef", {})
-            if about.get("apiGroup", "") == group:
+            if "resource" in about and about.get("apiGroup", "") == group:
                 name = f"{about['resource']}/{'' if event['verb'] == 'create' else about.get('name', '')}"
                 found.append((event["user"]["username"], event["verb"], name, event.get("responseStatus", {}).get("code"), event))
         return found

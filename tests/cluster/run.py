@@ -21,11 +21,18 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from cluster.programs import ALWAYS, programs  # noqa: E402
+from cluster.programs import ALWAYS, fetched, monitoring_definitions, programs  # noqa: E402
 from harness import world  # noqa: E402
 
 # All that any check here wants.
 NEEDED = (*ALWAYS, "kube-controller-manager", "kube-proxy")
+
+
+def fetch():
+    """From the private network nothing can be fetched any more."""
+    programs(*NEEDED)
+    monitoring_definitions()
+    fetched("helm.sh")
 
 
 def flat(suite):
@@ -91,10 +98,9 @@ def main():
     arguments = parser.parse_args()
     os.environ["GAOLER_BINARY"] = str(Path(arguments.binary).resolve())
     if arguments.jobs > 1:
-        programs(*NEEDED)
+        fetch()
         return side_by_side(arguments)
-    # From the private network nothing can be fetched any more.
-    programs(*NEEDED)
+    fetch()
     world.enter()
     began = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="gaoler-cluster-"))

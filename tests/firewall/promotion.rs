@@ -35,8 +35,9 @@ fn smtp(hits: u32) -> Limit {
     }
 }
 
-fn limited(hits: u32) -> Nftables {
-    wishes::firewall(&Skeleton { limits: vec![smtp(hits)], ..Skeleton::default() })
+fn limited(net: &Net, hits: u32) -> Nftables {
+    let own = ["192.0.2.1", "2001:db8::1"].map(|like| net.host_address(like.parse().expect("an address")));
+    wishes::firewall(&Skeleton { limits: vec![smtp(hits)], own: own.into(), ..Skeleton::default() })
 }
 
 fn caught(firewall: &mut Nftables) -> Vec<String> {
@@ -77,7 +78,7 @@ fn forged_packets_catch_nobody_even_where_connection_tracking_takes_them_for_a_c
         let absent: [IpAddr; 2] =
             ["198.51.100.7", "2001:db8:bad:7::1"].map(|text| text.parse().expect("an address"));
         for hits in [2, 4, 30] {
-            let mut firewall = limited(hits);
+            let mut firewall = limited(net, hits);
             for victim in [absent[0], absent[1], present, present6] {
                 forge_all(&forge, victim, net.host_address(victim));
             }
@@ -93,7 +94,7 @@ fn who_completed_all_that_is_granted_and_goes_on_is_caught_and_who_stops_there_i
     netns::on_the_host(|net| {
         let _smtp = net.listen(25);
         for hits in [2, 4, 20] {
-            let mut firewall = limited(hits);
+            let mut firewall = limited(net, hits);
             let (flooder, modest) = (net.attacker("198.51.100.9"), net.attacker("198.51.100.10"));
             let (flooder6, modest6) = (net.attacker("2001:db8:bad:9::1"), net.attacker("2001:db8:bad:10::1"));
             for source in [flooder, modest, flooder6, modest6] {
@@ -112,10 +113,29 @@ fn who_completed_all_that_is_granted_and_goes_on_is_caught_and_who_stops_there_i
 }
 
 #[test]
+fn connections_to_another_address_at_the_same_port_prove_nothing() {
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        // As where the addresses that are reached are a Service's, and not those of this host.
+        let own =
+            vec!["192.0.2.99".parse().expect("an address"), "2001:db8::99".parse().expect("an address")];
+        let wanted = Skeleton { limits: vec![smtp(4)], own, ..Skeleton::default() };
+        let mut firewall = wishes::firewall(&wanted);
+        for source in [net.attacker("198.51.100.15"), net.attacker("2001:db8:bad:15::1")] {
+            for _ in 1..4 {
+                assert!(net.reaches(source, 25), "{source}");
+            }
+            assert!(net.is_silent(source, 25), "{source}");
+        }
+        assert_eq!(caught(&mut firewall), Vec::<String>::new());
+    });
+}
+
+#[test]
 fn forged_packets_do_not_push_over_who_has_some_connections_of_its_own() {
     netns::on_the_host(|net| {
         let _smtp = net.listen(25);
-        let mut firewall = limited(5);
+        let mut firewall = limited(net, 5);
         let forge = Forge::new(&net.internet);
         for partner in ["198.51.100.11", "2001:db8:bad:11::1"] {
             let partner = net.attacker(partner);

@@ -22,6 +22,7 @@ fn a_jail_has_so_many_bans_in_force_and_the_next_is_refused_until_one_ends() {
     let theirs = Ban { origin: Origin::Node("n2".into()), ..of_jail("james", 4, None) };
     assert_eq!(l.record(&theirs, at(11)), Recorded::Refused, "other nodes' count too");
     assert_eq!((l.len(), l.full().len()), (3, 1));
+    assert_eq!((l.room(Some(&"james".into())), l.room(Some(&"other".into()))), (0, 3));
     // What is in force needs no other place, what is over takes none, and a person's word holds.
     assert_eq!(l.record(&of_jail("james", 1, Some(500)), at(12)), Recorded::Prolonged);
     assert_eq!(l.record(&of_jail("james", 5, Some(11)), at(12)), Recorded::Over);
@@ -30,6 +31,7 @@ fn a_jail_has_so_many_bans_in_force_and_the_next_is_refused_until_one_ends() {
     // Two have ended.
     l.expire(at(103));
     assert!(l.full().is_empty());
+    assert_eq!(l.room(Some(&"james".into())), 1, "one by a person's word is more than it may have");
     assert_eq!(l.record(&of_jail("james", 3, None), at(104)), Recorded::New);
     assert_eq!(
         l.record(&of_jail("james", 0, None), at(104)),
@@ -49,8 +51,13 @@ fn whoever_fills_the_ledger_takes_nobodys_place() {
     }
     // Six and more of three jails: two each.
     assert_eq!(l.record(&of_jail("c", 8, None), at(11)), Recorded::New);
+    let room = |l: &Ledger| ["a", "b", "c"].map(|jail| l.room(Some(&jail.into())));
+    assert_eq!(room(&l), [0, 0, 0]);
     assert_eq!(l.record(&of_jail("c", 9, None), at(11)), Recorded::Refused);
     assert_eq!(l.full().len(), 3);
+    // Below six each may have what is left of its own three.
+    l.pardon(pardon("11.0.0.0/30", None, 105), at(105));
+    assert_eq!((l.len(), room(&l)), (1, [3, 3, 2]));
 }
 
 #[test]

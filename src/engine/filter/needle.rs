@@ -112,6 +112,9 @@ impl Search {
             all.rarity = all.rarity.min(one.rarity);
             all.needles.extend(one.needles);
         }
+        // Any of them will do, so together they are in more lines than the commonest of them.
+        let others = u32::try_from(all.needles.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        all.rarity = all.rarity.saturating_sub(others);
         (all.needles.len() <= MOST_ALTERNATIVES).then_some(all)
     }
 }

@@ -4,11 +4,10 @@
 //! A hit names, by a bit, the rules whose literal it is; rules may share a bit, for a bit only says that a rule is
 //! worth trying.
 
-use aho_corasick::packed::{self, Searcher};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use memchr::memchr_iter;
-use memchr::memmem::Finder;
 
+use super::literals::Literals;
 use crate::engine::filter::Needle;
 use crate::engine::layout::colour;
 
@@ -26,10 +25,10 @@ const PIECES: [&[u8]; 2] = [b"t P ", b"r P "];
 
 /// Literals of all rules, ready to search.
 pub(super) struct Gate {
-    exact: Exact,
-    exact_masks: Vec<Mask>,
+    exact: Literals,
     folded: Option<AhoCorasick>,
-    folded_masks: Vec<Mask>,
+    /// The bits of all literals of which both cases are meant: any of them may stand where one was found, too.
+    folded_bits: Mask,
     /// One bit per pair of bytes that stand next to each other in a literal that a colour code may stand in.
     pairs: Vec<u64>,
     /// The first bytes of these pairs.
@@ -37,13 +36,6 @@ pub(super) struct Gate {
     coloured: bool,
     every_line: bool,
     all: Mask,
-}
-
-enum Exact {
-    None,
-    One(Box<Finder<'static>>),
-    Packed(Box<Searcher>),
-    Many(Box<AhoCorasick>),
 }
 
 /// Collects the literals.
@@ -87,14 +79,6 @@ impl Builder {
         if pieces {
             self.exact.extend(PIECES.map(|text| (text.to_vec(), PIECE)));
         }
-        // A literal that is the beginning of another is in every line that has the other.
-        let texts: Vec<Vec<u8>> = self.exact.iter().map(|(text, _)| text.clone()).collect();
-        let exact_masks = texts
-            .iter()
-            .map(|text| {
-                self.exact.iter().filter(|(start, _)| text.starts_with(start)).fold(0, |m, (_, bit)| m | bit)
-            })
-            .collect();
         let folded_texts: Vec<&Vec<u8>> = self.folded.iter().map(|(text, _)| text).collect();
         let folded = match folded_texts.is_empty() {
             true => None,
@@ -126,50 +110,15 @@ impl Builder {
         }
         let all = self.exact.iter().chain(&self.folded).fold(0, |mask, (_, bit)| mask | (bit & !PIECE));
         Some(Gate {
-            exact: Exact::new(&texts)?,
-            exact_masks,
+            exact: Literals::new(&self.exact)?,
             folded,
-            folded_masks: self.folded.iter().map(|(_, bit)| *bit).collect(),
+            folded_bits: self.folded.iter().fold(0, |mask, (_, bit)| mask | bit),
             pairs,
             left,
             coloured: !self.coloured.is_empty(),
             every_line: self.every_line,
             all: all | if self.every_line { ALWAYS } else { 0 },
         })
-    }
-}
-
-impl Exact {
-    fn new(texts: &[Vec<u8>]) -> Option<Self> {
-        Some(match texts {
-            [] => Self::None,
-            [text] => Self::One(Box::new(Finder::new(text).into_owned())),
-            _ => {
-                let mut builder =
-                    packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).builder();
-                match builder.extend(texts).build() {
-                    Some(searcher) => Self::Packed(Box::new(searcher)),
-                    None => Self::Many(Box::new(
-                        AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostLongest).build(texts).ok()?,
-                    )),
-                }
-            }
-        })
-    }
-
-    /// The first literal in `block[from..to]`: where, and which.
-    fn find(&self, block: &[u8], from: usize, to: usize) -> Option<(usize, usize)> {
-        match self {
-            Self::None => None,
-            Self::One(finder) => finder.find(block.get(from..to)?).map(|at| (from + at, 0)),
-            Self::Packed(searcher) => {
-                searcher.find_in(block, (from..to).into()).map(|m| (m.start(), m.pattern().as_usize()))
-            }
-            Self::Many(automaton) => {
-                let input = aho_corasick::Input::new(block).range(from..to);
-                automaton.find(input).map(|m| (m.start(), m.pattern().as_usize()))
-            }
-        }
     }
 }
 
@@ -218,62 +167,61 @@ impl Gate {
         self.all
     }
 
-    /// The next place at or after `from` that makes its line worth looking at. `cursor` belongs to this block.
+    /// The next place at or after `from` that makes its line worth looking at, and the bits of all that is found
+    /// there. `cursor` belongs to this block.
     pub(super) fn next(&self, block: &[u8], from: usize, cursor: &mut Cursor) -> Option<(usize, Mask)> {
-        let exact = cursor.exact.refresh(from, || self.exact(block, from, block.len()));
-        let folded = match &self.folded {
-            None => None,
-            Some(_) => cursor.folded.refresh(from, || self.folded(block, from, block.len())),
+        let mut first = cursor.exact.refresh(from, || self.exact.find(block, from));
+        let mut also = |found: Option<(usize, Mask)>| {
+            first = match (first, found) {
+                (Some((at, bits)), Some((other, more))) if at == other => Some((at, bits | more)),
+                (Some((at, bits)), Some((other, _))) if at < other => Some((at, bits)),
+                (first, found) => found.or(first),
+            };
         };
-        let split = match self.coloured {
-            false => None,
-            true => cursor.split.refresh(from, || Some((self.split(block, from, block.len())?, self.all))),
-        };
-        [exact, folded, split].into_iter().flatten().min_by_key(|(at, _)| *at)
+        if self.folded.is_some() {
+            also(cursor.folded.refresh(from, || Some((self.folded(block, from)?, self.folded_bits))));
+        }
+        if self.coloured {
+            also(cursor.split.refresh(from, || Some((self.split(block, from)?, self.all))));
+        }
+        first
     }
 
-    /// All bits of `line`.
-    pub(super) fn line(&self, line: &[u8]) -> Mask {
-        self.rest(line, 0, if self.every_line { ALWAYS } else { 0 })
-    }
-
-    /// `mask` and the bits of everything in `line[from..]`.
-    pub(super) fn rest(&self, line: &[u8], from: usize, mut mask: Mask) -> Mask {
-        let mut at = from;
+    /// The bits of everything in `block[from..to]`, which is a line or the end of one, and `known`. `cursor` belongs
+    /// to this block.
+    pub(super) fn rest(
+        &self,
+        block: &[u8],
+        from: usize,
+        to: usize,
+        known: Mask,
+        cursor: &mut Cursor,
+    ) -> Mask {
+        let (mut mask, mut from) = (known, from);
         while mask & self.all != self.all
-            && let Some((hit, bits)) = self.exact(line, at, line.len())
+            && let Some((hit, bits)) = self.next(block, from, cursor)
+            && hit < to
         {
             mask |= bits;
-            at = hit + 1;
-        }
-        if mask & self.all != self.all && self.folded.is_some() {
-            let mut at = from;
-            while let Some((hit, bits)) = self.folded(line, at, line.len()) {
-                mask |= bits;
-                at = hit + 1;
-            }
-        }
-        if self.coloured && mask & self.all != self.all && self.split(line, from, line.len()).is_some() {
-            mask |= self.all;
+            from = hit + 1;
         }
         mask
     }
 
-    fn exact(&self, block: &[u8], from: usize, to: usize) -> Option<(usize, Mask)> {
-        let (at, which) = self.exact.find(block, from, to)?;
-        Some((at, self.exact_masks.get(which).copied().unwrap_or(self.all)))
+    /// All bits of `line`.
+    pub(super) fn line(&self, line: &[u8]) -> Mask {
+        let known = if self.every_line { ALWAYS } else { 0 };
+        self.rest(line, 0, line.len(), known, &mut Cursor::default())
     }
 
-    fn folded(&self, block: &[u8], from: usize, to: usize) -> Option<(usize, Mask)> {
-        let input = aho_corasick::Input::new(block).range(from..to);
-        let found = self.folded.as_ref()?.find(input)?;
-        Some((found.start(), self.folded_masks.get(found.pattern().as_usize()).copied().unwrap_or(self.all)))
+    fn folded(&self, block: &[u8], from: usize) -> Option<usize> {
+        let input = aho_corasick::Input::new(block).range(from.min(block.len())..);
+        self.folded.as_ref()?.find(input).map(|found| found.start())
     }
 
     /// The first colour code that stands where it may hide a literal.
-    fn split(&self, block: &[u8], from: usize, to: usize) -> Option<usize> {
+    fn split(&self, block: &[u8], from: usize) -> Option<usize> {
         let mut at = from;
-        let block = block.get(..to)?;
         for escape in memchr_iter(0x1b, block.get(from..)?).map(|offset| from + offset) {
             let before = escape.checked_sub(1).and_then(|i| block.get(i));
             if escape < at || before.is_none_or(|b| self.left.get(usize::from(*b)) != Some(&true)) {

@@ -3,11 +3,14 @@
 //! A block is searched as a whole for what its filters could speak about. Only around a hit a line is cut, freed of
 //! envelope and colours, taken apart and judged; all other lines cost the search alone.
 
+mod anchor;
+mod buckets;
 mod explain;
 mod gate;
 mod hints;
 mod join;
 mod judge;
+mod literals;
 mod memory;
 mod once;
 mod report;
@@ -218,7 +221,7 @@ impl Scanner {
                 let Some((hit, bits)) = self.gate.next(block, at, &mut cursor) else { break };
                 start = memrchr(b'\n', block.get(at..hit).unwrap_or_default()).map_or(at, |i| at + i + 1);
                 end = line_end(block, hit);
-                mask = Some((hit - start, bits));
+                mask = Some((hit, bits));
             }
             let line = block.get(start..end).unwrap_or_default();
             if line.len() > MOST_BYTES {
@@ -226,7 +229,7 @@ impl Scanner {
             } else {
                 let mask = match mask {
                     None => self.gate.line(line),
-                    Some((offset, bits)) => self.gate.rest(line, offset + 1, bits),
+                    Some((hit, bits)) => self.gate.rest(block, hit + 1, end, bits, &mut cursor),
                 };
                 self.line(state, line, mask, &mut work);
             }

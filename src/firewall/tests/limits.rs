@@ -100,7 +100,8 @@ fn addresses_have_doors_of_their_own_and_answers_are_watched_where_it_may_lead_t
     let smtp = Limit { catches: true, ..limit("smtp", Counted::tcp(&[25]), 3) };
     let service = Counted::Tcp(vec![here(30025), at("198.51.100.25", 25), at("2001:db8:77::25", 25)]);
     let service = Limit { catches: true, prefix_v4: 24, ..limit("a_service", service, 2) };
-    let lines = lines(transition(None, &skeleton(vec![smtp, service])));
+    let own = ["192.0.2.1", "2001:db8::1"].map(|address| address.parse().unwrap()).into();
+    let lines = lines(transition(None, &Skeleton { own, ..skeleton(vec![smtp, service]) }));
     let of = |chain| rules_of(&lines, chain);
     // The Service's address may be this host's too: then the limit of the host's port is asked as well, after the other.
     let service = of("limits_tcp_25_1");
@@ -124,6 +125,13 @@ fn addresses_have_doors_of_their_own_and_answers_are_watched_where_it_may_lead_t
             .iter()
             .any(|rule| rule.contains(r#""dir":"original""#) && rule.contains("met_a_service"))
     );
+    // Whoever talks to another's Service at the same port has proved nothing to the limit of this host's.
+    let proofs = of("met_25");
+    assert_eq!(proofs.len(), 4, "{proofs:?}");
+    for rule in &proofs {
+        let own = rule.contains("192.0.2.1") || rule.contains("2001:db8::1");
+        assert!(rule.contains(r#""dir":"original""#) && own == rule.contains("met_smtp"), "{rule}");
+    }
     assert!(of("answers")[0].contains(r#"[30025,{"goto":{"target":"met_30025"}}]"#), "{lines}");
 }
 

@@ -50,6 +50,9 @@ impl Holder {
 /// Who the other is stays untold: his namespace is no business of whoever reads this jail.
 #[must_use]
 pub fn objection(address: IpAddr, port: u16, namespace: &str, picture: &Picture) -> Option<&'static str> {
+    if picture.node.addresses.is_empty() {
+        return Some("which addresses are this node's is not known yet");
+    }
     if picture.node.addresses.contains(&address) {
         return Some("it is a node's");
     }
@@ -179,6 +182,12 @@ mod tests {
         for address in ["203.0.113.5", "203.0.113.77", "10.96.0.7", "198.51.100.25"] {
             assert_eq!(objected(address, "mail"), None, "{address}");
         }
+    }
+
+    #[test]
+    fn before_this_nodes_addresses_are_known_no_claim_is_believed() {
+        let unknown = Picture { node: NodeSeen::default(), ..picture() };
+        assert!(objection("203.0.113.77".parse().unwrap(), 25, "mail", &unknown).is_some());
     }
 
     #[test]

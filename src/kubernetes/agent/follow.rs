@@ -1,6 +1,7 @@
 //! Follows the cluster: what changed within a moment becomes one change of the detector's configuration and
 //! surroundings.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct Follower {
     /// Whether something was ever handed over.
     guards: bool,
     unsaved: bool,
+    /// The storages that what is kept came from.
+    storages: BTreeMap<String, String>,
 }
 
 /// What a follower is made of.
@@ -90,6 +93,7 @@ impl Follower {
             resolved: Instant::now(),
             guards: false,
             unsaved: false,
+            storages: BTreeMap::new(),
         }
     }
 
@@ -131,7 +135,7 @@ impl Follower {
             if rang {
                 settle(&bell).await;
             } else {
-                self.look().await;
+                self.look(&sources).await;
             }
             if !rang && waiting.is_none() && !self.farewell.is_waiting() {
                 continue;
@@ -158,6 +162,7 @@ impl Follower {
                 sources.follow(next.config());
                 if sources.waiting().is_empty() {
                     self.settle_with(next, sources).await?;
+                    sources.forget_recalled();
                     tracing::info!(
                         jails = self.declared.config().jails.len(),
                         "the API server told everything; following it"
@@ -265,7 +270,7 @@ impl Follower {
     }
 
     /// What no watch tells.
-    async fn look(&mut self) {
+    async fn look(&mut self, sources: &Sources) {
         let due = self.resolved.elapsed() >= RESOLVE;
         let servers = if due { self.server.addresses().await } else { Vec::new() };
         // A name that does not resolve now is no reason to forget what it was.
@@ -275,11 +280,17 @@ impl Follower {
         if due {
             self.resolved = Instant::now();
         }
+        let storages = sources.storages();
+        if storages != self.storages {
+            self.storages = storages;
+            self.unsaved = true;
+        }
         // A node that was cleaned up keeps what it was told, and that mark.
         if std::mem::take(&mut self.unsaved) {
             let stored = Stored {
                 good: self.declared.held(),
                 picture: self.picture.clone(),
+                storages: self.storages.clone(),
                 cleaned_up: self.storage.load().is_some_and(|stored| stored.cleaned_up),
                 ..Stored::default()
             };

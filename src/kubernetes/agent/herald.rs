@@ -81,7 +81,7 @@ impl Herald {
                 Err(Gone) => break End::Gone,
             }
             // Emptied storage, or somebody deleted it.
-            if matches!(seen, Some(None)) {
+            if seen.is_some() && !mirror.is_there("", &name) {
                 self.last = None;
                 self.owner = None;
             }

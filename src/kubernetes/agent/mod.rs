@@ -140,6 +140,7 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
         concerns: concerns.clone(),
         setup,
     });
+    let recalled = stored.clone().unwrap_or_default();
     let retired = stored.as_ref().is_some_and(|stored| stored.cleaned_up);
     if retired {
         tracing::warn!(
@@ -151,7 +152,7 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
     } else if let Some(stored) = stored {
         follower.recall(stored).await?;
     }
-    let sources = Sources::start(&client, &node, &bell);
+    let sources = Sources::start(&client, &node, &bell, recalled);
     let clock = ClusterClock::default();
     let tally = Arc::new(Tally::new(clock.clone()));
     let station = Station {

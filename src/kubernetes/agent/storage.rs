@@ -1,5 +1,6 @@
 //! The last picture of the cluster on disk: with it a node guards at once when it starts, also without an API server.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +26,10 @@ pub struct Stored {
     pub good: Vec<Arc<Value>>,
     /// The cluster.
     pub picture: Picture,
+    /// The storage that each list of it came from, by what was listed. Another storage that lists nothing takes nothing
+    /// of it back.
+    #[serde(default)]
+    pub storages: BTreeMap<String, String>,
 }
 
 impl Default for Stored {
@@ -34,6 +39,7 @@ impl Default for Stored {
             cleaned_up: false,
             good: Vec::new(),
             picture: Picture::default(),
+            storages: BTreeMap::new(),
         }
     }
 }

@@ -32,8 +32,10 @@ pub struct Tally {
     clock: ClusterClock,
     /// BanSlices that the API server took.
     pub slices_written: Counter,
-    /// BanSlices that it will never take.
+    /// BanSlices that it would not take as they were.
     pub slices_refused: Counter,
+    /// Bans that it refuses, to be tried again.
+    pub bans_refused: Gauge,
     /// BanSlices that were read, listed ones included.
     pub slices_received: Counter,
     /// SightingLists that the API server took.
@@ -57,6 +59,7 @@ impl Tally {
             clock,
             slices_written: Counter::default(),
             slices_refused: Counter::default(),
+            bans_refused: Gauge::default(),
             slices_received: Counter::default(),
             sightings_written: Counter::default(),
             sightings_received: Counter::default(),
@@ -84,8 +87,13 @@ impl Families for Tally {
         registry.register("ban_slices_written", "BanSlices written", self.slices_written.clone());
         registry.register(
             "ban_slices_refused",
-            "BanSlices the API server will never take",
+            "BanSlices the API server would not take as they were",
             self.slices_refused.clone(),
+        );
+        registry.register(
+            "unshared_bans",
+            "Bans of this node that the API server refuses; they are tried again",
+            self.bans_refused.clone(),
         );
         registry.register(
             "ban_slices_received",

@@ -22,8 +22,7 @@ use super::readiness::{Known, KnownLimit, conditions, limit_conditions};
 use super::totals::{Reports, limit_totals, totals};
 use super::verdict::{accepted, spared};
 use crate::api::v1alpha1::{
-    AllowList, BanList, Condition, Filter, Jail, JailMode, JailStatus, NodeAgent, RateLimit, RateLimitStatus,
-    Status,
+    AllowList, BanList, Filter, Jail, JailMode, JailStatus, NodeAgent, RateLimit, RateLimitStatus, Status,
 };
 use crate::config::{ObjectName, ObjectStatus, Source};
 use crate::kubernetes::mirror::Mirror;
@@ -130,54 +129,46 @@ fn drafts(
         let accepted = accepted(verdict);
         let words = reports.on_limit(&name.name);
         let totals = limit_totals(words);
-        let mode = limit.fields.get("spec").and_then(|spec| spec.get("mode"));
         let known = KnownLimit {
             accepted: &accepted,
-            mode: mode.and_then(|mode| serde_json::from_value(mode.clone()).ok()).unwrap_or_default(),
+            mode: mode(&limit).unwrap_or_default(),
             age: age(&*limit, now),
             agents: reports.agents,
         };
         let mut said = limit_conditions(known, words, totals);
         said.push(accepted);
-        let before: RateLimitStatus = limit.status();
-        let after = RateLimitStatus {
-            observed_generation: limit.metadata.generation,
+        draft(name, &limit, &mut drafts, |before: &RateLimitStatus, generation| RateLimitStatus {
+            observed_generation: generation,
             nodes: totals.nodes,
             offenders: totals.offenders,
             dropped_packets: totals.dropped,
             uncounted_packets: totals.uncounted,
-            conditions: settle(said, &before.conditions, limit.metadata.generation, now),
-        };
-        draft(name, &*limit, before != after, &after, &mut drafts);
+            conditions: settle(said, &before.conditions, generation, now),
+        });
     }
     for jail in declared.jails.all() {
         let Some((name, verdict)) = judged("Jail", &*jail, &verdicts, judgement) else { continue };
         let accepted = accepted(verdict);
         let words = reports.on(&name.name);
         let totals = totals(words);
-        let mode = jail.fields.get("spec").and_then(|spec| spec.get("mode"));
         let known = Known {
             namespace: jail.metadata.namespace.as_deref().unwrap_or_default(),
             accepted: &accepted,
-            mode: mode
-                .and_then(|mode| serde_json::from_value(mode.clone()).ok())
-                .unwrap_or(JailMode::Enforce),
+            mode: mode(&jail).unwrap_or(JailMode::Enforce),
             selector: selectors.get(name.name.as_str()).map(String::as_str),
             age: age(&*jail, now),
             agents: reports.agents,
         };
         let mut said = conditions(known, words, totals);
         said.push(accepted);
-        let before: JailStatus = jail.status();
-        let after = JailStatus {
-            observed_generation: jail.metadata.generation,
+        draft(name, &jail, &mut drafts, |before: &JailStatus, generation| JailStatus {
+            observed_generation: generation,
             nodes: totals.nodes,
             pods: totals.pods,
             failing: totals.failing,
             banned: totals.banned,
-            conditions: settle(said, &before.conditions, jail.metadata.generation, now),
-        };
-        draft(name, &*jail, before != after, &after, &mut drafts);
+            conditions: settle(said, &before.conditions, generation, now),
+        });
     }
     drafts
 }
@@ -199,11 +190,10 @@ fn simple<K>(
         let Some((name, verdict)) = judged(kind, &*object, verdicts, judgement) else { continue };
         let mut said = more(&name.name);
         said.push(accepted(verdict));
-        let before: Status = object.status();
-        let generation = object.metadata.generation;
-        let conditions: Vec<Condition> = settle(said, &before.conditions, generation, now);
-        let after = Status { observed_generation: generation, conditions };
-        draft(name, &*object, before != after, &after, drafts);
+        draft(name, &object, drafts, |before: &Status, generation| Status {
+            observed_generation: generation,
+            conditions: settle(said, &before.conditions, generation, now),
+        });
     }
 }
 
@@ -223,14 +213,19 @@ fn judged<'a, K: Resource<DynamicType = ()>>(
     Some((name, verdict))
 }
 
-fn draft<K: Resource<DynamicType = ()>>(
+/// Drafts what the status is `after` what it was, at this generation of the object, where that is something else.
+fn draft<K, S>(
     name: ObjectName,
     object: &Raw<K>,
-    differs: bool,
-    status: &impl Serialize,
     drafts: &mut Vec<Draft>,
-) {
-    if !differs {
+    after: impl FnOnce(&S, Option<i64>) -> S,
+) where
+    K: Resource<DynamicType = ()>,
+    S: DeserializeOwned + Default + PartialEq + Serialize,
+{
+    let before = object.status();
+    let status = after(&before, object.metadata.generation);
+    if before == status {
         return;
     }
     // A status of ours can always be written as JSON.
@@ -242,6 +237,11 @@ fn draft<K: Resource<DynamicType = ()>>(
         uid: object.metadata.uid.clone(),
         status,
     });
+}
+
+/// What the object says of its mode.
+fn mode<K, M: DeserializeOwned>(object: &Raw<K>) -> Option<M> {
+    serde_json::from_value(object.fields.get("spec")?.get("mode")?.clone()).ok()
 }
 
 fn age<K: Resource<DynamicType = ()>>(object: &Raw<K>, now: Timestamp) -> Duration {

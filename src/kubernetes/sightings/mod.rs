@@ -43,6 +43,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(15);
 /// A write that takes longer has failed.
 const ANSWER: Duration = Duration::from_secs(15);
+/// A list that was written so long ago has been seen on the watch.
+const SEEN: Duration = Duration::from_secs(15);
 /// How long a list in which everything has slid out may stand.
 const STALE: Duration = Duration::from_secs(60);
 /// How long no jail may count here before the list says so: pods that are moved come back.
@@ -191,7 +193,8 @@ impl Desk {
                 quotas = wanted;
                 due = true;
             }
-            if self.vanished() {
+            let vanished = self.vanished();
+            if vanished.is_some_and(|at| at <= Instant::now()) {
                 self.published = None;
                 due = true;
             }
@@ -207,6 +210,7 @@ impl Desk {
             }
             let pause = due && !jails.is_empty();
             let wake = if pause { self.not_before } else { Instant::now() + STALE };
+            let wake = vanished.filter(|at| *at > Instant::now()).map_or(wake, |at| wake.min(at));
             tokio::select! {
                 () = self.mirror.changed() => {}
                 _ = clock.changed() => clock.mark_changed(),
@@ -221,11 +225,11 @@ impl Desk {
         }
     }
 
-    /// Whether somebody took our list away.
-    fn vanished(&self) -> bool {
-        self.published.is_some()
-            && self.written.elapsed() > ANSWER
-            && self.mirror.get("", self.node.as_str()).is_none()
+    /// Where somebody took our list away, or the storage was emptied: from when on that is sure. The watch may not have
+    /// told yet of what was just written.
+    fn vanished(&self) -> Option<Instant> {
+        let gone = self.published.is_some() && !self.mirror.is_there("", self.node.as_str());
+        gone.then(|| self.written + SEEN)
     }
 
     /// Writes the list when it says more than the one that stands, or when all in that one has slid out. Whether there

@@ -86,7 +86,8 @@ pub fn decode(slice: &BanSliceSpec, here: &str, now: Timestamp) -> Decoded {
     for (place, entry) in slice.bans.iter().enumerate() {
         let origin = match &entry.reason {
             _ if slice.node.as_str() != here => Origin::Node(slice.node.as_str().into()),
-            Some(_) if entry.weight == 0 => Origin::Hand,
+            // A rate limit's bans have words without failures too, and a jail.
+            Some(_) if entry.weight == 0 && entry.jail.is_none() => Origin::Hand,
             _ => Origin::Jail,
         };
         match entry_of(entry, origin, now) {

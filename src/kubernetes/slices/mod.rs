@@ -19,6 +19,7 @@ mod orphans;
 mod outbox;
 mod publish;
 mod receive;
+mod refusals;
 mod shelf;
 
 pub use code::{Decoded, Fault, decode, moment, pardon};

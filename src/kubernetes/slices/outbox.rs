@@ -40,7 +40,7 @@ impl Outbox {
             return;
         }
         let entry = Entry::from(&event.ban);
-        if shelf.has(&entry) {
+        if shelf.settled(&entry) {
             return;
         }
         // Others must hear of the later end before the one they know has come.
@@ -51,7 +51,7 @@ impl Outbox {
     /// Takes up a ban that others do not know, as the detector holds it.
     pub(super) fn miss(&mut self, ban: BanReport, shelf: &Shelf, now: Instant) {
         let entry = Entry::from(&ban);
-        if !shelf.has(&entry) {
+        if !shelf.settled(&entry) {
             self.put(shelf.key(&entry), ban, now, true);
         }
     }
@@ -84,7 +84,7 @@ impl Outbox {
         while batch.len() < most
             && let Some(key) = self.at_once.pop_front()
         {
-            batch.extend(self.bans.remove(&key).filter(|ban| !shelf.has(&Entry::from(ban))));
+            batch.extend(self.bans.remove(&key).filter(|ban| !shelf.settled(&Entry::from(ban))));
         }
         batch
     }

@@ -4,33 +4,26 @@
 //! goes wrong (the server away, an event missed, an object deleted) ends in the same place: the detector is asked
 //! what it holds, and what the server does not hold is written. So nothing is kept here that could be lost.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::Api;
-use kube::api::PostParams;
 use tokio::sync::{broadcast, watch};
 
 use super::orphans::{Orphans, adopt};
 use super::outbox::Outbox;
 use super::shelf::{Entry, Shelf};
-use super::{MOST_PER_NODE, MOST_PER_SLICE, code};
+use super::{MOST_PER_NODE, MOST_PER_SLICE};
 use crate::agent::handle::Gone;
 use crate::agent::report::{BanReport, Condition, ConditionType, Event};
-use crate::api::v1alpha1::{BanSlice, BanSliceSpec, SlicedBan};
 use crate::bans::Ban;
-use crate::engine::Timestamp;
-use crate::kubernetes::FIELD_MANAGER;
 use crate::kubernetes::agent::station::Station;
-use crate::kubernetes::epoch::{self, Epoch};
-use crate::kubernetes::mirror::chain;
+use crate::kubernetes::epoch::Epoch;
 
 /// After a write that failed; doubled each time.
 const RETRY: Duration = Duration::from_millis(200);
 /// Never longer than this.
 const RETRY_MOST: Duration = Duration::from_secs(10);
-/// A write that takes longer has failed.
-const ANSWER: Duration = Duration::from_secs(15);
 /// Between two comparisons with what the detector holds.
 const COMPARE_PAUSE: Duration = Duration::from_secs(1);
 /// Compared without any occasion: bans that were over when their lines were read cause no event.
@@ -42,6 +35,8 @@ const LIST_FIRST: Duration = Duration::from_secs(10);
 const PORTION: usize = 2048;
 /// Under this name it says what is wrong.
 const NAME: &str = "sharing bans";
+
+mod write;
 
 /// Writes BanSlices.
 pub(super) struct Publisher {
@@ -57,17 +52,11 @@ pub(super) struct Publisher {
     patience: Duration,
     /// The last write failed.
     failing: bool,
+    /// How many refused bans were told of, and what the server said of the last one.
+    told_refused: usize,
+    why_refused: String,
     /// The number in the last object's name.
     last: u64,
-}
-
-/// How a write ended.
-enum Written {
-    Well,
-    /// The server will never take these.
-    Refused(kube::Error),
-    /// Perhaps it was written, perhaps not.
-    Failed(String),
 }
 
 impl Publisher {
@@ -82,6 +71,8 @@ impl Publisher {
             not_before: Instant::now(),
             patience: RETRY,
             failing: false,
+            told_refused: 0,
+            why_refused: String::new(),
             last: 0,
         }
     }
@@ -133,9 +124,18 @@ impl Publisher {
 
     /// When what the detector holds shall be compared with what the server holds.
     fn compare_at(&self) -> Option<Instant> {
-        let Some(compared) = self.compared else { return self.compare.then_some(self.not_before) };
+        let again = self.shelf().refusals.due();
+        let Some(compared) = self.compared else {
+            return if self.compare {
+                Some(self.not_before)
+            } else {
+                again.map(|at| at.max(self.not_before))
+            };
+        };
         let wanted = if self.compare { COMPARE_PAUSE } else { COMPARE_ANYWAY };
-        Some((compared + wanted).max(self.not_before))
+        let again = again.map(|at| at.max(compared + COMPARE_PAUSE));
+        let at = again.map_or(compared + wanted, |again| again.min(compared + wanted));
+        Some(at.max(self.not_before))
     }
 
     /// All events there are, without waiting.
@@ -175,7 +175,11 @@ impl Publisher {
     /// Takes up what the server does not hold.
     async fn compare(&mut self) -> Result<(), Gone> {
         let (shelf, clock) = (Arc::clone(&self.shelf), &self.station.clock);
-        self.shelf().set_slack(clock.slack());
+        let released = {
+            let mut shelf = self.shelf();
+            shelf.set_slack(clock.slack());
+            shelf.refusals.release(Instant::now())
+        };
         let mut missing = 0;
         let time = clock.now();
         let wanted = move |ban: &Ban| {
@@ -184,6 +188,7 @@ impl Publisher {
             // Of one that is over any end will do: to write it again would bring back a ban that had ended.
             let over = ban.until.is_some_and(|until| until <= time);
             let known = if over { shelf.end(&entry).is_some() } else { shelf.has(&entry) };
+            let known = known || shelf.refusals.wait(shelf.key(&entry));
             let miss = missing < PORTION && !known;
             missing += usize::from(miss);
             miss
@@ -195,12 +200,18 @@ impl Publisher {
         bans.sort_unstable_by_key(|ban| ban.since);
         let now = Instant::now();
         {
-            let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
             for ban in &bans {
                 self.outbox.miss(BanReport::new(ban, true), &shelf, now);
             }
+            // What nobody holds any more is not tried again.
+            let held: HashSet<u64> = bans.iter().map(|ban| shelf.key(&Entry::from(ban))).collect();
+            if bans.len() < PORTION {
+                released.iter().filter(|key| !held.contains(key)).for_each(|key| shelf.refusals.forget(*key));
+            }
         }
         self.compare |= self.outbox.was_incomplete();
+        self.tell_refused();
         Ok(())
     }
 
@@ -211,7 +222,9 @@ impl Publisher {
         let wanted = move |ban: &Ban| {
             let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
             // Another end of a ban that others know is its own node's matter.
-            let miss = missing < PORTION && shelf.end(&Entry::from(ban)).is_none();
+            let entry = Entry::from(ban);
+            let known = shelf.end(&entry).is_some() || shelf.refusals.wait(shelf.key(&entry));
+            let miss = missing < PORTION && !known;
             missing += usize::from(miss);
             miss
         };
@@ -238,51 +251,13 @@ impl Publisher {
     /// fails.
     fn batch(&mut self, epoch: Epoch) -> Vec<BanReport> {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch = self.outbox.batch(MOST_PER_SLICE, &shelf, Instant::now());
+        let mut batch = self.outbox.batch(MOST_PER_SLICE, &shelf, Instant::now());
+        // Those that were refused come last, so that what they cost costs no other.
+        batch.sort_by_key(|ban| shelf.refusals.know(shelf.key(&Entry::from(ban))));
         for ban in &batch {
             shelf.writing(epoch, &Entry::from(ban));
         }
         batch
-    }
-
-    /// Writes one object.
-    async fn write(&mut self) {
-        let epoch = Epoch::of(self.station.clock.now());
-        let mut batch = self.batch(epoch);
-        let entries: Vec<SlicedBan> = batch
-            .iter()
-            .filter_map(|ban| {
-                let entry = code::encode(ban);
-                if entry.is_none() {
-                    tracing::error!(subject = %ban.subject, jail = ?ban.jail, "a ban of a jail without a namespace is not shared");
-                }
-                entry
-            })
-            .collect();
-        if entries.is_empty() {
-            return;
-        }
-        match self.create(epoch, entries).await {
-            Written::Well => self.well(&batch),
-            Written::Refused(error) if batch.len() == 1 => {
-                tracing::error!(error = %chain(&error), "the API server refuses a ban; others will not know it");
-            }
-            Written::Refused(error) => {
-                // One of them is to blame; the others shall not suffer for it.
-                tracing::warn!(error = %chain(&error), bans = batch.len(), "the API server refuses a BanSlice");
-                for ban in batch.drain(..) {
-                    let Some(entry) = code::encode(&ban) else { continue };
-                    match self.create(epoch, vec![entry]).await {
-                        Written::Well => self.well(&[ban]),
-                        Written::Refused(error) => {
-                            tracing::error!(subject = %ban.subject, error = %chain(&error), "the API server refuses a ban");
-                        }
-                        Written::Failed(why) => return self.failed(&why),
-                    }
-                }
-            }
-            Written::Failed(why) => self.failed(&why),
-        }
     }
 
     fn well(&mut self, written: &[BanReport]) {
@@ -319,35 +294,6 @@ impl Publisher {
         self.patience = RETRY_MOST.min(self.patience * 2);
     }
 
-    async fn create(&mut self, epoch: Epoch, bans: Vec<SlicedBan>) -> Written {
-        let name = self.name(self.station.clock.now());
-        let mut slice = BanSlice::new(&name, BanSliceSpec { node: self.station.node.clone(), bans });
-        slice.metadata.labels = Some([(epoch::LABEL.to_owned(), epoch.label())].into());
-        let slices: Api<BanSlice> = Api::all(self.station.client.clone());
-        let post = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        match tokio::time::timeout(ANSWER, slices.create(&post, &slice)).await {
-            Ok(Ok(_)) => {
-                self.station.tally.slices_written.inc();
-                Written::Well
-            }
-            Ok(Err(error)) => match &error {
-                kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) => {
-                    self.station.tally.slices_refused.inc();
-                    Written::Refused(error)
-                }
-                _ => Written::Failed(chain(&error)),
-            },
-            Err(_) => Written::Failed(format!("no answer within {} s", ANSWER.as_secs())),
-        }
-    }
-
-    /// A name nobody else gives, in the order of time.
-    fn name(&mut self, now: Timestamp) -> String {
-        let micros = u64::try_from(now.as_micros()).unwrap_or(0);
-        self.last = micros.max(self.last + 1);
-        object_name(self.station.node.as_str(), self.last)
-    }
-
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -357,25 +303,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// `<node>-<number>`: the admission policy knows an agent's objects by it. Thirteen digits are enough until 2112.
-fn object_name(node: &str, number: u64) -> String {
-    format!("{node}-{number:013x}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::v1alpha1::{Name, explain};
-
-    #[test]
-    fn names_are_names_and_sort_by_time() {
-        for node in ["n1", "ip-10-0-0-1.eu-west-1.compute.internal"] {
-            let (early, late) = (object_name(node, 1), object_name(node, 1_700_000_000_000_000));
-            assert!(early < late && late.starts_with(&format!("{node}-")), "{late}");
-            assert!(late.split('.').all(|label| explain(Name::PATTERN, label).is_ok()), "{late}");
-        }
     }
 }

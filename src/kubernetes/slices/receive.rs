@@ -36,6 +36,8 @@ const PARDONS_FIRST: Duration = Duration::from_secs(10);
 const GATHER: usize = 16;
 /// How often the clock is asked whether another epoch has begun.
 const LOOK: Duration = Duration::from_secs(30);
+/// Between two lists because of bans that found no room: where a jail is full all the time, each list finds some of them.
+const ROOM: Duration = Duration::from_secs(300);
 /// All nodes lost the same server at the same moment: they list everything again within so long, not at once.
 const SPREAD: Duration = Duration::from_secs(30);
 
@@ -60,6 +62,8 @@ pub(super) struct Receiver {
     /// How often it went back to an earlier state.
     renewals: u64,
     doubt: bool,
+    /// When to ask whether there is room again for bans that found none.
+    room_at: Instant,
 }
 
 /// A watch of one epoch.
@@ -82,6 +86,7 @@ impl Receiver {
             storage: None,
             renewals: renewals(),
             doubt: true,
+            room_at: Instant::now() + LOOK,
         }
     }
 
@@ -99,7 +104,10 @@ impl Receiver {
             if std::mem::take(&mut self.doubt) {
                 self.look_at_storage().await;
             }
-            let wake = Instant::now() + LOOK;
+            if self.room_at <= Instant::now() {
+                self.look_for_room().await?;
+            }
+            let wake = self.room_at.min(Instant::now() + LOOK);
             let wake = self.list_at.map_or(wake, |at| at.min(wake));
             tokio::select! {
                 biased;
@@ -156,6 +164,17 @@ impl Receiver {
         if !same && self.complete {
             self.list_soon();
         }
+    }
+
+    /// Lists everything anew when there is room for bans that found none.
+    async fn look_for_room(&mut self) -> Result<(), Gone> {
+        let room = self.station.agent.has_room_again().await?;
+        if room {
+            tracing::info!("there is room for bans that a full jail left out; everything is listed anew");
+            self.list_soon();
+        }
+        self.room_at = Instant::now() + if room { ROOM } else { LOOK };
+        Ok(())
     }
 
     fn list_soon(&mut self) {
@@ -216,6 +235,9 @@ impl Receiver {
                 Ok(Event::InitApply(object)) => {
                     if part.is_some() || !self.is_watched(&object) {
                         bans.extend(self.read(part, &object));
+                    } else {
+                        // Its own watch has told of it, and the shelf has it; what was left out then is told again.
+                        bans.extend(self.decoded(&object));
                     }
                 }
             }
@@ -253,6 +275,14 @@ impl Receiver {
 
     /// The bans of an object that this node did not just write itself.
     fn read(&self, part: Part, object: &api::BanSlice) -> Vec<Ban> {
+        let mut bans = self.decoded(object);
+        let mut shelf = self.shelf();
+        bans.retain(|ban| !shelf.put(part, &Entry::from(ban)));
+        bans
+    }
+
+    /// The bans of an object that can be used.
+    fn decoded(&self, object: &api::BanSlice) -> Vec<Ban> {
         let decoded = decode(&object.spec, self.station.node.as_str(), self.station.clock.now());
         if let Some((place, fault)) = decoded.faults.first() {
             tracing::warn!(
@@ -264,10 +294,7 @@ impl Receiver {
             );
         }
         self.station.tally.slices_received.inc();
-        let mut bans = decoded.bans;
-        let mut shelf = self.shelf();
-        bans.retain(|ban| !shelf.put(part, &Entry::from(ban)));
-        bans
+        decoded.bans
     }
 
     /// An object was deleted: it lifts nothing. Tells whether it was ours, to be written again.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
 
+use super::refusals::Refusals;
 use crate::bans::Ban;
 use crate::engine::{Duration, JailName, Subject, Timestamp};
 use crate::kubernetes::epoch::Epoch;
@@ -19,6 +21,8 @@ pub(super) struct Shelf {
     listing: BTreeMap<Part, HashMap<u64, Held>>,
     /// Written by us, not seen on the watch yet.
     on_the_way: HashMap<u64, OnTheWay>,
+    /// What the server will not take.
+    pub(super) refusals: Refusals,
     /// How many lists have begun, and which of them is being read for a part.
     begun: u64,
     reading: BTreeMap<Part, u64>,
@@ -147,6 +151,19 @@ impl Shelf {
         if let Some(way) = self.on_the_way.get_mut(&key) {
             way.taken = Some(self.begun);
         }
+        self.refusals.forget(key);
+    }
+
+    /// The server will not take it; `alone`: because of itself, and not for its neighbours in the same object. Whether that
+    /// is new.
+    pub(super) fn refused(&mut self, entry: &Entry<'_>, alone: bool, now: Instant) -> bool {
+        let key = self.key(entry);
+        self.on_the_way.remove(&key);
+        if alone {
+            return self.refusals.refuse(key, now);
+        }
+        self.refusals.put_off(key, now);
+        false
     }
 
     /// A write failed: what was believed to be on its way perhaps is not.
@@ -160,6 +177,12 @@ impl Shelf {
         let all = self.held.values().chain(self.listing.values());
         let seen = all.filter_map(|held| held.get(&key)).map(|known| known.until);
         seen.chain(self.on_the_way.get(&key).map(|way| way.until)).max()
+    }
+
+    /// Whether nothing is to be done about this ban: others know it, with this end or a later one, or the server has
+    /// refused it and is left alone with it for a while.
+    pub(super) fn settled(&self, entry: &Entry<'_>) -> bool {
+        self.refusals.wait(self.key(entry)) || self.has(entry)
     }
 
     /// Whether others know this ban, with this end or a later one.

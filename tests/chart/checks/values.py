@@ -18,6 +18,8 @@ WRONG = [
     ({"agent": {"updateStrategy": {"type": "Recreate"}}}, ["/agent/updateStrategy/type", "'RollingUpdate', 'OnDelete'"]),
     ({"agent": {"updateStrategy": {"rollingUpdate": {"maxSurge": 1}}}}, ["/agent/updateStrategy/rollingUpdate/maxSurge", "value must be 0"]),
     ({"agent": {"resources": {"limits": {"memory": "lots"}}}}, ["/agent/resources/limits/memory", "'lots' does not match"]),
+    ({"agent": {"extraCapabilities": ["CAP_DAC_READ_SEARCH"]}}, ["/agent/extraCapabilities/0", "'DAC_READ_SEARCH'"]),
+    ({"agent": {"extraEnv": [{"name": "A", "value": 1}]}}, ["/agent/extraEnv/0/value", "got number, want string"]),
     ({"controller": {"replicas": -1}}, ["/controller/replicas", "minimum: got -1, want 0"]),
     ({"image": {"digest": "sha256:abc"}}, ["/image/digest", "'sha256:abc' does not match"]),
     ({"image": {"pullPolicy": "Sometimes"}}, ["/image/pullPolicy", "'Always', 'IfNotPresent', 'Never'"]),
@@ -33,6 +35,7 @@ WRONG = [
     ({"policies": {"ownNode": "no"}}, ["/policies/ownNode", "got string, want boolean"]),
     # What no schema can say.
     ({"james": {"enabled": True, "namespace": "mail", "jails": {"james-login": {}}}}, ["james.jails.james-login: there is no such Jail", "james-logins"]),
+    ({"controller": {"podDisruptionBudget": {"minAvailable": 1}}}, ["controller.podDisruptionBudget", "set maxUnavailable to null"]),
     ({"monitoring": {"podMonitors": {"enabled": True}}}, ["set agent.metrics.host to 0.0.0.0"]),
     (
         {"james": {"enabled": True, "namespace": "mail"}, "jails": {"james-logins": {"namespace": "mail", "spec": {}}}},

@@ -4,8 +4,9 @@ import json
 import time
 from datetime import datetime, timezone
 
+from cluster.api import Refused
 from cluster.case import BINARY
-from cluster.installed import GROUP, NAMESPACE, InstalledCase
+from cluster.installed import GROUP, NAMESPACE, InstalledCase, moment, sliced
 from cluster.services import endpoint_slices, service
 from harness.daemon import wait_until
 from harness.jameslog import failure
@@ -186,8 +187,8 @@ class Bans(SharedCase):
     def test_a_hostile_slice_harms_nobody(self):
         self.guarded(1)
         one = self.nodes[1]
-        moment = datetime.now(timezone.utc).isoformat()
-        ban = {"jail": "mail/james", "nth": 1, "since": moment, "until": "2999-01-01T00:00:00Z"}
+        since = datetime.now(timezone.utc).isoformat()
+        ban = {"jail": "mail/james", "nth": 1, "since": since, "until": "2999-01-01T00:00:00Z"}
         odd = [
             {**ban, "prefix": "0.0.0.0/0"}, {**ban, "prefix": "45.0.0.0/7"}, {**ban, "prefix": "::/0"},
             {**ban, "prefix": one.wan4}, {**ban, "prefix": one.fabric.API4}, {**ban, "prefix": "127.0.0.1"},
@@ -200,6 +201,81 @@ class Bans(SharedCase):
         self.wait_dropped("45.129.14.43")
         self.assertEqual({b for b in one.agent.kernel_bans() if not b.startswith("45.129.14.43")}, set())
         self.assertFalse(self.is_dropped(one, "45.129.14.44"))
+
+
+class RefusedBans(SharedCase):
+    POLICIES = "/apis/admissionregistration.k8s.io/v1"
+
+    def refuse(self, prefix, reason):
+        """From now on the API server takes no BanSlice with a ban that begins so."""
+        rule = {"apiGroups": ["gaoler.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["banslices"]}
+        words = {"expression": f"!object.spec.bans.exists(ban, ban.prefix.startsWith('{prefix}'))", "message": "not this one", "reason": reason}
+        spec = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, "validations": [words]}
+        self.plane.api.create(f"{self.POLICIES}/validatingadmissionpolicies", {"metadata": {"name": "spare"}, "spec": spec})
+        self.addCleanup(self.forget, f"{self.POLICIES}/validatingadmissionpolicies/spare")
+        binding = {"metadata": {"name": "spare"}, "spec": {"policyName": "spare", "validationActions": ["Deny"]}}
+        self.plane.api.create(f"{self.POLICIES}/validatingadmissionpolicybindings", binding)
+        self.addCleanup(self.forget, f"{self.POLICIES}/validatingadmissionpolicybindings/spare")
+        probe = {"node": "n9", "bans": [sliced(f"{prefix}99", moment())]}
+        wait_until(lambda: self.is_refused(probe), 60)
+
+    def is_refused(self, probe):
+        try:
+            self.plane.api.create(f"{GROUP}/banslices", self.object("banslices", "n9-probe", probe))
+        except Refused as why:
+            return "not this one" in why.message
+        self.plane.api.delete(f"{GROUP}/banslices/n9-probe")
+        return False
+
+    def test_bans_that_are_invalid_to_somebody_hold_back_no_others_and_are_shared_when_they_are_taken(self):
+        self.refused_and_taken("Invalid")
+
+    def test_bans_that_somebody_forbids_hold_back_no_others_and_are_shared_when_they_are_taken(self):
+        self.refused_and_taken("Forbidden")
+
+    def refused_and_taken(self, reason):
+        self.guarded(2)
+        one, two = self.nodes.values()
+        self.refuse("45.129.66.", reason)
+        bad, good = ([f"45.129.{net}.{i}" for i in range(1, 21)] for net in (66, 14))
+        one.james.log.write(*(failure(a, milliseconds(), "default") for pair in zip(bad, good, strict=True) for a in pair for _ in range(5)))
+        one.agent.wait(lambda: {*bad, *good} <= one.agent.kernel_bans())
+        two.agent.wait(lambda: set(good) <= two.agent.kernel_bans())
+        self.assertEqual(sorted(p for _, p, _ in self.published()), sorted(good))
+        one.agent.wait(lambda: one.agent.metric("gaoler_unshared_bans") == len(bad))
+        one.agent.wait(lambda: "BansRefused" in self.reasons("n1"))
+        self.attack(one, "45.129.15.1")
+        self.wait_dropped("45.129.15.1")
+        self.forget(f"{self.POLICIES}/validatingadmissionpolicybindings/spare")
+        two.agent.wait(lambda: set(bad) <= two.agent.kernel_bans(), 120)
+        one.agent.wait(lambda: one.agent.metric("gaoler_unshared_bans") == 0)
+        one.agent.wait(lambda: "BansRefused" not in self.reasons("n1"))
+
+    def reasons(self, node):
+        status = self.plane.api.get(f"{GROUP}/nodeagents/{node}").get("status", {})
+        return {condition["reason"] for condition in status.get("conditions", []) if condition["status"] == "True"}
+
+
+class FullJail(SharedCase):
+    def test_bans_for_which_a_full_jail_had_no_room_are_delivered_when_there_is_some(self):
+        self.guarded(1)
+        one = self.nodes[1]
+        since, until = moment(60), moment(-7200)
+        most, late = 200_000, "45.129.14.30"
+        addresses = [f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(most)]
+        for first in range(0, most, 256):
+            self.slice(f"n9-{first:08}", [sliced(address, since, until) for address in addresses[first : first + 256]])
+        one.agent.wait(lambda: one.agent.metric("gaoler_active_bans") == most, 240)
+        self.slice("n9-late", [sliced(late, since, until)])
+        one.agent.wait(lambda: one.agent.metric("gaoler_refused_bans_total") == 1)
+        self.assertFalse(self.is_dropped(one, late))
+        self.pardon("11.0.0.0/15")
+        one.agent.wait(lambda: one.agent.metric("gaoler_active_bans") == most - (1 << 17) + 1, 400)
+        one.agent.wait(lambda: self.is_dropped(one, late))
+
+    def slice(self, name, bans):
+        epoch = {"gaoler.dev/epoch": str(int(time.time()) // 600)}
+        self.plane.api.create(f"{GROUP}/banslices", self.object("banslices", name, {"node": "n9", "bans": bans}, epoch))
 
 
 class Outages(SharedCase):
@@ -239,3 +315,37 @@ class Outages(SharedCase):
         wait_until(lambda: {prefix for _, prefix, _ in self.published()} == everybody, 180, lambda: json.dumps(self.published()))
         for node in self.nodes.values():
             self.assertLessEqual(everybody, node.agent.kernel_bans(), node.name)
+
+    def test_agents_that_begin_anew_on_an_emptied_storage_lift_no_ban_and_publish_theirs_again(self):
+        self.guarded(2)
+        everybody = {f"45.131.1.{number}" for number in self.nodes}
+        for number, node in self.nodes.items():
+            self.attack(node, f"45.131.1.{number}")
+        for address in everybody:
+            self.wait_dropped(address)
+        # What they know of the cluster is on disk with whose it is.
+        storage = self.plane.api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
+        for node in self.nodes.values():
+            kept = node.agent.state.with_name(f"{node.agent.state.name}-cluster")
+            node.agent.wait(lambda kept=kept: f'"Jail":"{storage}"' in kept.read_text(errors="replace"))
+            node.agent.kill()
+        self.plane.empty()
+        self.install()
+        for node in self.nodes.values():
+            node.register_again()
+            node.kubeconfig()
+            node.agent.messages.unlink()
+            node.agent.start()
+        for node in self.nodes.values():
+            node.agent.wait(lambda node=node: "the API server told everything" in node.agent.messages.read_text(errors="replace"), 120)
+        wait_until(lambda: {prefix for _, prefix, _ in self.published()} == everybody, 180, lambda: json.dumps(self.published()))
+        for address in everybody:
+            for node in self.nodes.values():
+                self.assertTrue(self.is_dropped(node, address), f"{address} at {node.name}\n{node.agent.told()}")
+        # The jail goes on too, and is taken back only by who says so.
+        self.attack(self.nodes[1], "45.131.1.9")
+        self.wait_dropped("45.131.1.9", timeout=120)
+        self.make("jails", "james", {**JAIL, "maxRetry": 3}, namespace="mail")
+        self.plane.api.delete(f"{GROUP}/namespaces/mail/jails/james")
+        for node in self.nodes.values():
+            node.agent.wait(lambda node=node: not self.is_dropped(node, "45.131.1.9"))

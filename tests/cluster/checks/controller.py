@@ -12,6 +12,25 @@ LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/gaoler-cont
 LONG_AGO = str(int(time.time()) // 600 - 5)
 
 
+class EmptiedHouse(InstalledCase):
+    """The storage is emptied: tests of other classes would miss what was in it."""
+
+    def house(self):
+        return [item["spec"] for item in self.plane.api.get(f"{GROUP}/houses")["items"]]
+
+    def test_the_house_is_written_again_though_nothing_of_it_has_changed(self):
+        self.register("n1", 1)
+        controller = self.controller("keeper")
+        controller.wait(lambda: "10.89.0.11" in json.dumps(self.house()))
+        before = self.house()
+        self.plane.empty()
+        self.install()
+        self.register("n1", 1)
+        # Its kubelet renews its token.
+        self.plane.account(self.directory / "keeper.kubeconfig", "gaoler-controller", NAMESPACE)
+        controller.wait(lambda: self.house() == before, 180)
+
+
 class Controlling(InstalledCase):
     @classmethod
     def setUpClass(cls):

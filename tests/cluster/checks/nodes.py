@@ -7,6 +7,7 @@ from cluster.api import Refused
 from cluster.case import BINARY, REPOSITORY, ClusterCase
 from cluster.controlplane import PORT
 from cluster.forwarder import Forwarder
+from cluster.node import Node
 from cluster.services import endpoint_slices, service
 from harness.daemon import wait_until
 from harness.jameslog import failure
@@ -40,6 +41,16 @@ class NodeCase(ClusterCase):
         cls.plane.namespace("gaoler")
         cls.plane.kubectl("apply", "--server-side", "-f", REPOSITORY / "deploy" / "kubernetes" / "agent-rbac.yaml")
         cls.plane.apply(BINDING)
+
+    def empty(self):
+        """The storage is emptied; kinds, rights, namespaces and nodes come back, and nothing else."""
+        self.plane.empty()
+        self.prepare()
+        for namespace in (self.mail, Node.ACCOUNT_NAMESPACE):
+            self.plane.namespace(namespace)
+        for node in self.nodes.values():
+            node.register_again()
+            node.kubeconfig()
 
     def setUp(self):
         super().setUp()
@@ -223,6 +234,23 @@ class Scopes(NodeCase):
 class Without(NodeCase):
     """Without an API server."""
 
+    def test_of_many_namespaces_the_services_are_followed_by_one_watch(self):
+        node = self.node(1)
+        namespaces = [self.plane.namespace(f"{self.mail}-{i:02}") for i in range(65)]
+        services = [service(self.plane, "smtp", {25: 25}, namespace=namespace) for namespace in (namespaces[0], namespaces[-1], self.mail)]
+        for namespace in namespaces:
+            self.jail(namespace=namespace, enforce={"services": ["smtp"]})
+        agent = self.agent(node)
+        first, last, other = (f"{one['spec']['clusterIP']} . 25" for one in services)
+        agent.wait(lambda: first in node.kernel() and last in node.kernel())
+        self.assertNotIn(other, node.kernel(), "no jail is there")
+        watched = [e["objectRef"].get("namespace", "") for _, verb, name, _, e in self.plane.audited("") if verb == "watch" and name.startswith("services/")]
+        self.assertFalse({*watched} & {*namespaces}, watched)
+        # One jail fewer, and each has a watch of its own.
+        self.gone(f"{JAILS.format(namespaces[0])}/james")
+        agent.wait(lambda: first not in node.kernel())
+        self.assertIn(last, node.kernel())
+
     def test_a_node_that_starts_without_a_server_guards_with_what_it_said_last(self):
         node = self.node(1)
         pod = node.pod("james-0", namespace=self.mail)
@@ -308,12 +336,7 @@ class Restored(NodeCase):
         self.jail("last")
         agent.wait(lambda: f"{self.mail}/last" in agent.http("/metrics")[1])
         high = int(versions["metadata"]["resourceVersion"])
-        self.plane.empty()
-        self.prepare()
-        for namespace in (self.mail, node.ACCOUNT_NAMESPACE):
-            self.plane.namespace(namespace)
-        node.register_again()
-        node.kubeconfig()
+        self.empty()
         pod = node.pod("james-0", namespace=self.mail)
         jail = self.jail("after")
         self.assertLess(int(jail["metadata"]["resourceVersion"]), high)
@@ -337,20 +360,26 @@ class WentBack(NodeCase):
         agent.stop()
         backup = self.plane.backup()
         agent.start()
-        for turn in range(200):
-            self.plane.api.patch(f"/api/v1/namespaces/{self.mail}", {"metadata": {"annotations": {"turn": str(turn)}}})
+        self.turn(400)
         last = self.jail("last")
         agent.wait(lambda: f"{self.mail}/last" in agent.http("/metrics")[1])
-        # The agent asks once a minute which version the storage has: it shall have seen the later ones.
-        time.sleep(66)
+        # The agent asks once a minute which version the storage has, and has not asked since: of the later ones its
+        # watches told.
         # Whoever asks meanwhile waits, and is served: nothing is refused.
         forwarder.hold()
         self.plane.restore(backup)
+        # It comes as far as it was when the agent asked.
+        self.turn(200)
         forwarder.release()
         after = self.jail("after")
         self.assertLess(int(after["metadata"]["resourceVersion"]), int(last["metadata"]["resourceVersion"]))
         agent.wait(lambda: f"{self.mail}/after" in agent.http("/metrics")[1], 150)
         agent.wait(lambda: f"{self.mail}/last" not in agent.http("/metrics")[1])
+
+    def turn(self, times):
+        """Lets the storage's version grow by as much."""
+        for turn in range(times):
+            self.plane.api.patch(f"/api/v1/namespaces/{self.mail}", {"metadata": {"annotations": {"turn": str(turn)}}})
 
 
 class Reports(NodeCase):

@@ -1,5 +1,6 @@
 """The chart, by a real Helm, on a real API server; nodes' agents and the controller run with the rights it gives them."""
 
+import json
 import os
 import subprocess
 import time
@@ -11,13 +12,14 @@ from chart.queries import metrics, served
 from cluster.case import BINARY, ClusterCase
 from cluster.hooks import Hooks
 from cluster.node import Node
+from cluster.programs import monitoring_definitions
 from cluster.services import service
 from harness.daemon import wait_until
 from harness.jameslog import failure
 
 OURS = "/apis/gaoler.dev/v1alpha1"
-# Of what others define, nothing is here.
-FOREIGN = "monitoring.coreos.com/v1"
+# The Prometheus operator's, with the operator's own definitions.
+MONITORING = "monitoring.coreos.com/v1"
 RELEASE, NAMESPACE = "mine", Node.ACCOUNT_NAMESPACE
 
 
@@ -47,7 +49,8 @@ class Objects(ChartCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.plane.kubectl("apply", "--server-side", "-f", str(CHART / "crds"))
+        for definitions in (CHART / "crds", *monitoring_definitions()):
+            cls.plane.kubectl("apply", "--server-side", "-f", str(definitions))
         cls.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
         cls.plane.namespace("gaoler")
         # A Pod is taken only where its account is; of what is tried here nothing is stored.
@@ -61,19 +64,50 @@ class Objects(ChartCase):
     def test_the_server_takes_every_object_of_every_combination(self):
         for file in [None, *combinations()]:
             rendered = Helm().objects(*(["--values", file] if file else []))
-            ours = [it for it in rendered if it["apiVersion"] != FOREIGN]
-            declared = [text for it in ours if it["metadata"]["name"] == "gaoler-declared" for text in [it.get("data", {}).get("declared.yaml")] if text]
-            ours += [it for text in declared for it in yaml.safe_load_all(text) if it]
+            declared = [text for it in rendered if it["metadata"]["name"] == "gaoler-declared" for text in [it.get("data", {}).get("declared.yaml")] if text]
+            rendered += [it for text in declared for it in yaml.safe_load_all(text) if it]
             with self.subTest(values=file and file.name):
-                done = self.dry(ours)
+                done = self.dry(rendered)
                 self.assertEqual(done.returncode, 0, done.stdout)
-                self.assertEqual(done.stdout.count("serverside-applied"), len(ours), done.stdout)
+                self.assertEqual(done.stdout.count("serverside-applied"), len(rendered), done.stdout)
                 self.assertNotIn("Warning", done.stdout)
 
     def test_a_misspelt_field_would_be_noticed(self):
         [agent] = [it for it in Helm().objects() if it["kind"] == "DaemonSet"]
         agent["spec"]["template"]["spec"]["hostNetworks"] = True
         self.assertIn("hostNetworks", self.dry([agent]).stdout)
+        for it in self.for_prometheus():
+            it["spec"]["intervall"] = "30s"
+            with self.subTest(object=which(it)):
+                self.assertIn("intervall", self.dry([it]).stdout)
+
+    def for_prometheus(self):
+        [values] = [file for file in combinations() if file.name == "monitoring-values.yaml"]
+        return [it for it in Helm().objects("--values", values) if it["apiVersion"] == MONITORING]
+
+    def test_what_is_for_the_prometheus_operator_is_stored_as_it_was_sent(self):
+        """With defaults it may add; it drops nothing and changes nothing."""
+        objects = self.for_prometheus()
+        self.assertEqual(sorted(it["kind"] for it in objects), ["PodMonitor", "PodMonitor", "PrometheusRule"])
+        self.plane.kubectl("apply", "--server-side", "--validate=strict", "-f", "-", input=yaml.safe_dump_all(objects))
+        for it in objects:
+            path = f"/apis/{MONITORING}/namespaces/gaoler/{it['kind'].lower()}s/{it['metadata']['name']}"
+            self.addCleanup(self.plane.api.delete, path)
+            with self.subTest(object=which(it)):
+                self.assertLeaves(it["spec"], self.plane.api.get(path)["spec"])
+
+    def assertLeaves(self, sent, stored, where="spec"):
+        """Every value that was sent is in what is stored."""
+        if isinstance(sent, dict):
+            for key, value in sent.items():
+                self.assertIn(key, stored, where)
+                self.assertLeaves(value, stored[key], f"{where}.{key}")
+        elif isinstance(sent, list):
+            self.assertEqual(len(sent), len(stored), where)
+            for number, (one, other) in enumerate(zip(sent, stored)):
+                self.assertLeaves(one, other, f"{where}[{number}]")
+        else:
+            self.assertEqual(sent, stored, where)
 
     def test_all_but_the_agent_keeps_to_the_level_restricted(self):
         label = "pod-security.kubernetes.io/warn"
@@ -147,14 +181,21 @@ class Story(ChartCase):
         # A second release is refused, and hurts nothing.
         self.assertIn("exists and cannot be imported", self.helm("install", "second", CHART, expect=1))
 
-        # As if the version before had not known this kind, and another field less.
+        # As if the version before had not known this kind; and of another a name less, a field and a rule more.
         self.plane.kubectl("delete", "crd", "ratelimits.gaoler.dev")
-        self.plane.kubectl("patch", "crd", "pardons.gaoler.dev", "--type=json", "-p", '[{"op": "remove", "path": "/spec/names/shortNames"}]')
+        pardons = self.plane.json("get", "crd", "pardons.gaoler.dev")["spec"]
+        spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec"
+        before = [
+            {"op": "remove", "path": "/spec/names/shortNames"},
+            {"op": "add", "path": f"{spec}/properties/motive", "value": {"type": "string"}},
+            {"op": "add", "path": f"{spec}/x-kubernetes-validations/-", "value": {"rule": "has(self.motive)", "message": "a motive is wanted"}},
+        ]
+        self.plane.kubectl("patch", "crd", "pardons.gaoler.dev", "--type=json", "-p", json.dumps(before))
         fewer = {"james": {**self.VALUES["james"], "jails": {"james-logins": {"maxRetry": 3}, "james-abuse": None}}, "allowLists": {"office": None}}
         with Hooks(self.plane, NAMESPACE, self.directory) as hooks:
             self.helm("upgrade", RELEASE, CHART, *self.values(**fewer, mailRateLimits={"enabled": True}))
         self.assertEqual(hooks.codes, {"gaoler-definitions": 0, "gaoler-declared": 0}, hooks.said)
-        self.assertTrue(self.plane.json("get", "crd", "pardons.gaoler.dev")["spec"]["names"].get("shortNames"))
+        self.assertEqual(self.plane.json("get", "crd", "pardons.gaoler.dev")["spec"], pardons)
         self.assertEqual(self.names("jails", "mail"), {"james-logins", "james-logins-slow", "james-recipients", "own"})
         self.assertEqual(self.plane.api.get(f"{OURS}/namespaces/mail/jails/james-logins")["spec"]["maxRetry"], 3)
         self.assertEqual((len(self.names("ratelimits")), self.names("allowlists")), (6, set()))

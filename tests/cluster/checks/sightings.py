@@ -3,6 +3,7 @@
 import random
 import time
 
+from cluster.api import Refused
 from cluster.services import service
 from harness.jameslog import failure
 from harness.oracle import banned
@@ -120,3 +121,29 @@ class Sightings(NodeCase):
         super().gone(path)
         for one in self.lists():
             self.plane.kubectl("delete", "--raw", f"{LISTS}/{one['metadata']['name']}", check=False)
+
+
+class EmptiedSightings(NodeCase):
+    """The storage is emptied: tests of other classes would miss what was in it."""
+
+    def test_a_list_is_written_again_though_nothing_new_was_seen(self):
+        nodes = [self.node(number) for number in (1, 2)]
+        pods = [node.pod(f"james-{node.number}", namespace=self.mail) for node in nodes]
+        self.jail()
+        one, two = (self.agent(node) for node in nodes)
+        wanted = [(node.name, [f"{self.mail}/james"]) for node in nodes]
+        one.wait(lambda: self.told() == wanted)
+        # What the other node was told, this one's own watch has told it too.
+        self.fails(pods[0].log, "45.1.9.1", times=1)
+        two.wait(lambda: two.metric("gaoler_sightings_received_total"))
+        self.empty()
+        one.wait(lambda: self.told() == wanted, 180)
+
+    def told(self):
+        """The nodes that have a list, and the jails in it."""
+        try:
+            lists = [one["spec"] for one in self.plane.api.get(LISTS)["items"]]
+        except Refused:
+            # A new kind's storage begins.
+            return []
+        return [(one["node"], [jail["jail"] for jail in one["jails"]]) for one in lists]

@@ -1,6 +1,7 @@
 //! The scanner as its callers see it.
 
 mod cri;
+mod gate;
 mod hostile;
 mod layouts;
 mod oracle;

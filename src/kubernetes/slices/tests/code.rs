@@ -55,7 +55,15 @@ fn a_ban_comes_back_as_it_was_to_the_microsecond() {
 #[test]
 fn a_ban_by_hand_is_one_by_hand_again() {
     let evidence = Evidence { reason: Some("a person's words".into()), ..Evidence::default() };
-    let original = Ban { origin: Origin::Hand, evidence, ..ban() };
+    let original = Ban { origin: Origin::Hand, evidence, jail: None, ..ban() };
+    let spec = slice("n1", vec![encode(&BanReport::new(&original, true)).unwrap()]);
+    assert_eq!(decode(&spec, "n1", at(NOW)).bans, [original]);
+}
+
+#[test]
+fn a_ban_that_a_rate_limit_led_to_is_its_jails_again() {
+    let evidence = Evidence { reason: Some("over the rate limit".into()), ..Evidence::default() };
+    let original = Ban { evidence, ..ban() };
     let spec = slice("n1", vec![encode(&BanReport::new(&original, true)).unwrap()]);
     assert_eq!(decode(&spec, "n1", at(NOW)).bans, [original]);
 }

@@ -154,3 +154,22 @@ fn each_part_is_listed_by_itself_and_a_closed_epoch_joins_the_others() {
 fn epoch(n: i64) -> Epoch {
     Epoch::of(Timestamp::from_secs(n * 600))
 }
+
+#[test]
+fn a_ban_that_the_server_refuses_is_known_to_nobody_and_left_alone_for_a_while() {
+    let (mut shelf, now) = (Shelf::default(), Instant::now());
+    let epoch = Epoch::of(Timestamp::from_secs(0));
+    let (bad, later) = (entry(None, "203.0.113.7", 1, 10), entry(None, "203.0.113.7", 1, 20));
+    shelf.writing(epoch, &bad);
+    assert!(shelf.refused(&bad, true, now));
+    assert!(!shelf.has(&bad) && shelf.settled(&bad) && shelf.settled(&later), "whatever its end");
+    // Another write failed: that makes no difference to this one.
+    shelf.forget_written();
+    assert!(shelf.settled(&bad));
+    let again = shelf.refusals.due().unwrap();
+    assert_eq!(shelf.refusals.release(again), [shelf.key(&bad)]);
+    assert!(!shelf.settled(&bad));
+    shelf.writing(epoch, &bad);
+    shelf.wrote(&bad);
+    assert!(shelf.has(&bad) && shelf.refusals.len() == 0);
+}
