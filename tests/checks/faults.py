@@ -276,7 +276,6 @@ class Clock(Fault):
 
     def test_who_was_pardoned_before_the_clock_was_set_back_is_counted_again(self):
         self.install()
-        self.imprison()
         self.clock.set(3600)
         self.gaoler.ask("ban", "45.201.0.2")
         self.gaoler.ask("unban", "45.201.0.2")
@@ -285,7 +284,6 @@ class Clock(Fault):
         append(self.storm.path, *[failure("45.201.0.2", int(time.time() * 1000))] * self.storm.max_retry)
         self.storm.guilty.add("45.201.0.2")
         self.assert_oracle()
-        self.assert_never_out()
 
 
 if __name__ == "__main__":
