@@ -53,7 +53,10 @@ class Backlog(NodeCase):
         for number in range(self.FILES):
             if number:
                 pod.log.rotate()
-            pod.log.raw(b"".join(lines[number * each : (number + 1) * each]))
+            written = lines[number * each : (number + 1) * each]
+            # What the last run surely finds unread, however fast the ones before were.
+            late = written[len(written) // 2 :] if number == self.FILES - 1 else []
+            pod.log.raw(b"".join(written[: len(written) - len(late)]))
         names = sorted(path.name for path in pod.log.directory.iterdir())
         self.assertEqual((len(names), sum(name.endswith(".gz") for name in names)), (self.FILES, self.FILES - 2), names)
         wanted = banned(failures, 5, 900_000)
@@ -65,6 +68,8 @@ class Backlog(NodeCase):
         for share in (0.2, 0.5):
             agent.wait(lambda share=share: len(agent.kernel_bans() & wanted) > share * len(wanted), 120)
             agent.kill()
+            if share == 0.5:
+                pod.log.raw(b"".join(late))
             agent.start()
         agent.wait(lambda: wanted <= agent.kernel_bans(), 120)
         self.fails(pod.log, "45.6.0.1", times=5)
