@@ -209,10 +209,11 @@ impl Detector {
             found.push(condition(ConditionType::Braking, true, "TooManyBans", message));
         }
         if let Some((seen, last)) = seat.efficacy.recent(now) {
-            let message = format!(
-                "{seen} banned subjects still appear in the log, the last was {last}: they come through a port, \
-                 a proxy or an address that the jail does not close"
-            );
+            let who = match seen {
+                1 => format!("the banned {last} still appears in the log, through"),
+                _ => format!("{seen} banned subjects still appear in the log, the last was {last}, through"),
+            };
+            let message = format!("{who} a port, a proxy or an address that the jail does not close");
             found.push(condition(ConditionType::BanIneffective, true, "SeenAgain", message));
         }
         found.extend(self.lost_addresses(seat, now));

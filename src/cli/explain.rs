@@ -19,9 +19,9 @@ use crate::engine::{AddressPolicy, FilterName, FilterSpec, JailName, LayoutSpec,
 
 /// Show how a log line is judged: layout, fields, rules, address, and whether it would count
 ///
-/// The same code as in the daemon says why. Without --jail and --filter, the filters of all declared jails are asked,
-/// or all built-in filters if no jail is declared. Several lines are read as lines of one source: an event that
-/// was counted is not counted again.
+/// The same code as in the daemon says why. Without --jail and --filter, the declared jail is meant if there is but one;
+/// else the filters of all are asked, or all built-in filters if none is declared. Several lines are read as lines of
+/// one source: an event that was counted is not counted again.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Exit codes:
@@ -76,7 +76,12 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// As [`run`].
 pub(super) fn judge(args: &Args, loaded: &Loaded, context: &Context) -> anyhow::Result<ExitStatus> {
-    let jail = args.jail.as_deref().map(|name| jail(loaded, name)).transpose()?;
+    let jail = match (&args.jail, loaded.config.jails.as_slice()) {
+        (Some(name), _) => Some(jail(loaded, name)?),
+        // The only one is meant.
+        (None, [only]) if args.filter.is_empty() => Some(only),
+        _ => None,
+    };
     let filters = filters(args, loaded, jail)?;
     let never = house(loaded, jail);
     let layout = jail.map_or(LayoutSpec::Auto, |jail| jail.layout.clone());
@@ -179,6 +184,12 @@ fn house(loaded: &Loaded, jail: Option<&Arc<JailConfig>>) -> NeverBan {
     NeverBan::new(prefixes)
 }
 
+/// Whether a time is still to come, by more than clocks differ.
+fn is_ahead(time: &str) -> bool {
+    let now = jiff::Timestamp::now();
+    time.parse::<jiff::Timestamp>().is_ok_and(|time| time.duration_since(now).as_secs() > 60)
+}
+
 impl Account {
     fn new(line: &[u8], explanation: Explanation, never: &NeverBan) -> Self {
         let (mut counted, mut spared) = (false, Vec::new());
@@ -218,6 +229,12 @@ impl Account {
             ] {
                 if !value.is_empty() {
                     fact(name, value);
+                }
+                if name == "time" && is_ahead(value) {
+                    fact(
+                        "",
+                        "→ in the future, so it counts as now; a time zone of James' own: %d{…, Europe/Berlin}",
+                    );
                 }
             }
             for (key, value) in &event.context {

@@ -38,6 +38,17 @@ fn a_jail_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_prefix_that_is_a_large_part_of_the_internet_is_refused_whoever_orders_it() {
+    let world = World::guarded(JAMES);
+    for (who, refused) in
+        [("203.0.0.0/7", true), ("203.0.0.0/8", false), ("2000::/15", true), ("2a00::/16", false)]
+    {
+        let answer = block_on(world.agent().ban(order(who, None))).unwrap();
+        assert_eq!(matches!(answer, Err(Refusal::TooWide(_))), refused, "{who}: {answer:?}");
+    }
+}
+
+#[test]
 fn an_unban_opens_and_forgets_the_failures_before_it() {
     let world = World::guarded(JAMES);
     world.log(&[failure("203.0.113.7"), failure("203.0.113.7"), failure("203.0.113.8")]);

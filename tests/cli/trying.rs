@@ -43,6 +43,28 @@ fn an_explained_line_names_layout_rule_and_address() {
 }
 
 #[test]
+fn the_only_jail_is_meant_and_a_time_to_come_is_told_with_the_fix() {
+    let dir = tempfile::tempdir().unwrap();
+    let explain = |zone: &str| {
+        let layout = format!(
+            "layout: {{type: Pattern, pattern: '%d{{yyyy-MM-dd HH:mm:ss.SSS{zone}}} %logger - %msg%n'}}"
+        );
+        let log = dir.path().join("james.log");
+        let log = format!("{}], {layout}", log.display());
+        std::fs::write(dir.path().join("jail.yaml"), crate::host::JAMES.replace("$LOG]", &log)).unwrap();
+        let there = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(9);
+        let time = there.strftime("%F %T.000");
+        let smtp = "org.apache.james.protocols.smtp.core.esmtp.AuthCmdHandler";
+        let line = format!("{time} {smtp} - AUTH method LOGIN failed from bob@198.51.100.7");
+        said(&gaoler(&["explain", &line, "--config"]).arg(dir.path()).env("TZ", "UTC").output().unwrap())
+    };
+    let text = explain("");
+    assert!(text.contains(" Pattern %d") && text.contains("→ in the future"), "{text}");
+    let text = explain(", Asia/Tokyo");
+    assert!(text.lines().any(|line| line.starts_with("time ")) && !text.contains("in the future"), "{text}");
+}
+
+#[test]
 fn a_line_of_no_known_layout_is_told_what_helps() {
     let output = gaoler(&["explain", "--filter", "james-smtp-auth", "what is this"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

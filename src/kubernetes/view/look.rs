@@ -273,12 +273,17 @@ impl View {
         Ports { jail: jail.cloned(), ports, all }
     }
 
-    /// What all nodes together counted below the threshold, as far as they published it.
+    /// What all nodes together counted below the threshold, as far as they published it; without what a ban in force or
+    /// a Pardon settled, which stands in their lists a while longer.
     fn watched(&self, jail: &JailConfig, address: IpAddr, now: Timestamp) -> Option<Watched> {
         let subject = jail.spec.prefix.subject(address);
         let begin = now - jail.spec.find_time;
         let reports = self.sightings.iter().filter(|s| s.jail == *jail.name() && s.subject == subject);
-        let failures = reports.flat_map(|s| &s.failures).filter(|(at, _)| *at >= begin);
+        let banned = self.ledger.counted(jail.name(), subject, now).map(|ban| ban.since);
+        let pardons = self.ledger.pardons().filter(|pardon| pardon.covers(Some(jail.name()), subject));
+        let settled = pardons.map(|pardon| pardon.at).chain(banned).max();
+        let counts = |at: Timestamp| at >= begin && settled.is_none_or(|settled| at > settled);
+        let failures = reports.flat_map(|s| &s.failures).filter(|(at, _)| counts(*at));
         let (mut weight, mut first, mut last) = (0_u32, None, None);
         for (at, heavy) in failures {
             weight = weight.saturating_add(*heavy);

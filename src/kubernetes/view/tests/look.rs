@@ -141,6 +141,21 @@ fn failures_that_nodes_counted_are_added_up_within_the_window() {
 }
 
 #[test]
+fn failures_that_a_ban_or_a_pardon_settled_are_not_told_as_counted() {
+    let spec = json!({"node": "n1", "jails": [{"jail": "mail/james", "subjects": [
+        {"prefix": "45.129.14.30", "failures": [{"at": at(-60), "weight": 5}]},
+        {"prefix": "45.129.14.31", "failures": [{"at": at(-60), "weight": 5}, {"at": at(-5)}]},
+    ]}]});
+    let slices = vec![slice("n1", json!([ban("45.129.14.30", -60, 540)]))];
+    let mut all = objects(declared(vec![jail("mail/james", json!({}))]), slices);
+    all.sightings = vec![serde_json::from_value(object("SightingList", "n1", spec)).unwrap()];
+    all.pardons = vec![pardon("45.129.14.31", -30)];
+    let view = View::new(all, NOW);
+    assert!(view.why(address("45.129.14.30"), NOW).why.watched.is_empty());
+    assert_eq!(view.why(address("45.129.14.31"), NOW).why.watched[0].weight, 1);
+}
+
+#[test]
 fn nobody_bans_the_house_the_allowed_or_what_a_jail_ignores_by_hand() {
     let allow = object("AllowList", "office", json!({"entries": [{"prefix": "203.0.113.77"}]}));
     let view = View::new(
