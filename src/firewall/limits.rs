@@ -23,8 +23,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use nftables::batch::Batch;
-use nftables::schema::{NfListObject, Set, SetType, SetTypeValue};
+use nftables::schema::NfListObject;
 use nftables::stmt::Statement;
 
 use super::ban_set::Family;
@@ -48,7 +49,7 @@ pub(super) fn over_counter(limit: &ScopeName) -> String {
     format!("limited_{limit}")
 }
 
-/// The counter of packets no source could be remembered for.
+/// The counter of packets, and of completed connections, no source could be remembered for.
 pub(super) fn uncounted_counter(limit: &ScopeName) -> String {
     format!("uncounted_{limit}")
 }
@@ -109,41 +110,17 @@ pub(super) struct Limits<'a> {
     skeleton: &'a Skeleton,
 }
 
-/// A set that rules add to.
+/// A set that rules add to. Its elements are sources.
 pub(super) struct Kept {
     pub(super) family: Family,
     pub(super) size: u32,
-    /// Its elements are sources with their ports.
-    pub(super) connections: bool,
-}
-
-impl Kept {
-    fn key_bytes(&self) -> u32 {
-        // A port takes four bytes in a key of several parts.
-        self.family.bytes() + if self.connections { 4 } else { 0 }
-    }
-
-    fn made(&self, name: String) -> Set<'static> {
-        match self.connections {
-            true => connections(name, self.family, self.size),
-            false => set_with_timeout(name, self.family, Some(self.size)),
-        }
-    }
-}
-
-/// A set of sources with their ports.
-pub(super) fn connections(name: String, family: Family, size: u32) -> Set<'static> {
-    let address = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
-    let key = vec![address, SetType::InetService];
-    let set_type = SetTypeValue::Concatenated(key.into());
-    Set { set_type, ..set_with_timeout(name, family, Some(size)) }
 }
 
 impl<'a> Limits<'a> {
     pub(super) fn new(skeleton: &'a Skeleton) -> Self {
         let mut limits: Vec<&Limit> = skeleton.limits.iter().collect();
         limits.sort_by(|a, b| a.name.cmp(&b.name));
-        let (doors, proofs) = (Doors::new(&limits), Proofs::new(&limits, &skeleton.own));
+        let (doors, proofs) = (Doors::new(&limits), Proofs::new(&limits, skeleton));
         Self { limits, doors, proofs, skeleton }
     }
 
@@ -170,7 +147,7 @@ impl<'a> Limits<'a> {
 
     /// Whether the set that is there stays.
     pub(super) fn keeps(&self, name: &str, shape: SetShape) -> bool {
-        self.sets().get(name).is_some_and(|kept| shape.takes(kept.key_bytes()))
+        self.sets().get(name).is_some_and(|kept| shape.takes(kept.family.bytes()))
     }
 
     /// Adds the sets that are not there. (nft marks a set as one that rules add to only when it comes with such a
@@ -178,8 +155,8 @@ impl<'a> Limits<'a> {
     pub(super) fn add_sets(&self, existing: Option<&Inventory>, batch: &mut Batch<'static>) {
         for (name, kept) in self.sets() {
             let there = existing.and_then(|inventory| inventory.sets.get(&name));
-            if !there.is_some_and(|shape| shape.takes(kept.key_bytes())) {
-                batch.add(NfListObject::Set(kept.made(name).into()));
+            if !there.is_some_and(|shape| shape.takes(kept.family.bytes())) {
+                batch.add(NfListObject::Set(set_with_timeout(name, kept.family, Some(kept.size)).into()));
             }
         }
     }
@@ -188,7 +165,7 @@ impl<'a> Limits<'a> {
         let mut sets: BTreeMap<String, Kept> = self.proofs.sets().collect();
         for limit in &self.limits {
             for family in FAMILIES {
-                let sources = |size| Kept { family, size, connections: false };
+                let sources = |size| Kept { family, size };
                 let size = limit.max_sources;
                 if let Some(name) = penalty_set(limit, family) {
                     sets.insert(name, sources(size.min(MOST_PENALTIES)));
@@ -215,10 +192,9 @@ impl<'a> Limits<'a> {
     fn rules_of(&self, limit: &Limit, batch: &mut Batch<'static>) {
         let entry = limit_chain(&limit.name);
         for family in FAMILIES {
-            let ignored: Vec<_> =
-                limit.ignore.iter().copied().filter(|net| Family::of(*net) == family).collect();
+            let ignored = ignored(limit, family);
             if !ignored.is_empty() {
-                let ignored = phrase::source_among(family, &ipnet::IpNet::aggregate(&ignored));
+                let ignored = phrase::source_among(family, &ignored);
                 batch.add(rule(&entry, vec![ignored, phrase::back()]));
             }
         }
@@ -258,6 +234,12 @@ impl<'a> Limits<'a> {
             }
         }
     }
+}
+
+/// What the limit ignores of a family.
+pub(super) fn ignored(limit: &Limit, family: Family) -> Vec<IpNet> {
+    let nets: Vec<_> = limit.ignore.iter().copied().filter(|net| Family::of(*net) == family).collect();
+    IpNet::aggregate(&nets)
 }
 
 /// How long a bucket is kept: a source that was not seen for so long has a full one again in any case.
