@@ -21,9 +21,10 @@
 //! The name of a set says what its elements mean, so one that is there can be kept whatever else changed.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nftables::batch::Batch;
 use nftables::schema::NfListObject;
 use nftables::stmt::Statement;
@@ -42,6 +43,10 @@ pub(super) const LIMITS: &str = "knocks"; // `limits` is a word of nft's own lan
 const MOST_SLOTS: u32 = 16;
 /// No set of sources under a penalty holds more than this: it is listed when somebody asks for the status.
 const MOST_PENALTIES: u32 = 65_536;
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// The counter of packets over a limit.
@@ -57,9 +62,13 @@ pub(super) fn uncounted_counter(limit: &ScopeName) -> String {
 /// The set of sources under a penalty; `None` where the penalty needs none.
 pub(super) fn penalty_set(limit: &Limit, family: Family) -> Option<String> {
     let size = limit.max_sources.min(MOST_PENALTIES);
-    let Limit { name, .. } = limit;
-    (limit.penalty != Penalty::Excess)
-        .then(|| format!("{name}_pen{}_{}_{size}", digit(family), bits(limit, family)))
+    let span = match limit.penalty {
+        Penalty::Excess => return None,
+        Penalty::Silence => limit.window,
+        Penalty::Lasting(span) => span,
+    };
+    let (name, bits, seconds) = (&limit.name, bits(limit, family), span.as_secs());
+    Some(format!("{name}_pen{}_{bits}_{size}_{seconds}s", digit(family)))
 }
 
 pub(super) fn digit(family: Family) -> char {
@@ -74,15 +83,28 @@ pub(super) fn bits(limit: &Limit, family: Family) -> u8 {
 }
 
 fn slot_set(limit: &Limit, family: Family, n: u32) -> String {
-    let Limit { name, max_sources, .. } = limit;
-    format!("{name}_slot{}_{}_{max_sources}_{n}", digit(family), bits(limit, family))
+    let Limit { name, max_sources, window, .. } = limit;
+    let (bits, window) = (bits(limit, family), window.as_secs());
+    format!("{name}_slot{}_{bits}_{max_sources}_{window}s_{n}", digit(family))
 }
 
-/// An element keeps the rate it was made with, so another rate is another set.
+/// An element keeps the rate, and any the end, that it was made with: another rate, window or penalty is another set.
 fn rate_set(limit: &Limit, family: Family) -> String {
     let Limit { name, max_sources, hits, window, .. } = limit;
     let window = window.as_secs();
     format!("{name}_rate{}_{}_{max_sources}_{hits}x{window}", digit(family), bits(limit, family))
+}
+
+/// All sets of a family that hold sources of this limit.
+pub(super) fn sets_of_sources(limit: &Limit, family: Family) -> Vec<String> {
+    let mut sets: Vec<String> = penalty_set(limit, family).into_iter().collect();
+    if has_slots(limit) {
+        sets.extend((1..limit.hits).map(|n| slot_set(limit, family, n)));
+    } else {
+        sets.push(rate_set(limit, family));
+    }
+    sets.extend(proof::sets_of_sources(limit, family));
+    sets
 }
 
 fn has_slots(limit: &Limit) -> bool {
@@ -211,6 +233,10 @@ impl<'a> Limits<'a> {
         let over = over_chain(&limit.name);
         for family in FAMILIES.into_iter().filter(|family| has_never(self.skeleton, *family)) {
             batch.add(rule(&over, never_returns(family)));
+        }
+        // This host talks to itself by more loopback addresses than its interface names.
+        for net in LOOPBACK {
+            batch.add(rule(&over, vec![phrase::source_among(Family::of(net), &[net]), phrase::back()]));
         }
         for family in FAMILIES {
             let Some(pen) = penalty_set(limit, family) else { continue };

@@ -300,6 +300,15 @@ pub(super) fn not_to_this_host() -> Statement<'static> {
     Statement::Match(Match { left, right, op: Operator::NEQ })
 }
 
+/// The packet is for somebody else, and not for many of whom this host may be one either.
+pub(super) fn not_to_this_host_or_many() -> Statement<'static> {
+    let fib = Fib { result: FibResult::Type, flags: HashSet::from([FibFlag::Daddr]) };
+    let kinds = ["local", "anycast", "broadcast", "multicast"].map(|kind| SetItem::Element(text(kind)));
+    let left = Expression::Named(NamedExpression::Fib(fib));
+    let right = Expression::Named(NamedExpression::Set(kinds.to_vec()));
+    Statement::Match(Match { left, right, op: Operator::NEQ })
+}
+
 /// The packet opens a TCP connection: SYN and nothing that says otherwise.
 pub(super) fn opens_a_connection() -> Statement<'static> {
     let flags = ["fin", "syn", "rst", "ack"].map(text).to_vec();

@@ -30,12 +30,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use nftables::batch::Batch;
 
 use super::ban_set::Family;
-use super::limit::{Counted, Limit};
+use super::limit::{CAUGHT, Counted, Limit};
 use super::limits::{FAMILIES, Kept, bits, digit, idle_of, ignored, uncounted_counter};
 use super::ruleset::{has_never, never_name, rule};
 use super::{Destination, Guard, Skeleton, phrase};
@@ -44,8 +43,6 @@ use super::{Destination, Guard, Skeleton, phrase};
 pub(super) const ANSWERS: &str = "answers";
 /// The label of connections that were counted. Any will do that nobody else uses; low ones have names on some systems.
 pub(super) const COUNTED: u8 = 113;
-/// How long a source that was caught is there to be read.
-const CAUGHT: Duration = Duration::from_secs(10);
 /// Sources of one family that can be caught within that time.
 pub(super) const MOST_CAUGHT: u32 = 4096;
 
@@ -55,7 +52,9 @@ fn room(limit: &Limit) -> u32 {
 }
 
 fn busy_set(limit: &Limit, family: Family) -> String {
-    format!("{}_busy{}_{}_{}", limit.name, digit(family), bits(limit, family), room(limit))
+    let Limit { name, window, .. } = limit;
+    let (bits, room, window) = (bits(limit, family), room(limit), window.as_secs());
+    format!("{name}_busy{}_{bits}_{room}_{window}s", digit(family))
 }
 
 /// Sources that were caught.
@@ -69,6 +68,12 @@ fn real_set(limit: &Limit, family: Family) -> Option<String> {
     let (window, room) = (window.as_secs(), room(limit));
     (*hits > 2)
         .then(|| format!("{name}_real{}_{}_{room}_{hits}x{window}", digit(family), bits(limit, family)))
+}
+
+/// The sets of sources that completed connections; none where that is not watched.
+pub(super) fn sets_of_sources(limit: &Limit, family: Family) -> Vec<String> {
+    let sets = limit.catches.then(|| [Some(busy_set(limit, family)), real_set(limit, family)]);
+    sets.into_iter().flatten().flatten().collect()
 }
 
 fn met_chain(limit: &Limit) -> String {

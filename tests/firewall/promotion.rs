@@ -44,7 +44,7 @@ fn limited(net: &Net, hits: u32) -> Nftables {
 
 fn caught(firewall: &mut Nftables) -> Vec<String> {
     let all = firewall.caught().expect("asked").remove(&ScopeName::new("smtp")).expect("this limit");
-    let mut all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let mut all: Vec<String> = all.iter().map(|caught| caught.source.to_string()).collect();
     all.sort();
     all
 }
