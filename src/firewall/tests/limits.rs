@@ -168,7 +168,7 @@ fn another_action_keeps_the_counts_and_another_prefix_window_or_penalty_does_not
     let other = Limit { action: Action::Reject, observe: true, ..smtp.clone() };
     assert_eq!(touched(transition(Some(&before), &skeleton(vec![other]))), (vec![], vec![]));
     // What is there would keep the end it has: nobody shall wait for a penalty that was taken back.
-    let minutes = |minutes| Duration::from_secs(60 * minutes);
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let narrower = Limit { window: minutes(2), ..smtp.clone() };
     let (deleted, added) = touched(transition(Some(&before), &skeleton(vec![narrower])));
     assert_eq!((deleted.len(), added.len()), (8, 8), "three slots and the penalty of both families");
