@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::clock_setting::ClockSetting;
 use super::colleagues::{Account, Told};
-use super::report::{BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, WhyReport};
+use super::report::{
+    BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, UnderPenalty, WhyReport,
+};
 use super::situation::Situation;
 use super::wake::Waker;
 use crate::bans::{Ban, Pardon};
@@ -18,6 +21,9 @@ use crate::engine::{JailName, Shift};
 
 /// How long a status waits for the kernel's counters.
 const COUNTERS: Duration = Duration::from_millis(500);
+
+/// How long an unban waits for the kernel to end penalties of rate limits; they end later, then.
+const RELEASE: Duration = Duration::from_secs(5);
 
 /// Where an answer goes. Whoever asked may be gone; that is no error.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -55,6 +61,10 @@ pub enum Command {
     Bans(Option<JailName>, Reply<Vec<BanReport>>),
     /// Tell all about one address.
     Why(IpAddr, Reply<WhyReport>),
+    /// Tell which rate limits refuse this address for some time.
+    Penalties(IpAddr, Reply<Vec<UnderPenalty>>),
+    /// Have rate limits forget sources in this prefix, or everybody; tell whose penalty ended.
+    Release(Option<IpNet>, Reply<Vec<String>>),
     /// Ban. Answered when it is on disk, or could not be written.
     Ban(BanOrder, Reply<Result<Banned, Refusal>>),
     /// End bans. Answered when the pardon is on disk, or could not be written.
@@ -236,7 +246,15 @@ impl AgentHandle {
     /// # Errors
     /// When the detector has ended.
     pub async fn why(&self, address: IpAddr) -> Result<WhyReport, Gone> {
-        self.ask(|reply| Command::Why(address, reply)).await
+        let mut report = self.ask(|reply| Command::Why(address, reply)).await?;
+        let of = address.to_canonical();
+        let asked = tokio::time::timeout(COUNTERS, self.ask(|reply| Command::Penalties(of, reply))).await;
+        let spared = report.allowed.iter().any(|allowance| allowance.jail.is_none());
+        if let (false, Ok(Ok(penalties))) = (spared, asked) {
+            report.dropped |= !penalties.is_empty();
+            report.penalties = penalties;
+        }
+        Ok(report)
     }
 
     /// Bans by hand.
@@ -252,7 +270,15 @@ impl AgentHandle {
     /// # Errors
     /// When the detector has ended.
     pub async fn unban(&self, order: UnbanOrder) -> Result<Result<Unbanned, Refusal>, Gone> {
-        self.ask(|reply| Command::Unban(order, reply)).await
+        let (prefix, jail) = (order.prefix, order.jail.clone());
+        let mut answer = self.ask(|reply| Command::Unban(order, reply)).await?;
+        if let (Ok(unbanned), None) = (&mut answer, jail) {
+            let asked = self.ask(|reply| Command::Release(prefix, reply));
+            if let Ok(released) = tokio::time::timeout(RELEASE, asked).await {
+                unbanned.released = released?;
+            }
+        }
+        Ok(answer)
     }
 
     /// Writes the snapshot now.

@@ -64,6 +64,8 @@ impl Detector {
             Command::Counters(reply) => self.ask_counters(reply),
             Command::Bans(jail, reply) => answer(reply, self.court.bans(jail.as_ref(), now)),
             Command::Why(address, reply) => answer(reply, self.court.why(address, now)),
+            Command::Penalties(address, reply) => self.ask_penalties(address, reply),
+            Command::Release(prefix, reply) => self.release(prefix, reply),
             Command::Ban(order, reply) => {
                 let banned = self.court.ban(order, now);
                 self.emit();

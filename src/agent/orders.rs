@@ -94,7 +94,7 @@ impl Court {
         let report = |ban: &Ban| BanReport::new(ban, self.enforces(ban.jail.as_ref()));
         let remaining = self.ledger.active(now).filter(remains).map(|ban| report(&ban)).collect();
         let ended = ended.iter().map(report).collect();
-        Ok(Unbanned { ended, remaining, saved: Durability::NotKept })
+        Ok(Unbanned { ended, remaining, released: Vec::new(), saved: Durability::NotKept })
     }
 
     /// The prefixes to pardon for what a person named. Who names one address means its /64 where a jail counts
@@ -173,7 +173,7 @@ impl Court {
             }
         }
         let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
-        WhyReport { address, dropped, bans, closed, allowed, watched }
+        WhyReport { address, dropped, bans, closed, allowed, watched, penalties: Vec::new() }
     }
 
     fn ports(&self, jail: Option<&JailName>) -> Ports {

@@ -2,7 +2,7 @@
 //!
 //! The kernel decides who that is (see `firewall::proof`): packets alone, whose sender can be forged, never lead here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,38 +13,55 @@ use crate::bans::{Ban, Evidence, Origin};
 use crate::config::RateLimitConfig;
 use crate::engine::sentence::{end, next_n};
 use crate::engine::{AddressPolicy, History, Subject, Timestamp};
-use crate::firewall::ScopeName;
 use crate::firewall::enforcer::Order;
+use crate::firewall::{CAUGHT, Caught, ScopeName};
 
 /// How often the kernel is asked; it remembers who was caught for ten seconds.
 const LOOK: Duration = Duration::from_secs(1);
 
-type Caught = BTreeMap<ScopeName, Vec<Subject>>;
+type Answer = BTreeMap<ScopeName, Vec<Caught>>;
 
 /// What the kernel caught.
 #[derive(Debug)]
 pub(super) struct Promotions {
     look_at: Instant,
-    answer: Arc<Mutex<Option<Caught>>>,
-    /// Who was there at the last look: nobody is banned twice for one thing, nor again for what came before a pardon.
-    seen: BTreeSet<(ScopeName, Subject)>,
+    answer: Arc<Mutex<Option<(Instant, Answer)>>>,
+    seen: Seen,
 }
 
 impl Promotions {
     pub(super) fn new() -> Self {
-        Self { look_at: Instant::now(), answer: Arc::default(), seen: BTreeSet::new() }
+        Self { look_at: Instant::now(), answer: Arc::default(), seen: Seen::default() }
     }
 
     /// Takes the kernel's answer, if there is one; of it those who were not there before.
     fn fresh(&mut self) -> Vec<(ScopeName, Subject)> {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(caught) = answer else { return Vec::new() };
-        let now: BTreeSet<(ScopeName, Subject)> = caught
+        let Some((at, caught)) = answer else { return Vec::new() };
+        let told = caught
             .into_iter()
-            .flat_map(|(limit, sources)| sources.into_iter().map(move |source| (limit.clone(), source)))
-            .collect();
-        let before = std::mem::replace(&mut self.seen, now);
-        self.seen.difference(&before).cloned().collect()
+            .flat_map(|(limit, caught)| caught.into_iter().map(move |one| (limit.clone(), one)));
+        self.seen.take(at, told)
+    }
+}
+
+/// Who was there at the last look, and until when: nobody is banned twice for one thing, nor again for what came
+/// before a pardon.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<(ScopeName, Subject), Instant>);
+
+impl Seen {
+    /// Those who were not there before, or were caught again since: the kernel keeps the end that it told once.
+    fn take(
+        &mut self,
+        at: Instant,
+        told: impl Iterator<Item = (ScopeName, Caught)>,
+    ) -> Vec<(ScopeName, Subject)> {
+        let now: BTreeMap<_, _> =
+            told.map(|(limit, caught)| ((limit, caught.source), at + caught.left.min(CAUGHT))).collect();
+        let before = std::mem::replace(&mut self.0, now);
+        let again = |key, until: &Instant| before.get(key).is_none_or(|known| *until > *known + CAUGHT / 2);
+        self.0.iter().filter(|(key, until)| again(*key, until)).map(|(key, _)| key.clone()).collect()
     }
 }
 
@@ -69,7 +86,7 @@ impl Detector {
             let (answer, waker) = (Arc::clone(&self.promotions.answer), self.waker.clone());
             self.order(Order::Caught(Box::new(move |caught| match caught {
                 Ok(caught) => {
-                    *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(caught);
+                    *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), caught));
                     waker.wake();
                 }
                 Err(error) => tracing::warn!(%error, "cannot read whom the rate limits caught"),
@@ -106,5 +123,28 @@ impl Court {
         };
         self.pronounce(at, &ban, now);
         self.dirty = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_still_there_is_not_told_again_and_who_was_caught_again_is() {
+        let (mut seen, start) = (Seen::default(), Instant::now());
+        let source: Subject = "198.51.100.7".parse().unwrap();
+        let mut look = |second: u64, left: u64| {
+            let caught = Caught { source, left: Duration::from_millis(left) };
+            let told = std::iter::once((ScopeName::new("smtp"), caught));
+            seen.take(start + Duration::from_secs(second), told).len()
+        };
+        assert_eq!(look(0, 9900), 1);
+        // A look takes its time, so the ends differ a little.
+        assert_eq!((look(1, 9000), look(9, 700)), (0, 0));
+        assert_eq!(look(10, 9950), 1, "it ended and began anew between two looks");
+        assert_eq!(look(11, 8950), 0);
+        assert!(seen.take(start, std::iter::empty()).is_empty());
+        assert_eq!(seen.0.len(), 0);
     }
 }

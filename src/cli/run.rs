@@ -15,7 +15,7 @@ use crate::standalone::{self, RunOptions};
 #[command(after_help = "\
 Examples:
   gaoler run --config /etc/gaoler
-  gaoler run --config /etc/gaoler --observe      try it: nothing is dropped
+  gaoler run --config /etc/gaoler --observe      try it: drops nothing itself
   gaoler run --config jails.yaml --config filters/ --state /tmp/state --socket /tmp/gaoler.sock
   gaoler run --config /etc/gaoler --events - | jq -r .subject")]
 pub struct Args {
@@ -49,8 +49,23 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         metrics: args.metrics.0,
         events: args.events.clone(),
     };
-    let firewall: Box<dyn Firewall> =
-        if args.observe { Box::new(Memory::default()) } else { Box::new(Nftables::open()?) };
+    let firewall: Box<dyn Firewall> = if args.observe {
+        if holds_a_table() {
+            eprintln!(
+                "{}: what an earlier run left in this host's firewall goes on dropping, bans until they end and rate \
+                 limits for ever; `gaoler cleanup` removes it",
+                context.yellow("warning")
+            );
+        }
+        Box::new(Memory::default())
+    } else {
+        Box::new(Nftables::open()?)
+    };
     standalone::run(options, firewall)?;
     Ok(ExitStatus::Success)
+}
+
+/// Whether an earlier run's table is in the kernel. No when the kernel cannot be asked.
+fn holds_a_table() -> bool {
+    Nftables::open().and_then(|mut kernel| kernel.counters()).is_ok_and(|counters| !counters.is_empty())
 }

@@ -173,6 +173,24 @@ fn escalate_to(
     if let Some(advice) = book.missing_jail(&jail, "declare the jail, or remove `escalateTo`") {
         notes.warning(FIELD, format!("there is no jail `{jail}`: nobody is banned yet"), advice);
     }
+    if limit.mode == api::LimitMode::Observe {
+        notes.warning(
+            FIELD,
+            "`mode: Observe` never leads to bans",
+            "write `mode: Enforce` once the numbers fit, or remove `escalateTo`",
+        );
+    }
+    let prefix = limit.prefix.clone().unwrap_or_default();
+    if prefix.ipv4 < 32 || prefix.ipv6 < 64 {
+        notes.warning(
+            FIELD,
+            format!(
+                "one source is a whole /{} or /{}: whoever floods there has all its neighbours banned",
+                prefix.ipv4, prefix.ipv6
+            ),
+            "write `prefix: {ipv4: 32, ipv6: 64}`, or remove `escalateTo`",
+        );
+    }
     Some(JailName::new(&jail))
 }
 

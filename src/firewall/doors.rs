@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! chain limits_tcp_25    fib daddr type != local return; jump limit_a; jump limit_b
+//! chain limits_udp_53    fib daddr type != { local, anycast, broadcast, multicast } return; jump limit_d
 //! chain limits_tcp_25_1  fib daddr type local jump limit_a; jump limit_c     an address, which may be this host's too
 //! ```
 //!
@@ -102,7 +103,7 @@ impl<'a> Doors<'a> {
         if self.echo.is_empty() {
             return;
         }
-        batch.add(rule(ECHO, vec![phrase::not_to_this_host(), phrase::back()]));
+        batch.add(rule(ECHO, vec![phrase::not_to_this_host_or_many(), phrase::back()]));
         for limit in &self.echo {
             batch.add(rule(ECHO, vec![phrase::jump(limit_chain(limit))]));
         }
@@ -144,7 +145,12 @@ impl Hall<'_> {
     fn rules(&self, chain: &str, batch: &mut Batch<'static>) {
         if self.placed.is_empty() {
             // Only here, so that other traffic never asks for the route.
-            batch.add(rule(chain, vec![phrase::not_to_this_host(), phrase::back()]));
+            let elsewhere = match self.transport {
+                Transport::Tcp => phrase::not_to_this_host(),
+                // One datagram to all is answered by each.
+                Transport::Udp => phrase::not_to_this_host_or_many(),
+            };
+            batch.add(rule(chain, vec![elsewhere, phrase::back()]));
         }
         for limit in self.placed.union(&self.here) {
             let jump = phrase::jump(limit_chain(limit));

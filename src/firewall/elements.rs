@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use netlink_packet_netfilter::nftables::{
     DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList, SetElementMessage,
@@ -76,6 +77,25 @@ pub(super) fn contains(netlink: &mut Netlink, set: &BanSet, key: IpAddr) -> io::
     let element = ListAttribute::Element(vec![key_attribute(key)]);
     let question = NfTablesMessage::GetSetElement(message(set, vec![element]));
     Ok(!netlink.ask(&question, Ask::One)?.is_empty())
+}
+
+/// For how long an element is still in a set whose elements end; `None` when it is not there.
+pub(super) fn left(netlink: &mut Netlink, set: &str, key: IpAddr) -> io::Result<Option<Duration>> {
+    let element = ListAttribute::Element(vec![key_attribute(key)]);
+    let question = NfTablesMessage::GetSetElement(message_to(set.into(), vec![element]));
+    let answer = netlink.ask(&question, Ask::One)?;
+    Ok(answer.first().and_then(|object| listing::expiration(object.attributes())))
+}
+
+/// Takes an element out of a set. `false` when it was not there, or there is no such set.
+pub(super) fn remove(netlink: &mut Netlink, set: &str, key: IpAddr) -> io::Result<bool> {
+    let element = ListAttribute::Element(vec![key_attribute(key)]);
+    let deletion = NfTablesMessage::DeleteSetElement(message_to(set.into(), vec![element]));
+    match netlink.transact([(deletion, Mode::Delete)])? {
+        Ok(()) => Ok(true),
+        Err(refusals) if refusals.iter().all(|refusal| refusal.errno == Errno::NOENT) => Ok(false),
+        Err(refusals) => Err(io::Error::other(refusals.first().map(Refusal::describe).unwrap_or_default())),
+    }
 }
 
 /// How many elements from the front fit one transaction.
@@ -261,10 +281,14 @@ fn key_attribute(key: IpAddr) -> SetElementAttribute {
 }
 
 fn message(set: &BanSet, elements: Vec<ListAttribute<SetElementAttribute>>) -> SetElementMessage {
+    message_to(set.name(), elements)
+}
+
+fn message_to(set: String, elements: Vec<ListAttribute<SetElementAttribute>>) -> SetElementMessage {
     SetElementMessage {
         attributes: vec![
             SetElementList::Table(TABLE.into()),
-            SetElementList::Set(set.name()),
+            SetElementList::Set(set),
             SetElementList::Elements(elements),
         ],
     }

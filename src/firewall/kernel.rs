@@ -1,7 +1,9 @@
 //! The firewall of a real kernel.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::NfTablesMessage;
@@ -12,7 +14,7 @@ use super::elements::{self, Element, Wish};
 use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
 use super::{
-    Applied, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, ScopeName,
+    Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, ScopeName,
     Skeleton, limits, listing, proof, ruleset,
 };
 use crate::engine::{Subject, Timestamp};
@@ -202,7 +204,7 @@ impl Firewall for Nftables {
         Ok(counts)
     }
 
-    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError> {
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
         let mut caught = BTreeMap::new();
         for limit in self.limits.iter().filter(|limit| limit.catches) {
             let mut sources = Vec::new();
@@ -210,12 +212,55 @@ impl Firewall for Nftables {
                 let set = proof::caught_set(limit, family);
                 let found = listing::addresses(&set).map_err(FirewallError::Netlink)?;
                 let bits = limits::bits(limit, family);
-                sources
-                    .extend(found.into_iter().filter_map(|at| IpNet::new(at, bits).ok()).map(Subject::new));
+                sources.extend(found.into_iter().filter_map(|(at, left)| {
+                    Some(Caught { source: Subject::new(IpNet::new(at, bits).ok()?), left })
+                }));
             }
             caught.insert(limit.name.clone(), sources);
         }
         Ok(caught)
+    }
+
+    fn penalties(&mut self, of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
+        let family = Family::of(IpNet::from(of));
+        let mut found = Vec::new();
+        for limit in self.limits.iter().filter(|limit| !limit.observe) {
+            let Some(set) = limits::penalty_set(limit, family) else { continue };
+            let Some(source) = source_of(limit, of) else { continue };
+            let left = elements::left(&mut self.netlink, &set, source).map_err(FirewallError::Netlink)?;
+            found.extend(left.map(|left| (limit.name.clone(), left)));
+        }
+        Ok(found)
+    }
+
+    fn release(&mut self, from: Subject) -> Result<Vec<ScopeName>, FirewallError> {
+        let family = Family::of(from.net());
+        let mut released = Vec::new();
+        for limit in self.limits.clone() {
+            let penalty = limits::penalty_set(&limit, family);
+            let sources = if from.prefix_len() >= limits::bits(&limit, family) {
+                source_of(&limit, from.addr()).into_iter().collect()
+            } else if let Some(set) = &penalty {
+                let held = listing::addresses(set).map_err(FirewallError::Netlink)?;
+                held.into_iter().map(|(at, _)| at).filter(|at| from.net().contains(at)).collect()
+            } else {
+                Vec::new()
+            };
+            for set in limits::sets_of_sources(&limit, family) {
+                let mut gone = 0;
+                for source in &sources {
+                    let out = elements::remove(&mut self.netlink, &set, *source);
+                    gone += u32::from(out.map_err(FirewallError::Netlink)?);
+                }
+                if let Some(watch) = &mut self.watch {
+                    watch.elements_left(gone);
+                }
+                if gone > 0 && penalty.as_ref() == Some(&set) && !limit.observe {
+                    released.push(limit.name.clone());
+                }
+            }
+        }
+        Ok(released)
     }
 
     fn teardown(&mut self) -> Result<(), FirewallError> {
@@ -236,6 +281,12 @@ impl Firewall for Nftables {
         self.limits.clear();
         Ok(())
     }
+}
+
+/// The source that this address belongs to, as the limit's sets hold it.
+fn source_of(limit: &Limit, address: IpAddr) -> Option<IpAddr> {
+    let bits = limits::bits(limit, Family::of(IpNet::from(address)));
+    IpNet::new(address, bits).ok().map(|net| net.network())
 }
 
 /// The element a change is about; `None` when there is nothing to do, else why it cannot be done.
@@ -268,8 +319,6 @@ fn remaining(until: Option<Timestamp>, now: Timestamp) -> Option<Wish> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

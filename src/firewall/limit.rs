@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Action, Destination, Dropped, Guard, ScopeName};
+use crate::engine::Subject;
 
 /// How often a source may knock on this host. Counted and answered by the kernel alone, packet by packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +87,18 @@ pub struct LimitCounts {
     /// Sources under a penalty now. At most [`MOST_OFFENDERS`] of a family are counted.
     pub offenders: usize,
 }
+
+/// A source that a limit caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caught {
+    /// Who.
+    pub source: Subject,
+    /// For so long it is told; [`CAUGHT`] at the moment it was caught. Whoever goes on after that is caught again.
+    pub left: Duration,
+}
+
+/// How long a source that was caught is there to be read.
+pub const CAUGHT: Duration = Duration::from_secs(10);
 
 /// Sources under a penalty that are counted, of one limit and family.
 pub const MOST_OFFENDERS: usize = 10_000;

@@ -21,10 +21,12 @@
 //! The name of a set says what its elements mean, so one that is there can be kept whatever else changed.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nftables::batch::Batch;
-use nftables::schema::{NfListObject, Set, SetType, SetTypeValue};
+use nftables::schema::NfListObject;
 use nftables::stmt::Statement;
 
 use super::ban_set::Family;
@@ -41,6 +43,10 @@ pub(super) const LIMITS: &str = "knocks"; // `limits` is a word of nft's own lan
 const MOST_SLOTS: u32 = 16;
 /// No set of sources under a penalty holds more than this: it is listed when somebody asks for the status.
 const MOST_PENALTIES: u32 = 65_536;
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// The counter of packets over a limit.
@@ -48,7 +54,7 @@ pub(super) fn over_counter(limit: &ScopeName) -> String {
     format!("limited_{limit}")
 }
 
-/// The counter of packets no source could be remembered for.
+/// The counter of packets, and of completed connections, no source could be remembered for.
 pub(super) fn uncounted_counter(limit: &ScopeName) -> String {
     format!("uncounted_{limit}")
 }
@@ -56,9 +62,13 @@ pub(super) fn uncounted_counter(limit: &ScopeName) -> String {
 /// The set of sources under a penalty; `None` where the penalty needs none.
 pub(super) fn penalty_set(limit: &Limit, family: Family) -> Option<String> {
     let size = limit.max_sources.min(MOST_PENALTIES);
-    let Limit { name, .. } = limit;
-    (limit.penalty != Penalty::Excess)
-        .then(|| format!("{name}_pen{}_{}_{size}", digit(family), bits(limit, family)))
+    let span = match limit.penalty {
+        Penalty::Excess => return None,
+        Penalty::Silence => limit.window,
+        Penalty::Lasting(span) => span,
+    };
+    let (name, bits, seconds) = (&limit.name, bits(limit, family), span.as_secs());
+    Some(format!("{name}_pen{}_{bits}_{size}_{seconds}s", digit(family)))
 }
 
 pub(super) fn digit(family: Family) -> char {
@@ -73,15 +83,28 @@ pub(super) fn bits(limit: &Limit, family: Family) -> u8 {
 }
 
 fn slot_set(limit: &Limit, family: Family, n: u32) -> String {
-    let Limit { name, max_sources, .. } = limit;
-    format!("{name}_slot{}_{}_{max_sources}_{n}", digit(family), bits(limit, family))
+    let Limit { name, max_sources, window, .. } = limit;
+    let (bits, window) = (bits(limit, family), window.as_secs());
+    format!("{name}_slot{}_{bits}_{max_sources}_{window}s_{n}", digit(family))
 }
 
-/// An element keeps the rate it was made with, so another rate is another set.
+/// An element keeps the rate, and any the end, that it was made with: another rate, window or penalty is another set.
 fn rate_set(limit: &Limit, family: Family) -> String {
     let Limit { name, max_sources, hits, window, .. } = limit;
     let window = window.as_secs();
     format!("{name}_rate{}_{}_{max_sources}_{hits}x{window}", digit(family), bits(limit, family))
+}
+
+/// All sets of a family that hold sources of this limit.
+pub(super) fn sets_of_sources(limit: &Limit, family: Family) -> Vec<String> {
+    let mut sets: Vec<String> = penalty_set(limit, family).into_iter().collect();
+    if has_slots(limit) {
+        sets.extend((1..limit.hits).map(|n| slot_set(limit, family, n)));
+    } else {
+        sets.push(rate_set(limit, family));
+    }
+    sets.extend(proof::sets_of_sources(limit, family));
+    sets
 }
 
 fn has_slots(limit: &Limit) -> bool {
@@ -109,41 +132,17 @@ pub(super) struct Limits<'a> {
     skeleton: &'a Skeleton,
 }
 
-/// A set that rules add to.
+/// A set that rules add to. Its elements are sources.
 pub(super) struct Kept {
     pub(super) family: Family,
     pub(super) size: u32,
-    /// Its elements are sources with their ports.
-    pub(super) connections: bool,
-}
-
-impl Kept {
-    fn key_bytes(&self) -> u32 {
-        // A port takes four bytes in a key of several parts.
-        self.family.bytes() + if self.connections { 4 } else { 0 }
-    }
-
-    fn made(&self, name: String) -> Set<'static> {
-        match self.connections {
-            true => connections(name, self.family, self.size),
-            false => set_with_timeout(name, self.family, Some(self.size)),
-        }
-    }
-}
-
-/// A set of sources with their ports.
-pub(super) fn connections(name: String, family: Family, size: u32) -> Set<'static> {
-    let address = if family == Family::V4 { SetType::Ipv4Addr } else { SetType::Ipv6Addr };
-    let key = vec![address, SetType::InetService];
-    let set_type = SetTypeValue::Concatenated(key.into());
-    Set { set_type, ..set_with_timeout(name, family, Some(size)) }
 }
 
 impl<'a> Limits<'a> {
     pub(super) fn new(skeleton: &'a Skeleton) -> Self {
         let mut limits: Vec<&Limit> = skeleton.limits.iter().collect();
         limits.sort_by(|a, b| a.name.cmp(&b.name));
-        let (doors, proofs) = (Doors::new(&limits), Proofs::new(&limits, &skeleton.own));
+        let (doors, proofs) = (Doors::new(&limits), Proofs::new(&limits, skeleton));
         Self { limits, doors, proofs, skeleton }
     }
 
@@ -170,7 +169,7 @@ impl<'a> Limits<'a> {
 
     /// Whether the set that is there stays.
     pub(super) fn keeps(&self, name: &str, shape: SetShape) -> bool {
-        self.sets().get(name).is_some_and(|kept| shape.takes(kept.key_bytes()))
+        self.sets().get(name).is_some_and(|kept| shape.takes(kept.family.bytes()))
     }
 
     /// Adds the sets that are not there. (nft marks a set as one that rules add to only when it comes with such a
@@ -178,8 +177,8 @@ impl<'a> Limits<'a> {
     pub(super) fn add_sets(&self, existing: Option<&Inventory>, batch: &mut Batch<'static>) {
         for (name, kept) in self.sets() {
             let there = existing.and_then(|inventory| inventory.sets.get(&name));
-            if !there.is_some_and(|shape| shape.takes(kept.key_bytes())) {
-                batch.add(NfListObject::Set(kept.made(name).into()));
+            if !there.is_some_and(|shape| shape.takes(kept.family.bytes())) {
+                batch.add(NfListObject::Set(set_with_timeout(name, kept.family, Some(kept.size)).into()));
             }
         }
     }
@@ -188,7 +187,7 @@ impl<'a> Limits<'a> {
         let mut sets: BTreeMap<String, Kept> = self.proofs.sets().collect();
         for limit in &self.limits {
             for family in FAMILIES {
-                let sources = |size| Kept { family, size, connections: false };
+                let sources = |size| Kept { family, size };
                 let size = limit.max_sources;
                 if let Some(name) = penalty_set(limit, family) {
                     sets.insert(name, sources(size.min(MOST_PENALTIES)));
@@ -215,10 +214,9 @@ impl<'a> Limits<'a> {
     fn rules_of(&self, limit: &Limit, batch: &mut Batch<'static>) {
         let entry = limit_chain(&limit.name);
         for family in FAMILIES {
-            let ignored: Vec<_> =
-                limit.ignore.iter().copied().filter(|net| Family::of(*net) == family).collect();
+            let ignored = ignored(limit, family);
             if !ignored.is_empty() {
-                let ignored = phrase::source_among(family, &ipnet::IpNet::aggregate(&ignored));
+                let ignored = phrase::source_among(family, &ignored);
                 batch.add(rule(&entry, vec![ignored, phrase::back()]));
             }
         }
@@ -235,6 +233,10 @@ impl<'a> Limits<'a> {
         let over = over_chain(&limit.name);
         for family in FAMILIES.into_iter().filter(|family| has_never(self.skeleton, *family)) {
             batch.add(rule(&over, never_returns(family)));
+        }
+        // This host talks to itself by more loopback addresses than its interface names.
+        for net in LOOPBACK {
+            batch.add(rule(&over, vec![phrase::source_among(Family::of(net), &[net]), phrase::back()]));
         }
         for family in FAMILIES {
             let Some(pen) = penalty_set(limit, family) else { continue };
@@ -258,6 +260,12 @@ impl<'a> Limits<'a> {
             }
         }
     }
+}
+
+/// What the limit ignores of a family.
+pub(super) fn ignored(limit: &Limit, family: Family) -> Vec<IpNet> {
+    let nets: Vec<_> = limit.ignore.iter().copied().filter(|net| Family::of(*net) == family).collect();
+    IpNet::aggregate(&nets)
 }
 
 /// How long a bucket is kept: a source that was not seen for so long has a full one again in any case.

@@ -4,6 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use netlink_packet_core::DefaultNla;
 use netlink_packet_netfilter::nftables::{
@@ -50,6 +51,7 @@ mod number {
     pub(super) const ELEMENT_KEY: u16 = 1;
     pub(super) const ELEMENT_DATA: u16 = 2;
     pub(super) const ELEMENT_FLAGS: u16 = 3;
+    pub(super) const ELEMENT_EXPIRATION: u16 = 5;
     pub(super) const ELEMENT_KEY_END: u16 = 10;
     pub(super) const DATA_VALUE: u16 = 1;
 
@@ -205,18 +207,26 @@ pub(super) fn count_elements(set: &str, most: usize) -> io::Result<usize> {
     Ok(count.min(most))
 }
 
-/// The elements of a small set of addresses.
-pub(super) fn addresses(set: &str) -> io::Result<Vec<IpAddr>> {
+/// The elements of a small set of addresses, and for how long each is still there.
+pub(super) fn addresses(set: &str) -> io::Result<Vec<(IpAddr, Duration)>> {
     let mut found = Vec::new();
     Netlink::open()?.ask_until(elements_of(set), |body| {
         let list = Attributes::new(body).nested(LIST_ELEMENTS);
         let elements = list.into_iter().flat_map(Attributes::iter).filter(|(kind, _)| *kind == LIST_ELEMENT);
         found.extend(elements.filter_map(|(_, element)| {
-            address(Attributes::new(element).nested(ELEMENT_KEY)?.get(DATA_VALUE)?)
+            let element = Attributes::new(element);
+            let left = element.u64(ELEMENT_EXPIRATION).map_or(Duration::MAX, Duration::from_millis);
+            Some((address(element.nested(ELEMENT_KEY)?.get(DATA_VALUE)?)?, left))
         }));
         true
     })?;
     Ok(found)
+}
+
+/// For how long the first element of an answer is still there.
+pub(super) fn expiration(answer: Attributes<'_>) -> Option<Duration> {
+    let (_, element) = answer.nested(LIST_ELEMENTS)?.iter().find(|(kind, _)| *kind == LIST_ELEMENT)?;
+    Attributes::new(element).u64(ELEMENT_EXPIRATION).map(Duration::from_millis)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

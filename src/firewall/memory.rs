@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Applied, Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
+use super::{Applied, Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
 use crate::engine::{Subject, Timestamp};
 
 /// Remembers; drops nothing. Clones share their memory, so one can be asked while another is driven.
@@ -103,7 +103,7 @@ impl Firewall for Memory {
         }))
     }
 
-    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError> {
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
         // It sees no packets.
         Ok(BTreeMap::new())
     }

@@ -24,11 +24,13 @@ mod proof;
 mod ruleset;
 
 pub use kernel::Nftables;
-pub use limit::{Counted, Limit, LimitCounts, MOST_OFFENDERS, Penalty};
+pub use limit::{CAUGHT, Caught, Counted, Limit, LimitCounts, MOST_OFFENDERS, Penalty};
 pub use memory::Memory;
 pub use plan::{Action, Applied, Change, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::engine::{Subject, Timestamp};
 
@@ -100,7 +102,24 @@ pub trait Firewall: Send {
     ///
     /// # Errors
     /// When the kernel cannot be asked.
-    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError>;
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError>;
+
+    /// The limits under whose penalty this address is, and for how long yet. None where no packets are seen.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn penalties(&mut self, _of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
+        Ok(Vec::new())
+    }
+
+    /// Has all limits forget what they know of sources in this prefix, hits and penalties; tells those whose penalty
+    /// ended.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn release(&mut self, _from: Subject) -> Result<Vec<ScopeName>, FirewallError> {
+        Ok(Vec::new())
+    }
 
     /// Removes our table and nothing else. Succeeds when it is not there.
     ///

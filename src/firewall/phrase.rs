@@ -12,7 +12,8 @@ use nftables::expr::{
     Payload, PayloadField, Prefix, SetItem,
 };
 use nftables::stmt::{
-    Counter, JumpTarget, Limit, Match, Operator, Reject, RejectType, Set, SetOp, Statement, VerdictMap,
+    Counter, JumpTarget, Limit, Mangle, Match, Operator, Reject, RejectType, Set, SetOp, Statement,
+    VerdictMap,
 };
 use nftables::types::RejectCode;
 
@@ -57,8 +58,12 @@ pub(super) fn source_not_in(family: Family, bits: u8, set: &str) -> Statement<'s
 
 /// The source address is in one of these prefixes, which do not overlap.
 pub(super) fn source_among(family: Family, nets: &[IpNet]) -> Statement<'static> {
+    equal(address_field(family, "saddr"), among(nets))
+}
+
+fn among(nets: &[IpNet]) -> Expression<'static> {
     let nets = nets.iter().copied().map(|net| SetItem::Element(prefix(net))).collect();
-    equal(address_field(family, "saddr"), Expression::Named(NamedExpression::Set(nets)))
+    Expression::Named(NamedExpression::Set(nets))
 }
 
 fn source(family: Family, bits: u8) -> Expression<'static> {
@@ -163,28 +168,40 @@ fn tracked(key: &'static str, dir: Option<CTDir>) -> Expression<'static> {
     Expression::Named(NamedExpression::CT(CT { key: key.into(), family: None, dir }))
 }
 
-fn client_and_port(family: Family) -> Expression<'static> {
-    Expression::Named(NamedExpression::Concat(vec![address_field(family, "daddr"), tcp_port()]))
+/// The packet's connection has this label.
+pub(super) fn labelled(label: u8) -> Statement<'static> {
+    let (left, right) = (tracked("label", None), text(&label));
+    Statement::Match(Match { left, right, op: Operator::IN })
 }
 
-/// The client to whom a server's packet goes, and its port, are in the set.
-pub(super) fn client_and_port_in(family: Family, set: &str) -> Statement<'static> {
-    equal(client_and_port(family), text(&format!("@{set}")))
+/// Gives the packet's connection this label beside those it has.
+pub(super) fn label(label: u8) -> Statement<'static> {
+    Statement::Mangle(Mangle { key: tracked("label", None), value: text(&label) })
 }
 
-/// Puts the client and its port into the set. When the set is full the rule ends here.
-pub(super) fn add_client_and_port(family: Family, span: Duration, set: &str) -> Statement<'static> {
-    put(SetOp::Add, client_and_port(family), span, set)
+fn client(family: Family, bits: u8) -> Expression<'static> {
+    masked(address_field(family, "daddr"), family, bits)
 }
 
-/// Like [`add_client_and_port`]; what is there begins its time anew.
-pub(super) fn update_client_and_port(family: Family, span: Duration, set: &str) -> Statement<'static> {
-    put(SetOp::Update, client_and_port(family), span, set)
+/// The client to whom a server's packet goes, cut to `bits`, is in the set.
+pub(super) fn client_in(family: Family, bits: u8, set: &str) -> Statement<'static> {
+    equal(client(family, bits), text(&format!("@{set}")))
+}
+
+/// The client to whom a server's packet goes, cut to `bits`, is not in the set.
+pub(super) fn client_not_in(family: Family, bits: u8, set: &str) -> Statement<'static> {
+    let (left, right) = (client(family, bits), text(&format!("@{set}")));
+    Statement::Match(Match { left, right, op: Operator::NEQ })
+}
+
+/// The client to whom a server's packet goes is in one of these prefixes, which do not overlap.
+pub(super) fn client_among(family: Family, nets: &[IpNet]) -> Statement<'static> {
+    equal(address_field(family, "daddr"), among(nets))
 }
 
 /// Puts the client cut to so many bits into the set, for so many seconds from now on.
 pub(super) fn update_client((family, bits): (Family, u8), span: Duration, set: &str) -> Statement<'static> {
-    put(SetOp::Update, masked(address_field(family, "daddr"), family, bits), span, set)
+    put(SetOp::Update, client(family, bits), span, set)
 }
 
 /// Like [`over_rate`], of the client to whom a server's packet goes.
@@ -280,6 +297,15 @@ pub(super) fn to_this_host() -> Statement<'static> {
 pub(super) fn not_to_this_host() -> Statement<'static> {
     let fib = Fib { result: FibResult::Type, flags: HashSet::from([FibFlag::Daddr]) };
     let (left, right) = (Expression::Named(NamedExpression::Fib(fib)), text("local"));
+    Statement::Match(Match { left, right, op: Operator::NEQ })
+}
+
+/// The packet is for somebody else, and not for many of whom this host may be one either.
+pub(super) fn not_to_this_host_or_many() -> Statement<'static> {
+    let fib = Fib { result: FibResult::Type, flags: HashSet::from([FibFlag::Daddr]) };
+    let kinds = ["local", "anycast", "broadcast", "multicast"].map(|kind| SetItem::Element(text(kind)));
+    let left = Expression::Named(NamedExpression::Fib(fib));
+    let right = Expression::Named(NamedExpression::Set(kinds.to_vec()));
     Statement::Match(Match { left, right, op: Operator::NEQ })
 }
 

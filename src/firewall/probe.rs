@@ -15,7 +15,7 @@ use rustix::thread::{CapabilitySet, UnshareFlags, capabilities};
 use super::ban_set::Family;
 use super::nft::Nft;
 use super::phrase::Transport;
-use super::{Change, Firewall, FirewallError, Nftables, Reach, Scope, ScopeName, Skeleton, limits, phrase};
+use super::{Change, Firewall, FirewallError, Nftables, Reach, Scope, ScopeName, Skeleton, phrase, proof};
 
 const TABLE: &str = "gaoler_probe";
 /// The oldest kernel that is supported.
@@ -214,9 +214,9 @@ fn trials() -> Vec<Trial> {
             token_bucket(),
         ),
         trial(
-            "who completed connections (conntrack, sets of addresses and ports)",
+            "who completed connections (conntrack and its labels)",
             "rate limits with `escalateTo` are not enforced",
-            vec![connections("s")],
+            vec![set("s", SetType::Ipv6Addr, SetFlag::Timeout)],
             completed(),
         ),
         trial(
@@ -241,17 +241,13 @@ fn token_bucket() -> Vec<Statement<'static>> {
     vec![draw, beyond, phrase::drop()]
 }
 
-/// The real set, in the probe's table.
-fn connections(name: &str) -> NfListObject<'static> {
-    let real = limits::connections(name.to_owned(), Family::V6, 1024);
-    NfListObject::Set(Box::new(Set { table: TABLE.into(), ..real }))
-}
-
 fn completed() -> Vec<Statement<'static>> {
     let server = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into();
     let mut statements = phrase::server_speaks();
     statements.push(phrase::originally_to(Family::V6, &[server]));
-    statements.push(phrase::add_client_and_port(Family::V6, std::time::Duration::from_secs(60), "s"));
+    statements.push(phrase::label(proof::COUNTED));
+    statements.push(phrase::labelled(proof::COUNTED));
+    statements.push(phrase::update_client((Family::V6, 64), std::time::Duration::from_secs(60), "s"));
     statements
 }
 

@@ -351,7 +351,7 @@ pub(super) fn set_with_timeout(name: String, family: Family, size: Option<u32>) 
     Set { flags: Some([SetFlag::Timeout].into()), size, ..named_set(name, family) }
 }
 
-fn never_name(family: Family) -> String {
+pub(super) fn never_name(family: Family) -> String {
     format!("never{}", if family == Family::V4 { 4 } else { 6 })
 }
 

@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use gaoler::api::v1alpha1::NodeName;
 use gaoler::engine::{Subject, Timestamp};
 use gaoler::firewall::{
-    Applied, Change, Dropped, Firewall, FirewallError, LimitCounts, Memory, ScopeName, Skeleton,
+    Applied, Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, Memory, ScopeName, Skeleton,
 };
 use gaoler::kubernetes::agent::{self, AgentOptions};
 use gaoler::kubernetes::connect::Access;
@@ -112,7 +112,7 @@ impl Firewall for Noting {
         self.memory.limits()
     }
 
-    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError> {
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
         self.memory.caught()
     }
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use gaoler::firewall::{
-    Action, Counted, Firewall, Limit, LimitCounts, MOST_OFFENDERS, Nftables, Penalty, ScopeName, Skeleton,
+    Action, Counted, Firewall, Limit, LimitCounts, Nftables, Penalty, ScopeName, Skeleton,
 };
 
 use crate::netns::{self, Forge, Knock, Net, PATIENCE, Witness};
@@ -13,6 +13,8 @@ use crate::wishes::{self, ban, local, scope};
 
 const V4: &str = "198.51.100.7";
 const V6: &str = "2001:db8:bad::7";
+/// Of every router of the host's subnet.
+const ANYCAST6: &str = "2001:db8:2::";
 
 fn limit(name: &str, counts: Counted, hits: u32, window: u64) -> Limit {
     Limit {
@@ -107,7 +109,10 @@ fn the_missions_rules_drop_first_where_iptables_recent_does() {
         if recent(net) {
             theirs = MISSION.iter().map(|(_, at, ..)| knock(net, &forge, V4, *at, 9)).collect();
         } else {
-            eprintln!("this kernel has no xt_recent: only the packet of the rule's text is compared");
+            eprintln!(
+                "NOT MEASURED: this kernel has no xt_recent. The mission's rules were not compared with the real module, \
+                 only with the packet that their text names."
+            );
         }
     });
     netns::on_the_host(|net| {
@@ -196,18 +201,108 @@ fn many_hits_are_counted_too() {
 #[test]
 fn an_open_connection_goes_on_and_other_ports_stay_open() {
     netns::on_the_host(|net| {
-        let (_smtp, _web) = (net.listen(25), net.listen(80));
-        let _firewall = wishes::firewall(&limits(&[limit("smtp", Counted::tcp(&[25]), 3, 600)]));
+        let (_smtp, _web, forge) = (net.listen(25), net.listen(80), Forge::new(&net.internet));
+        // Room for SYNs that are sent again on a busy machine; what goes over the limit are forged ones.
+        let _firewall = wishes::firewall(&limits(&[limit("smtp", Counted::tcp(&[25]), 10, 600)]));
         for from in [V4, V6] {
             let attacker = net.attacker(from);
             let mut talk = net.talk(attacker, 25);
             assert!(net.reaches(attacker, 25));
+            for mark in 1000..1010 {
+                forge.send(attacker, net.host_address(attacker), Knock::Tcp(25), mark);
+            }
             assert!(net.is_silent(attacker, 25));
             assert!(talk.exchanges(PATIENCE));
             assert!(net.reaches(attacker, 80));
         }
         assert!(net.reaches(net.attacker("198.51.100.8"), 25), "a neighbour is another source");
         assert!(net.is_silent(net.attacker("2001:db8:bad::8"), 25), "the same 64 is the same source");
+    });
+}
+
+#[test]
+fn who_is_under_a_penalty_is_told_and_let_go() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let week = Duration::from_secs(7 * 86_400);
+        let lasting =
+            Limit { penalty: Penalty::Lasting(week), ..limit("lasting", Counted::tcp(&[25]), 3, 600) };
+        let wide = Limit { prefix_v4: 24, ..limit("wide", Counted::tcp(&[25, 143]), 6, 600) };
+        let mut firewall = wishes::firewall(&limits(&[lasting.clone(), wide.clone()]));
+        let names = |found: Vec<(ScopeName, Duration)>| -> Vec<String> {
+            found.into_iter().map(|(name, _)| name.as_str().to_owned()).collect()
+        };
+        for (from, other) in [(V4, "198.51.100.8"), (V6, "2001:db8:bad:8::1")] {
+            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd");
+            let _ = knock(net, &forge, from, Knock::Tcp(143), 9);
+            let found = firewall.penalties(address(from)).expect("asked");
+            let (_, left) = found.iter().find(|(name, _)| name.as_str() == "lasting").expect("told");
+            assert!(*left <= week && *left > week - Duration::from_secs(600), "{left:?}");
+            assert_eq!(names(found), ["lasting", "wide"]);
+            let beside = if address(other).is_ipv4() { vec!["wide"] } else { vec![] };
+            assert_eq!(names(firewall.penalties(address(other)).expect("asked")), beside, "of the /24");
+        }
+        let let_go = |firewall: &mut Nftables, prefix: &str| {
+            firewall.release(prefix.parse().expect("a prefix")).expect("asked")
+        };
+        assert_eq!(let_go(&mut firewall, "198.51.100.8"), [ScopeName::new("wide")], "its own is its /24");
+        assert_eq!(let_go(&mut firewall, V4), [ScopeName::new("lasting")]);
+        assert_eq!(let_go(&mut firewall, "2001:db8::/32").len(), 2);
+        assert!(firewall.is_intact().expect("asked"), "what is taken out is no drift");
+        for from in [V4, V6] {
+            assert!(firewall.penalties(address(from)).expect("asked").is_empty(), "{from}");
+            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "it begins anew");
+        }
+        // A penalty that is made shorter holds nobody for as long as the old one.
+        let shorter = Limit { penalty: Penalty::Lasting(Duration::from_secs(1)), ..lasting };
+        firewall.ensure(&limits(&[shorter, wide])).expect("changed");
+        assert!(
+            firewall
+                .penalties(address(V4))
+                .expect("asked")
+                .iter()
+                .all(|(name, _)| name.as_str() != "lasting")
+        );
+    });
+}
+
+#[test]
+fn what_is_sent_to_many_counts_as_if_it_were_sent_to_this_host_alone() {
+    netns::on_the_host(|net| {
+        let (witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        net.host.set("net/ipv6/conf/all/forwarding", "1"); // a router has its subnet's anycast address
+        let _firewall = wishes::firewall(&limits(&[
+            limit("ping", Counted::Echo, 3, 600),
+            limit("dns", Counted::udp(&[53]), 3, 600),
+        ]));
+        let at_host = ["lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "permanent"];
+        net.internet.ip(&[&["neigh", "replace", ANYCAST6][..], &at_host].concat());
+        net.internet.ip(&["route", "add", "224.0.0.0/4", "dev", "eth0"]);
+        let many = [
+            ("198.51.100.31", "192.0.2.255"),
+            ("198.51.100.32", "224.0.0.1"),
+            ("2001:db8:bad:33::1", ANYCAST6),
+        ];
+        for (from, to) in many {
+            for at in [Knock::Ping, Knock::Udp(53)] {
+                assert_eq!(witness.watch(&forge, address(from), address(to), at, 5), "ppddd", "{to} {at:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn this_hosts_loopback_addresses_are_never_limited() {
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        let _firewall = wishes::firewall(&limits(&[limit("smtp", Counted::tcp(&[25]), 2, 600)]));
+        for from in ["127.0.0.1", "127.8.9.10", "::1"].map(address) {
+            let to = if from.is_ipv4() { "127.0.0.1:25" } else { "[::1]:25" };
+            for _ in 0..4 {
+                let to = to.parse().expect("an address and a port");
+                assert!(netns::Conversation::open(&net.host, from, to, PATIENCE).answers(), "{from}");
+            }
+        }
     });
 }
 
@@ -342,9 +437,14 @@ fn a_spray_of_sources_fills_what_is_allotted_and_innocents_pass() {
         for name in ["smtp", "imap"] {
             let seen = counts(&mut firewall, name);
             assert!(seen.uncounted.packets > 2000, "{name} {seen:?}");
-            assert!(seen.offenders <= MOST_OFFENDERS);
+            assert_eq!(seen.offenders, 0, "{name}: nobody of the spray came often");
         }
         let listed = net.host.run(&["nft", "list", "table", "inet", "gaoler"]);
-        assert!(listed.matches("expires").count() <= 2 * (2 + 1 + 1 + 1) * 1024, "bounded");
+        // Of both families: two slots and one bucket, each full; nobody is under a penalty.
+        assert_eq!(
+            listed.matches("expires").count(),
+            2 * 3 * 1024,
+            "filled to what is allotted and no further"
+        );
     });
 }

@@ -1,6 +1,6 @@
 //! From a rate limit to a ban: only who completed connections and goes on, whatever anybody forges.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,12 @@ use gaoler::config;
 use gaoler::engine::Subject;
 use gaoler::firewall::{Action, Counted, Firewall, Limit, Nftables, Penalty, ScopeName, Skeleton};
 
-use crate::netns::{self, Forge, Knock, Net, Segment};
+use crate::netns::{self, Conversation, Forge, Knock, Net, Probe, Segment};
 use crate::wishes;
 
+const FIN: u8 = 1;
 const SYN: u8 = 2;
+const RST: u8 = 4;
 const PSH_ACK: u8 = 8 + 16;
 const ACK: u8 = 16;
 
@@ -42,7 +44,7 @@ fn limited(net: &Net, hits: u32) -> Nftables {
 
 fn caught(firewall: &mut Nftables) -> Vec<String> {
     let all = firewall.caught().expect("asked").remove(&ScopeName::new("smtp")).expect("this limit");
-    let mut all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let mut all: Vec<String> = all.iter().map(|caught| caught.source.to_string()).collect();
     all.sort();
     all
 }
@@ -150,6 +152,92 @@ fn forged_packets_do_not_push_over_who_has_some_connections_of_its_own() {
         }
         assert!(refused(&mut firewall) > 1000);
         assert_eq!(caught(&mut firewall), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn who_always_comes_from_the_same_port_is_caught_too() {
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        let mut firewall = limited(net, 4);
+        for source in [net.attacker("198.51.100.16"), net.attacker("2001:db8:bad:16::1")] {
+            let (from, to) = (SocketAddr::new(source, 40_000), SocketAddr::new(net.host_address(source), 25));
+            for _ in 1..4 {
+                let Probe::Open(mut talk) = Conversation::open_from(&net.internet, from, to, netns::PATIENCE)
+                else {
+                    panic!("{source} is within the limit");
+                };
+                assert!(talk.exchanges(netns::PATIENCE));
+                talk.reset();
+            }
+            let over = Conversation::open_from(&net.internet, from, to, netns::SILENCE);
+            assert!(matches!(over, Probe::Silent), "{over:?}");
+        }
+        assert_eq!(caught(&mut firewall), ["198.51.100.16", "2001:db8:bad:16::/64"]);
+    });
+}
+
+#[test]
+fn no_packet_in_anothers_name_makes_its_open_connection_count_again() {
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        let mut firewall = limited(net, 4);
+        let forge = Forge::new(&net.internet);
+        for partner in ["198.51.100.17", "2001:db8:bad:17::1"] {
+            let partner = net.attacker(partner);
+            let mut talk = net.talk(partner, 25);
+            for round in 0..10_u32 {
+                assert!(talk.exchanges(netns::PATIENCE), "{partner} {round}");
+                for flags in [SYN, FIN, RST, SYN | ACK, FIN | ACK, RST | ACK, PSH_ACK] {
+                    for guess in 0..20_u32 {
+                        let seq = guess.wrapping_mul(0x0c0c_0c0c).wrapping_add(round);
+                        let forged = Segment { from: talk.port(), to: 25, seq, ack: !seq, flags };
+                        forge.send_segment(partner, net.host_address(partner), forged);
+                    }
+                }
+            }
+        }
+        assert!(refused(&mut firewall) > 100, "the forged ones are over the limit");
+        assert_eq!(caught(&mut firewall), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn who_is_ignored_or_never_banned_takes_nobodys_place_and_a_full_set_is_told() {
+    let limited = |net: &Net| {
+        let own =
+            ["192.0.2.1", "2001:db8::1"].map(|like| net.host_address(like.parse().expect("an address")));
+        let ignore = vec!["203.0.113.0/28".parse().expect("a prefix")];
+        let never = vec!["203.0.113.16/28".parse().expect("a prefix")];
+        let limits = vec![Limit { ignore, max_sources: 2, ..smtp(3) }];
+        wishes::firewall(&Skeleton { limits, never, own: own.into(), ..Skeleton::default() })
+    };
+    let uncounted = |firewall: &mut Nftables| {
+        firewall.limits().expect("asked")[&ScopeName::new("smtp")].uncounted.packets
+    };
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        let mut firewall = limited(net);
+        for n in 1..=5 {
+            assert!(net.reaches(net.attacker(&format!("203.0.113.{n}")), 25), "ignored");
+        }
+        let flooder = net.attacker("198.51.100.18");
+        for _ in 0..2 {
+            assert!(net.reaches(flooder, 25));
+        }
+        assert!(net.is_silent(flooder, 25));
+        assert_eq!(caught(&mut firewall), ["198.51.100.18"]);
+        assert_eq!(uncounted(&mut firewall), 0);
+    });
+    netns::on_the_host(|net| {
+        let _smtp = net.listen(25);
+        let mut firewall = limited(net);
+        for n in 1..=7 {
+            let mut talk = net.talk(net.attacker(&format!("198.51.100.{n}")), 25);
+            assert!(talk.exchanges(netns::PATIENCE));
+        }
+        // The two slots have room for two each, so of seven three; for connections there is room for four.
+        assert_eq!(uncounted(&mut firewall), 3 + 3);
     });
 }
 

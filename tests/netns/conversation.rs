@@ -119,12 +119,18 @@ pub struct Conversation {
 impl Conversation {
     /// Connects from inside `namespace`, from the address `from`, to `to`.
     pub fn open(namespace: &Namespace, from: IpAddr, to: SocketAddr, timeout: Duration) -> Probe {
+        Self::open_from(namespace, SocketAddr::new(from, 0), to, timeout)
+    }
+
+    /// Like [`Conversation::open`], from this port.
+    pub fn open_from(namespace: &Namespace, from: SocketAddr, to: SocketAddr, timeout: Duration) -> Probe {
         namespace.inside(|| {
             let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
             let fd =
                 socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
                     .expect("a socket");
-            bind(&fd, &SocketAddr::new(from, 0))
+            sockopt::set_socket_reuseaddr(&fd, true).expect("SO_REUSEADDR");
+            bind(&fd, &from)
                 .unwrap_or_else(|errno| panic!("{from} is not an address of this namespace: {errno}"));
             match connect(&fd, &to) {
                 Ok(()) | Err(Errno::INPROGRESS) => {}
@@ -159,6 +165,16 @@ impl Conversation {
             }
         }
         true
+    }
+
+    /// Which port it was opened from.
+    pub fn port(&self) -> u16 {
+        self.stream.local_addr().expect("an address").port()
+    }
+
+    /// Resets it, so that its port is free at once.
+    pub fn reset(self) {
+        sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).expect("SO_LINGER");
     }
 
     /// Whether the other side reset the connection within `timeout`.

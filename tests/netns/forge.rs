@@ -40,7 +40,10 @@ impl Forge {
         let raw = |family| {
             // 255: the header comes along.
             let protocol = Some(rustix::net::Protocol::from_raw(RawProtocol::new(255).expect("not zero")));
-            socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, protocol).expect("a raw socket")
+            let socket = socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, protocol);
+            let socket = socket.expect("a raw socket");
+            rustix::net::sockopt::set_socket_broadcast(&socket, true).expect("SO_BROADCAST");
+            socket
         };
         namespace.inside(|| Self { v4: raw(AddressFamily::INET), v6: raw(AddressFamily::INET6) })
     }

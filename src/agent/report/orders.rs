@@ -59,6 +59,9 @@ pub struct Unbanned {
     pub ended: Vec<BanReport>,
     /// Bans that stay in force because a list orders them, or because they are wider than what was asked.
     pub remaining: Vec<BanReport>,
+    /// Rate limits whose penalty ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<String>,
     /// Whether the pardon outlives the agent.
     pub saved: Durability,
 }

@@ -23,6 +23,19 @@ pub struct WhyReport {
     pub allowed: Vec<Allowance>,
     /// Jails that have counted failures of it.
     pub watched: Vec<Watched>,
+    /// Rate limits that refuse it for some time. Only what this host's kernel knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<UnderPenalty>,
+}
+
+/// A rate limit that refuses a source for some time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnderPenalty {
+    /// The limit.
+    pub limit: String,
+    /// Until when; later when it goes on and the penalty is `Silence`.
+    pub until: Moment,
 }
 
 /// A reason not to ban.

@@ -50,6 +50,7 @@ pub(super) fn run(args: &Args, session: &Session<'_>) -> anyhow::Result<ExitStat
         let unbanned = Unbanned {
             ended: reports(lift.ended),
             remaining: reports(lift.remaining),
+            released: Vec::new(),
             saved: Durability::Saved,
         };
         show::unbanned(&unbanned, session.context)

@@ -39,11 +39,15 @@ pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow
             let until = ban.until.map_or_else(|| "for ever".into(), when::relative);
             context.say(format!("{} stays banned: {}, {until}", context.bold(ban.subject), why(ban)))?;
         }
-        if unbanned.ended.is_empty() && unbanned.remaining.is_empty() {
+        for limit in &unbanned.released {
+            context.say(format!("the penalty of rate limit {limit} has ended"))?;
+        }
+        if unbanned.ended.is_empty() && unbanned.released.is_empty() && unbanned.remaining.is_empty() {
             context.say("nobody was banned; failures so far are forgotten")?;
         }
     }
-    let positive = !unbanned.ended.is_empty() && unbanned.remaining.is_empty();
+    let ended = !unbanned.ended.is_empty() || !unbanned.released.is_empty();
+    let positive = ended && unbanned.remaining.is_empty();
     Ok(match saved(&unbanned.saved, context) {
         ExitStatus::Success => ExitStatus::from_answer(positive),
         failed => failed,

@@ -15,7 +15,8 @@ pub(in crate::cli) fn dossier(
 ) -> String {
     let address = context.bold(report.address);
     let mut out = match (report.dropped, report.bans.is_empty()) {
-        (true, _) => format!("{address} is {}", context.red("banned")),
+        (true, true) => format!("{address} is {} by a rate limit", context.red("refused")),
+        (true, false) => format!("{address} is {}", context.red("banned")),
         (false, false) => {
             format!("{address} is banned, but its packets are {}", context.yellow("not dropped"))
         }
@@ -23,6 +24,13 @@ pub(in crate::cli) fn dossier(
     };
     for ban in &report.bans {
         out += &format!("\n{}", facts(ban, report, more(ban)));
+    }
+    for penalty in &report.penalties {
+        out += &format!(
+            "\nunder the penalty of rate limit {}, {}",
+            penalty.limit,
+            when::relative(penalty.until)
+        );
     }
     for allowance in &report.allowed {
         let by = allowance.jail.as_ref().map_or_else(String::new, |jail| format!(" by jail {jail}"));

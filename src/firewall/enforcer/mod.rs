@@ -8,11 +8,13 @@ mod backoff;
 mod thread;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use super::{Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
+use super::{Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
 use crate::engine::{Subject, Timestamp};
 
 /// Takes the answer to an order, on the enforcer's thread; must not block.
@@ -32,7 +34,11 @@ pub enum Order {
     /// Say what each rate limit did.
     Limits(Reply<BTreeMap<ScopeName, LimitCounts>>),
     /// Say which sources of the last seconds each rate limit caught that may lead to bans.
-    Caught(Reply<BTreeMap<ScopeName, Vec<Subject>>>),
+    Caught(Reply<BTreeMap<ScopeName, Vec<Caught>>>),
+    /// Say under which limits' penalty an address is, and for how long yet.
+    Penalties(IpAddr, Reply<Vec<(ScopeName, Duration)>>),
+    /// Have limits forget what they know of these prefixes, and say whose penalty ended.
+    Release(Vec<Subject>, Reply<Vec<ScopeName>>),
     /// Remove the table, and with it every ban. A later skeleton makes it again.
     Teardown,
     /// Do what waits, once, and end. The table stays.

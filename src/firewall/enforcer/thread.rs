@@ -116,6 +116,12 @@ impl Thread {
             Order::Counters(reply) => reply(self.firewall.counters()),
             Order::Limits(reply) => reply(self.firewall.limits()),
             Order::Caught(reply) => reply(self.firewall.caught()),
+            Order::Penalties(of, reply) => reply(self.firewall.penalties(of)),
+            Order::Release(prefixes, reply) => {
+                let released: Result<Vec<_>, _> =
+                    prefixes.into_iter().map(|prefix| self.firewall.release(prefix)).collect();
+                reply(released.map(|limits| limits.into_iter().flatten().collect()));
+            }
             Order::Teardown => self.tear_down(),
             Order::Stop => self.stopping = true,
         }

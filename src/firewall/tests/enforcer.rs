@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::{Subject, Timestamp};
-use crate::firewall::{Action, Applied, Memory, Reach, Scope};
+use crate::firewall::{Action, Applied, Caught, Memory, Reach, Scope};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -83,7 +83,7 @@ impl Firewall for Fragile {
         self.check()?;
         self.inner.limits()
     }
-    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Subject>>, FirewallError> {
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
         self.check()?;
         self.inner.caught()
     }

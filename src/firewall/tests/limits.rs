@@ -45,8 +45,8 @@ fn rules_of<'a>(lines: &'a str, chain: &str) -> Vec<&'a str> {
 /// What the kernel would hold after `skeleton`.
 fn standing(skeleton: &Skeleton) -> Inventory {
     let limits = Limits::new(skeleton);
-    let shape =
-        |kept: &Kept| SetShape { flags: SetShape::TIMEOUT | SetShape::DYNAMIC, key_bytes: kept.key_bytes() };
+    let flags = SetShape::TIMEOUT | SetShape::DYNAMIC;
+    let shape = |kept: &Kept| SetShape { flags, key_bytes: kept.family.bytes() };
     let mut inventory = Inventory {
         chains: limits.chains().map(|name| (name, None)).collect(),
         sets: limits.sets().iter().map(|(name, kept)| (name.clone(), shape(kept))).collect(),
@@ -115,9 +115,9 @@ fn addresses_have_doors_of_their_own_and_answers_are_watched_where_it_may_lead_t
         "{doors:?}"
     );
     // What one limit grants is one connection: no bucket is needed.
-    assert!(!lines.contains("a_service_real") && lines.contains("smtp_real4_32_65536_3x60"), "{lines}");
+    assert!(!lines.contains("a_service_real") && lines.contains("smtp_real4_32_131072_3x60"), "{lines}");
     assert!(
-        lines.contains("a_service_busy4_24_65536") && lines.contains("a_service_caught6_64_4096"),
+        lines.contains("a_service_busy4_24_131072_60s") && lines.contains("a_service_caught6_64_4096"),
         "{lines}"
     );
     assert!(
@@ -127,8 +127,8 @@ fn addresses_have_doors_of_their_own_and_answers_are_watched_where_it_may_lead_t
     );
     // Whoever talks to another's Service at the same port has proved nothing to the limit of this host's.
     let proofs = of("met_25");
-    assert_eq!(proofs.len(), 4, "{proofs:?}");
-    for rule in &proofs {
+    assert_eq!(proofs.len(), 6, "{proofs:?}");
+    for rule in &proofs[2..] {
         let own = rule.contains("192.0.2.1") || rule.contains("2001:db8::1");
         assert!(rule.contains(r#""dir":"original""#) && own == rule.contains("met_smtp"), "{rule}");
     }
@@ -153,7 +153,7 @@ fn a_limit_that_goes_takes_its_sets_and_counters_with_it() {
     let (deleted, added) = touched(transition(Some(&standing(&before)), &after));
     let mut wanted = vec!["limited_smtp".to_owned(), "uncounted_smtp".into()];
     for family in ["4_32", "6_64"] {
-        wanted.extend([format!("smtp_pen{family}_65536"), format!("smtp_slot{family}_65536_1")]);
+        wanted.extend([format!("smtp_pen{family}_65536_60s"), format!("smtp_slot{family}_65536_60s_1")]);
     }
     wanted.sort();
     let mut deleted = deleted;
@@ -162,13 +162,21 @@ fn a_limit_that_goes_takes_its_sets_and_counters_with_it() {
 }
 
 #[test]
-fn another_window_or_action_keeps_the_counts_and_another_prefix_does_not() {
+fn another_action_keeps_the_counts_and_another_prefix_window_or_penalty_does_not() {
     let smtp = limit("smtp", Counted::tcp(&[25]), 4);
     let before = standing(&skeleton(vec![smtp.clone()]));
-    let other =
-        Limit { window: Duration::from_secs(90), action: Action::Reject, observe: true, ..smtp.clone() };
+    let other = Limit { action: Action::Reject, observe: true, ..smtp.clone() };
     assert_eq!(touched(transition(Some(&before), &skeleton(vec![other]))), (vec![], vec![]));
-    let wider = Limit { prefix_v4: 24, ..smtp };
+    // What is there would keep the end it has: nobody shall wait for a penalty that was taken back.
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let narrower = Limit { window: minutes(2), ..smtp.clone() };
+    let (deleted, added) = touched(transition(Some(&before), &skeleton(vec![narrower])));
+    assert_eq!((deleted.len(), added.len()), (8, 8), "three slots and the penalty of both families");
+    let lasting = |span| skeleton(vec![Limit { penalty: Penalty::Lasting(span), ..smtp.clone() }]);
+    let (deleted, added) = touched(transition(Some(&standing(&lasting(minutes(60)))), &lasting(minutes(1))));
+    assert_eq!((deleted.len(), added.len()), (2, 2));
+    assert!(deleted.iter().all(|name| name.contains("pen") && name.ends_with("_3600s")), "{deleted:?}");
+    let wider = Limit { prefix_v4: 24, ..smtp.clone() };
     let (deleted, added) = touched(transition(Some(&before), &skeleton(vec![wider])));
     assert_eq!((deleted.len(), added.len()), (4, 4));
     assert!(deleted.iter().all(|name| name.contains("4_32")), "{deleted:?}");
@@ -178,7 +186,7 @@ fn another_window_or_action_keeps_the_counts_and_another_prefix_does_not() {
 fn a_set_that_rules_cannot_add_to_is_made_anew() {
     let wanted = skeleton(vec![limit("smtp", Counted::tcp(&[25]), 2)]);
     let mut before = standing(&wanted);
-    let name = "smtp_slot4_32_65536_1";
+    let name = "smtp_slot4_32_65536_60s_1";
     before.sets.insert(name.into(), SetShape { flags: SetShape::TIMEOUT, key_bytes: 4 });
     assert_eq!(touched(transition(Some(&before), &wanted)), (vec![name.into()], vec![name.into()]));
 }

@@ -199,7 +199,8 @@ impl View {
         }
         let watched = self.jails().iter().filter_map(|jail| self.watched(jail, address, now)).collect();
         let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
-        ClusterWhy { why: WhyReport { address, dropped, bans, closed, allowed, watched }, saw }
+        let penalties = Vec::new();
+        ClusterWhy { why: WhyReport { address, dropped, bans, closed, allowed, watched, penalties }, saw }
     }
 
     /// Why nobody may ban `subject` in `jail`; `None`: everywhere.
