@@ -113,8 +113,10 @@ def restore(stage, rows):
         return held if held >= 100_000 else None
 
     held = wait_until(held_by_the_kernel, 30, stage.gaoler.told)
-    wait_until(lambda: late in stage.gaoler.bans(), 30, stage.gaoler.told)
     rows.append(["100,000 restored", "1 s", *mib(stage.memory()), f"{took:.2f} s from exec to the last one in the kernel; {held} there"])
+    # `gaoler bans` has the daemon write all of them out at once.
+    wait_until(lambda: late in stage.gaoler.bans(), 30, stage.gaoler.told)
+    rows.append(["100,000 listed", "", *mib(stage.memory()), ""])
 
 
 def on_top_of_a_million(binary, rows):
