@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use gaoler::api::v1alpha1::NodeName;
-use gaoler::engine::{Subject, Timestamp};
+use gaoler::engine::Timestamp;
 use gaoler::firewall::{
     Applied, Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, Memory, ScopeName, Skeleton,
 };
