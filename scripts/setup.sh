@@ -35,6 +35,8 @@ wants_test() {
   need systemd have systemd-analyze
   need python3-venv /usr/bin/python3 -c 'import ensurepip, venv'
   need faketime have faketime
+  need curl have curl
+  need iputils-ping have ping
 }
 wants_bench() {
   wants_demo
