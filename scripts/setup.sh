@@ -37,6 +37,8 @@ wants_test() {
   need faketime have faketime
   need curl have curl
   need iputils-ping have ping
+  # Rate limits are compared with its recent.
+  need iptables have iptables
 }
 wants_bench() {
   wants_demo
