@@ -4,7 +4,7 @@
 {{- with .Values.james }}
 {{- if .enabled }}
 {{- $namespace := required "james.namespace: in which namespace does James run?" .namespace }}
-{{- $source := dict "pods" (dict "selector" (dict "matchLabels" .podLabels)) "layout" .layout }}
+{{- $source := dict "pods" (dict "selector" (dict "matchLabels" (.podLabels | default (dict "app" "james")))) "layout" .layout }}
 {{- with .containers }}{{ $_ := set $source.pods "containers" . }}{{ end }}
 {{- $jails := $.Files.Get "files/james.yaml" | fromYaml }}
 {{- range $name, $_ := .jails }}
