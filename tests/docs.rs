@@ -13,12 +13,14 @@ fn root() -> &'static Path {
 
 /// Every page with its text.
 fn pages() -> Vec<(PathBuf, String)> {
-    let mut pages = vec![root().join("README.md")];
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        pages.push(entry.unwrap().path());
+    let mut pages = vec![root().join("README.md"), root().join("charts/gaoler/README.md")];
+    for directory in ["docs", "docs/how-to", "docs/reference"] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            pages.push(entry.unwrap().path());
+        }
     }
     pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
-    assert!(pages.len() >= 4, "{pages:?}");
+    assert!(pages.len() >= 20, "{pages:?}");
     pages.into_iter().map(|page| (page.clone(), fs::read_to_string(&page).unwrap())).collect()
 }
 
