@@ -17,6 +17,10 @@ WRONG = [
     ({"agent": {"metrics": {"port": "9417"}}}, ["/agent/metrics/port", "got string, want integer"]),
     ({"agent": {"metrics": {"port": 70000}}}, ["/agent/metrics/port", "maximum", "65"]),
     ({"agent": {"metrics": {"host": "localhost"}}}, ["/agent/metrics/host", "'localhost' does not match pattern"]),
+    ({"agent": {"metrics": {"host": "300.1.1.1"}}}, ["/agent/metrics/host", "'300.1.1.1' does not match pattern"]),
+    ({"agent": {"podLabels": {"app.kubernetes.io/name": "mine"}}}, ["/agent/podLabels/app.kubernetes.io~1name", "false schema"]),
+    ({"agent": {"extraEnv": [{"name": "NODE_NAME", "value": "n2"}]}}, ["/agent/extraEnv/0/name", "'not' failed"]),
+    ({"image": {"repository": "registry.example/Gaoler"}}, ["/image/repository", "'registry.example/Gaoler' does not match"]),
     ({"agent": {"podLogs": "var/log/pods"}}, ["/agent/podLogs", "does not match pattern '^/"]),
     ({"agent": {"updateStrategy": {"type": "Recreate"}}}, ["/agent/updateStrategy/type", "'RollingUpdate', 'OnDelete'"]),
     ({"agent": {"updateStrategy": {"rollingUpdate": {"maxSurge": 1}}}}, ["/agent/updateStrategy/rollingUpdate/maxSurge", "value must be 0"]),
@@ -136,6 +140,9 @@ class Values(unittest.TestCase):
             {"jails": {"j": {"namespace": "mail", "spec": {**JAIL, "banTime": "Permanent", "brake": None, "prefix": {"ipv6": 56}}}}},
             {"jails": {"j": {"namespace": "mail", "spec": {**JAIL, "source": {"pods": {"selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}}}}}},
             {"james": {"enabled": True, "namespace": "mail", "jails": changed}},
+            {"jails": None, "filters": None, "rateLimits": None, "allowLists": None, "james": {"enabled": True, "namespace": "mail", "jails": None}},
+            {"image": {"repository": "Registry.example:5000/a-b/c_d.e/gaoler"}},
+            {"agent": {"podLabels": {"app.kubernetes.io/part-of": "mail", "team": "a"}, "metrics": {"host": "255.0.199.249"}}},
         ):
             with self.subTest(values=values):
                 done = self.helm.template(values=values)
