@@ -106,7 +106,7 @@ fn drafts(
 ) -> Vec<Draft> {
     let verdicts: BTreeMap<&ObjectName, &ObjectStatus> =
         judgement.loaded.objects.iter().map(|status| (&status.name, status)).collect();
-    let spared = spared(&judgement.loaded, &judgement.house);
+    let spared = spared(&judgement.loaded, &judgement.house, now.into());
     let none = |_: &str| Vec::new();
     let of_list = |list: &str| spared.get(list).cloned().into_iter().collect::<Vec<Said>>();
     let mut drafts = Vec::new();
