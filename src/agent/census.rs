@@ -87,6 +87,7 @@ impl Detector {
             let counts = totals.limits.get(&limit_name(limit)).cloned().unwrap_or_default();
             let observes = self.court.observe || limit.mode == Mode::Observe;
             let mut conditions = self.situation.remarks_on_limit(&limit.name).to_vec();
+            conditions.extend(counts.hindrance.as_deref().map(no_escalation));
             conditions.push(self.ready(!observes));
             RateLimitReport::new(limit, counts, totals.limits_at, conditions)
         };
@@ -247,6 +248,15 @@ impl Detector {
             }
         }
     }
+}
+
+/// A limit holds but cannot do what its `escalateTo` asks.
+fn no_escalation(why: &str) -> Condition {
+    let message = format!(
+        "`escalateTo` bans nobody: this kernel cannot tell who completed connections ({why}); the limit itself holds. \
+         `gaoler doctor` says what is missing"
+    );
+    condition(ConditionType::Degraded, true, "NoEscalation", message)
 }
 
 fn condition(kind: ConditionType, status: bool, reason: &str, message: String) -> Condition {

@@ -11,7 +11,7 @@ use crate::standalone::protocol::Verb;
 
 /// Show how the daemon and its jails are
 ///
-/// Exits with 1 when something needs a look: a jail that is not ready, a refused object, a failing firewall.
+/// Exits with 1 when something needs a look: a jail or rate limit that is not ready, a refused object, a failing firewall.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -93,8 +93,9 @@ fn print(
 
 fn is_well(status: &DaemonStatus) -> bool {
     let jails = status.agent.jails.iter().flat_map(|jail| &jail.conditions);
+    let limits = status.agent.rate_limits.iter().flat_map(|limit| &limit.conditions);
     let firewall = status.agent.firewall.state;
-    !jails.chain(&status.agent.conditions).any(Condition::is_trouble)
+    !jails.chain(limits).chain(&status.agent.conditions).any(Condition::is_trouble)
         && matches!(firewall, FirewallState::Enforcing | FirewallState::Observing)
         && status.config.refused() == 0
         && status.config.unread() == 0

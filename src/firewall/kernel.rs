@@ -12,11 +12,12 @@ use netlink_packet_netfilter::nftables::NfTablesMessage;
 use super::ban_set::{BanSet, Family};
 use super::drift::Watch;
 use super::elements::{self, Element, Wish};
+use super::inventory::Inventory;
 use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
 use super::{
     Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, Offender,
-    SHOWN_OFFENDERS, ScopeName, Skeleton, limits, listing, proof, ruleset,
+    SHOWN_OFFENDERS, ScopeName, Skeleton, limits, listing, probe, proof, ruleset,
 };
 use crate::engine::{Subject, Timestamp};
 
@@ -33,6 +34,8 @@ pub struct Nftables {
     /// Those that were made empty here and took each element once since.
     young: HashSet<BanSet>,
     limits: Vec<Limit>,
+    /// Why no limit can catch anybody here, once that was found out.
+    blind: Option<String>,
 }
 
 impl Nftables {
@@ -50,6 +53,7 @@ impl Nftables {
             sets: HashSet::new(),
             young: HashSet::new(),
             limits: vec![],
+            blind: None,
         })
     }
 
@@ -93,6 +97,33 @@ impl Nftables {
         let Some(watch) = &mut self.watch else { return Ok(false) };
         let now = jiff::Timestamp::now().into();
         watch.is_intact(&mut self.netlink, now).map_err(FirewallError::Netlink)
+    }
+
+    /// Applies the skeleton. Where this kernel cannot tell who completed connections, limits do without: else it would
+    /// refuse everything because of one rule.
+    fn make(&mut self, existing: Option<&Inventory>, skeleton: &Skeleton) -> Result<(), FirewallError> {
+        if !skeleton.limits.iter().any(|limit| limit.catches) {
+            return self.nft.apply(ruleset::transition(existing, skeleton));
+        }
+        if self.blind.is_none() {
+            let made = self.nft.apply(ruleset::transition(existing, skeleton));
+            let Err(FirewallError::Refused(_)) = &made else { return made };
+            match probe::completed_connections(&self.nft) {
+                Err(FirewallError::Refused(why)) => {
+                    tracing::error!(
+                        why,
+                        "this kernel cannot tell who completed connections: rate limits with `escalateTo` hold, but \
+                         lead to no bans; `gaoler doctor` says what is missing"
+                    );
+                    self.blind = Some(why);
+                }
+                // Something else is wrong.
+                _ => return made,
+            }
+        }
+        let mut without = skeleton.clone();
+        without.limits.iter_mut().for_each(|limit| limit.catches = false);
+        self.nft.apply(ruleset::transition(existing, &without))
     }
 
     /// The limit's sources in this prefix that may be forgotten.
@@ -139,7 +170,7 @@ impl Firewall for Nftables {
     fn ensure(&mut self, skeleton: &Skeleton) -> Result<(), FirewallError> {
         let existing = listing::read(&mut self.netlink).map_err(FirewallError::Netlink)?;
         let inventory = existing.as_ref().map(|listing| &listing.inventory);
-        self.nft.apply(ruleset::transition(inventory, skeleton))?;
+        self.make(inventory, skeleton)?;
         self.scopes = skeleton.scopes.iter().map(|scope| scope.name.clone()).collect();
         self.limits = skeleton.limits.clone();
         let before = inventory.into_iter().flat_map(|inventory| inventory.sets.keys());
@@ -211,13 +242,17 @@ impl Firewall for Nftables {
             let (offenders, latest) = offenders(limit).map_err(FirewallError::Netlink)?;
             let over = counted(limits::over_counter(&limit.name));
             let uncounted = counted(limits::uncounted_counter(&limit.name));
-            counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders, latest });
+            let hindrance = self.blind.clone().filter(|_| limit.catches);
+            counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders, latest, hindrance });
         }
         Ok(counts)
     }
 
     fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
         let mut caught = BTreeMap::new();
+        if self.blind.is_some() {
+            return Ok(caught);
+        }
         for limit in self.limits.iter().filter(|limit| limit.catches) {
             let mut sources = Vec::new();
             for family in [Family::V4, Family::V6] {

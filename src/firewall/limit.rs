@@ -89,6 +89,8 @@ pub struct LimitCounts {
     pub offenders: usize,
     /// Those of them that were refused last, or whose penalty began last; at most [`SHOWN_OFFENDERS`].
     pub latest: Vec<Offender>,
+    /// Why it catches nobody although it should ([`Limit::catches`]): this kernel cannot tell who completed connections.
+    pub hindrance: Option<String>,
 }
 
 /// A source over a limit.
