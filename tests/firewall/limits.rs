@@ -215,7 +215,7 @@ fn those_over_a_limit_are_named_the_latest_first_and_no_more_than_twenty() {
         let ports = [("silence", 25, 600), ("lasting", 143, 7200), ("excess", 110, 600)];
         let mut firewall = wishes::firewall(&limits(&[silence, lasting, excess]));
         for (name, port, span) in ports {
-            let mut from = |range: std::ops::Range<u32>| {
+            let from = |range: std::ops::Range<u32>| {
                 for n in range {
                     let _ = knock(net, &forge, &format!("198.51.100.{n}"), Knock::Tcp(port), 21);
                 }
