@@ -168,6 +168,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_failing_example_repeats_nothing_of_its_line() {
+        let line = "login of bob with s3cret from 203.0.113.7";
+        let examples = json!([{"line": line, "match": true, "address": "203.0.113.7"}]);
+        let filter = json!({"failRegex": ["^login of bob with <HOST> from"], "examples": examples});
+        let said = said(&judged(vec![object("Filter", "bad", &filter)]), "Filter");
+        assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "ExampleFails"), "{}", said.message);
+        assert!(said.message.contains("holds no address"), "{}", said.message);
+        assert!(!said.message.contains("s3cret"), "{}", said.message);
+    }
+
+    #[test]
     fn of_many_problems_as_many_are_told_as_find_a_place() {
         let entries: Vec<Value> = (0..300).map(|_| json!({"prefix": "0.0.0.0/0"})).collect();
         let said = said(&judged(vec![object("AllowList", "all", &json!({"entries": entries}))]), "AllowList");
