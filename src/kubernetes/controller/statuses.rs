@@ -19,7 +19,7 @@ use super::judge::{Declared, Judgement, Version, name_of};
 use super::pace::Pace;
 use super::pen::Pen;
 use super::readiness::{Known, KnownLimit, conditions, limit_conditions};
-use super::totals::{Reports, limit_totals, totals};
+use super::totals::{Reports, latest_offenders, limit_totals, totals};
 use super::verdict::{accepted, spared};
 use crate::api::v1alpha1::{
     AllowList, BanList, Filter, Jail, JailMode, JailStatus, NodeAgent, RateLimit, RateLimitStatus, Status,
@@ -143,6 +143,7 @@ fn drafts(
             observed_generation: generation,
             nodes: totals.nodes,
             offenders: totals.offenders,
+            latest_offenders: latest_offenders(words),
             dropped_packets: totals.dropped,
             uncounted_packets: totals.uncounted,
             conditions: settle(said, &before.conditions, generation, now),
