@@ -3,7 +3,7 @@
 //! The daemon's own court reads it, so that a replay and a daemon cannot differ; only there are no sources, no kernel
 //! and no state file, and the clock is that of the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::bans::{Ledger, LedgerLimits};
 use crate::config::{AllowEntry, Allowed, Config, JailConfig};
 use crate::engine::house::{NeverBan, Why};
 use crate::engine::scanner::{Hints, ScanError, ScanState};
-use crate::engine::{FilterName, JailName, Match, Outcome, ReadClock, Subject, Timestamp};
+use crate::engine::{FilterName, JailName, KeyedMap, Match, Outcome, ReadClock, Subject, Timestamp};
 
 /// Why a jail cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +108,7 @@ struct Told {
     last: Option<Timestamp>,
     bans: BTreeMap<(Timestamp, Subject), BanReport>,
     /// By address, as the subject of its own, and filter.
-    addresses: HashMap<(Subject, u16), Said>,
+    addresses: KeyedMap<(Subject, u16), Said>,
     hints: BTreeMap<u16, Hints>,
 }
 
