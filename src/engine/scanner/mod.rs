@@ -15,6 +15,7 @@ mod memory;
 mod once;
 mod report;
 mod settle;
+mod split;
 mod state;
 #[cfg(test)]
 mod tests;
