@@ -89,6 +89,24 @@ class Agents(InstalledCase):
         full = [{**good, "prefix": f"2001:db8:{i:x}:ffff::/64"} for i in range(256)]
         self.agent.create(f"{GROUP}/banslices?dryRun=All", slice(full, SENT))
 
+    def test_an_agent_makes_nothing_that_cannot_be_tidied_away(self):
+        words = "an agent puts no finalizer on what it writes (`metadata.finalizers`)"
+        held = {"finalizers": ["example.org/mine"]}
+        specs = {"banslices": ("n1-0004", {"node": "n1", "bans": [sliced("45.1.2.3", moment())]}), "sightinglists": ("n1", {"node": "n1", "jails": []}), "nodeagents": ("n1", {})}
+        for kind, (name, spec) in specs.items():
+            with self.subTest(kind=kind):
+                body = self.object(kind, name, spec, SENT)
+                body["metadata"].update(held)
+                self.assertIn(words, self.refusal(lambda k=kind, b=body: self.agent.create(f"{GROUP}/{k}", b)))
+        self.make("nodeagents", "n1", {}, api=self.agent)
+        where = f"{GROUP}/nodeagents/n1"
+        self.assertIn(words, self.refusal(lambda: self.agent.patch(where, {"metadata": held})))
+        # What somebody else put there does not keep it from telling how it is.
+        self.plane.api.patch(where, {"metadata": held})
+        self.agent.patch(f"{where}/status", {"status": {"version": "test"}})
+        self.agent.patch(where, {"metadata": {"labels": {"a": "b"}}})
+        self.plane.api.patch(where, {"metadata": {"finalizers": []}})
+
     def test_an_agent_does_not_tell_itself_to_clean_up_nor_undo_that_it_was_told(self):
         words = "an agent does not tell itself to clean up (`spec.cleanUp`)"
         body = self.object("nodeagents", "n1", {"cleanUp": True})
