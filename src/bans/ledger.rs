@@ -377,6 +377,10 @@ impl Ledger {
 mod tests;
 
 #[cfg(test)]
+#[path = "tests/ledger_clock.rs"]
+mod clock;
+
+#[cfg(test)]
 #[path = "tests/ledger_full.rs"]
 mod full;
 
