@@ -385,5 +385,9 @@ mod clock;
 mod full;
 
 #[cfg(test)]
+#[path = "tests/listing.rs"]
+mod listing;
+
+#[cfg(test)]
 #[path = "tests/ledger_properties.rs"]
 mod properties;
