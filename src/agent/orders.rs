@@ -16,6 +16,9 @@ impl Court {
     pub(super) fn ban(&mut self, order: BanOrder, now: Timestamp) -> Result<Banned, Refusal> {
         let BanOrder { subject, jail, seconds, reason } = order;
         self.may_ban(subject, jail.as_ref())?;
+        if seconds == Some(0) {
+            return Err(Refusal::NoTime);
+        }
         let ban = Ban {
             n: self.ledger.next_n(jail.as_ref(), subject, now),
             jail,
