@@ -14,18 +14,33 @@ fn root() -> &'static Path {
 /// Every page with its text.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = vec![root().join("README.md")];
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        pages.push(entry.unwrap().path());
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            (if entry.file_type().unwrap().is_dir() { &mut folders } else { &mut pages }).push(entry.path());
+        }
     }
     pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
-    assert!(pages.len() >= 4, "{pages:?}");
+    for known in ["README.md", "docs/tutorial.md", "docs/how-to/proxy.md", "docs/reference/cli.md"] {
+        assert!(pages.contains(&root().join(known)), "{known} is not among {pages:?}");
+    }
     pages.into_iter().map(|page| (page.clone(), fs::read_to_string(&page).unwrap())).collect()
 }
 
-/// The fenced blocks of a language.
-fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
-    let opening = format!("```{language}\n");
-    page.split(opening.as_str()).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
+/// The fenced blocks of a language, those in lists without what they are indented by.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some((indent, "")) = line.split_once(&format!("```{language}")) else { continue };
+        if !indent.trim().is_empty() {
+            continue;
+        }
+        let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+        blocks.push(inside.map(|line| line.strip_prefix(indent).unwrap_or(line).to_owned() + "\n").collect());
+    }
+    blocks
 }
 
 /// What stands between `open` and `close`, everywhere.
@@ -68,7 +83,8 @@ fn every_command_has_its_verb_and_options() {
     for (page, text) in pages() {
         let spans = between(&text, "`gaoler ", '`').into_iter().map(|rest| (false, rest));
         let spans = spans.chain(between(&text, "`kubectl gaoler ", '`').into_iter().map(|rest| (true, rest)));
-        let shell = blocks(&text, "console").into_iter().flat_map(str::lines).filter_map(typed);
+        let consoles = blocks(&text, "console");
+        let shell = consoles.iter().flat_map(|block| block.lines()).filter_map(typed);
         for (plugin, command) in spans.chain(shell) {
             let Some(tree) = tree(plugin) else { continue };
             let words: Vec<&str> = command.split_whitespace().collect();
