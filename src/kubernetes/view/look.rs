@@ -247,9 +247,8 @@ impl View {
     fn drops(&self, jail: Option<&JailName>, subject: Subject) -> bool {
         self.never.overlap(subject).is_none()
             && jail.is_none_or(|name| {
-                self.jail(name).is_some_and(|jail| {
-                    jail.mode == Mode::Enforce && self.spared_by(jail, subject).is_none()
-                })
+                self.jail(name)
+                    .is_some_and(|jail| jail.mode == Mode::Enforce && self.spared_by(jail, subject).is_none())
             })
     }
 
