@@ -164,7 +164,7 @@ impl Detector {
         let enough = if masking.is_empty() { RELAYED } else { 1 };
         let worst = worst.filter(|_| relayed >= enough || housed >= HOUSED)?;
         let who = match self.house.never().covers(worst.address) {
-            Some(why) => format!("{} ({why})", worst.address),
+            Some(why) => format!("{}, {why}", worst.address),
             None => worst.address.to_string(),
         };
         let (reason, remedy) = if masking.is_empty() {

@@ -15,7 +15,7 @@ use super::report::{
 };
 use super::situation::Situation;
 use super::wake::Waker;
-use crate::bans::{Ban, Pardon};
+use crate::bans::{Ban, Pardon, Place};
 use crate::config::Config;
 use crate::engine::{JailName, Shift};
 
@@ -57,8 +57,10 @@ pub enum Command {
     Status(Reply<Status>),
     /// Fetch the kernel's counters. Answered when they are there.
     Counters(Reply<()>),
-    /// Tell the bans in force, of one jail or of all.
-    Bans(Option<JailName>, Reply<Vec<BanReport>>),
+    /// Tell where the bans in force stand, of one jail or of all.
+    Places(Option<JailName>, Reply<Vec<Place>>),
+    /// Tell the bans at these places, as far as they are in force still.
+    Bans(Vec<Place>, Reply<Vec<BanReport>>),
     /// Tell all about one address.
     Why(IpAddr, Reply<WhyReport>),
     /// Tell which rate limits refuse this address for some time.
@@ -233,12 +235,29 @@ impl AgentHandle {
         self.ask(Command::Status).await
     }
 
-    /// Bans in force, those that end first first.
+    /// Where the bans in force stand, those that end first first. Each is told by [`AgentHandle::bans_at`].
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn places(&self, jail: Option<JailName>) -> Result<Vec<Place>, Gone> {
+        self.ask(|reply| Command::Places(jail, reply)).await
+    }
+
+    /// The bans at these places, without those that have ended since. All that waits meanwhile is the detector: ask
+    /// for a thousand at once, not for a hundred thousand.
+    ///
+    /// # Errors
+    /// When the detector has ended.
+    pub async fn bans_at(&self, places: Vec<Place>) -> Result<Vec<BanReport>, Gone> {
+        self.ask(|reply| Command::Bans(places, reply)).await
+    }
+
+    /// All bans in force, those that end first first.
     ///
     /// # Errors
     /// When the detector has ended.
     pub async fn bans(&self, jail: Option<JailName>) -> Result<Vec<BanReport>, Gone> {
-        self.ask(|reply| Command::Bans(jail, reply)).await
+        self.bans_at(self.places(jail).await?).await
     }
 
     /// All about one address.

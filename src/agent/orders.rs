@@ -7,7 +7,7 @@ use super::report::{
     Allowance, BanOrder, BanReport, Banned, Durability, EventKind, Ports, Refusal, UnbanOrder, Unbanned,
     Watched, WhyReport,
 };
-use crate::bans::{Ban, Evidence, Origin, Pardon, Recorded};
+use crate::bans::{Ban, Evidence, Origin, Pardon, Place, Recorded};
 use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
 use std::net::IpAddr;
 
@@ -16,6 +16,9 @@ impl Court {
     pub(super) fn ban(&mut self, order: BanOrder, now: Timestamp) -> Result<Banned, Refusal> {
         let BanOrder { subject, jail, seconds, reason } = order;
         self.may_ban(subject, jail.as_ref())?;
+        if seconds == Some(0) {
+            return Err(Refusal::NoTime);
+        }
         let ban = Ban {
             n: self.ledger.next_n(jail.as_ref(), subject, now),
             jail,
@@ -117,17 +120,15 @@ impl Court {
         meant
     }
 
-    /// Bans in force, those that end first first.
-    pub(super) fn bans(&self, jail: Option<&JailName>, now: Timestamp) -> Vec<BanReport> {
-        let wanted = |ban: &Ban| jail.is_none() || ban.jail.as_ref() == jail;
-        let mut bans: Vec<BanReport> = self
-            .ledger
-            .active(now)
-            .filter(wanted)
-            .map(|ban| BanReport::new(&ban, self.enforces(ban.jail.as_ref())))
-            .collect();
-        bans.sort_by_key(|ban| (ban.until.is_none(), ban.until, ban.subject));
-        bans
+    /// Where the bans in force stand, those that end first first.
+    pub(super) fn places(&self, jail: Option<&JailName>, now: Timestamp) -> Vec<Place> {
+        self.ledger.places(jail, now)
+    }
+
+    /// The bans at these places, as far as they are in force still.
+    pub(super) fn bans(&self, places: &[Place], now: Timestamp) -> Vec<BanReport> {
+        let held = places.iter().filter_map(|place| self.ledger.at(place, now));
+        held.map(|ban| BanReport::new(&ban, self.enforces(ban.jail.as_ref()))).collect()
     }
 
     /// All about one address.

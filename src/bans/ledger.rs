@@ -377,8 +377,16 @@ impl Ledger {
 mod tests;
 
 #[cfg(test)]
+#[path = "tests/ledger_clock.rs"]
+mod clock;
+
+#[cfg(test)]
 #[path = "tests/ledger_full.rs"]
 mod full;
+
+#[cfg(test)]
+#[path = "tests/listing.rs"]
+mod listing;
 
 #[cfg(test)]
 #[path = "tests/ledger_properties.rs"]

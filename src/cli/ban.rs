@@ -1,6 +1,6 @@
 //! `gaoler ban`
 
-use super::{Context, ExitStatus, show, who};
+use super::{Context, ExitStatus, show, when, who};
 use crate::agent::report::{BanOrder, Banned};
 use crate::api::v1alpha1::GoDuration;
 use crate::engine::Subject;
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(short, long, value_name = "JAIL")]
     jail: Option<String>,
     /// For how long: 30m, 2h, 168h; without it until `gaoler unban`
-    #[arg(short = 'f', long = "for", value_name = "DURATION")]
+    #[arg(short = 'f', long = "for", value_name = "DURATION", value_parser = when::lasting)]
     duration: Option<GoDuration>,
     /// Why, for whoever looks at `gaoler bans`
     #[arg(short, long, value_name = "TEXT")]

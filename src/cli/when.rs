@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::agent::report::Moment;
+use crate::api::v1alpha1::GoDuration;
 use crate::engine::{Shift, Timestamp};
 
 /// How far this machine's clock is ahead of the one by which all that is shown was written.
@@ -65,6 +66,20 @@ pub(super) fn span(span: Duration) -> String {
     if shown.is_empty() { "0s".into() } else { shown.join(" ") }
 }
 
+/// Reads for how long somebody shall be banned.
+///
+/// # Errors
+/// What is wrong with the text, and what to write.
+pub(super) fn lasting(text: &str) -> Result<GoDuration, String> {
+    match text.parse::<GoDuration>() {
+        Ok(GoDuration(span)) if span.is_zero() => {
+            Err(format!("`{text}` is no time; write `2h`, or leave it out for a ban until it is lifted"))
+        }
+        Ok(span) => Ok(span),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +103,15 @@ mod tests {
     fn a_moment_is_shown_in_the_zone_asked_for() {
         let moment = Moment(Timestamp::from_secs(1_700_000_000));
         assert_eq!(local_in(moment, &TimeZone::fixed(jiff::tz::offset(1))), "2023-11-14 23:13:20");
+    }
+
+    #[test]
+    fn a_ban_of_no_time_is_refused() {
+        assert_eq!(lasting("90s").unwrap(), GoDuration(Duration::from_secs(90)));
+        assert_eq!(
+            lasting("0s").unwrap_err(),
+            "`0s` is no time; write `2h`, or leave it out for a ban until it is lifted"
+        );
+        assert!(lasting("2").unwrap_err().contains("has no unit"));
     }
 }

@@ -339,3 +339,7 @@ mod tests;
 #[cfg(test)]
 #[path = "tests/jail_bounds.rs"]
 mod bounds;
+
+#[cfg(test)]
+#[path = "tests/jail_trust.rs"]
+mod trust_tests;

@@ -25,6 +25,9 @@ const MAX_CONVERSATIONS: usize = 64;
 /// A client that says nothing for so long is dropped.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// So many bans of a long list are held ready at once.
+const PORTION: usize = 1_000;
+
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -177,17 +180,10 @@ async fn bans(
 ) -> io::Result<()> {
     // Before the list, so that nothing falls between.
     let mut events = daemon.agent.subscribe();
-    let listed = match daemon.agent.bans(jail.clone()).await {
-        Ok(listed) => listed,
-        Err(gone) => return voice.done::<()>(Err(gone)).await,
-    };
-    for ban in &listed {
-        voice.item(ban).await?;
+    match list(jail.clone(), daemon, voice).await? {
+        Ok(_) if watch => {}
+        listed => return voice.done(listed).await,
     }
-    if !watch {
-        return voice.done(Ok(listed.len())).await;
-    }
-    drop(listed);
     voice.0.flush().await?;
     let mut nothing = [0];
     loop {
@@ -208,6 +204,27 @@ async fn bans(
             voice.0.flush().await?;
         }
     }
+}
+
+/// Says which bans are in force, and tells how many that were.
+async fn list(jail: Option<JailName>, daemon: &Daemon, voice: &mut Voice) -> io::Result<Result<usize, Gone>> {
+    let places = match daemon.agent.places(jail).await {
+        Ok(places) => places,
+        Err(gone) => return Ok(Err(gone)),
+    };
+    let mut listed = 0;
+    for portion in places.chunks(PORTION) {
+        match daemon.agent.bans_at(portion.to_vec()).await {
+            Ok(bans) => {
+                for ban in &bans {
+                    voice.item(ban).await?;
+                }
+                listed += bans.len();
+            }
+            Err(gone) => return Ok(Err(gone)),
+        }
+    }
+    Ok(Ok(listed))
 }
 
 /// Writes answers.

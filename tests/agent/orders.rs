@@ -31,6 +31,15 @@ fn a_ban_by_hand_closes_everything_or_one_jails_ports_and_is_saved_when_answered
 }
 
 #[test]
+fn a_ban_of_no_time_is_refused_and_leaves_no_trace() {
+    let world = World::guarded(JAMES);
+    let none = BanOrder { seconds: Some(0), ..order("203.0.113.7", None) };
+    assert_eq!(block_on(world.agent().ban(none)).unwrap(), Err(Refusal::NoTime));
+    let banned = block_on(world.agent().ban(order("203.0.113.7", None))).unwrap().unwrap();
+    assert_eq!((banned.known, banned.ban.n), (false, 1));
+}
+
+#[test]
 fn a_jail_that_is_not_there_is_named() {
     let world = World::guarded(JAMES);
     let refusal = block_on(world.agent().ban(order("203.0.113.7", Some("jams")))).unwrap();

@@ -97,6 +97,9 @@ pub enum Refusal {
     /// No address of this kind is ever a source of packets from elsewhere.
     #[error("{0} is loopback, link-local, multicast or unspecified and is never banned")]
     NotBannable(Subject),
+    /// It would be over when it begins.
+    #[error("a ban of no time is none; say for how long, or nothing for one until it is lifted")]
+    NoTime,
     /// There is no such jail.
     #[error("there is no jail {0}")]
     NoSuchJail(JailName),

@@ -5,7 +5,7 @@ use super::session::now;
 use crate::agent::report::{BanReport, Banned, Durability};
 use crate::api::v1alpha1::{BanListEntry, GoDuration, Prefix, Scope, Time};
 use crate::bans::{Ban, Evidence, Origin};
-use crate::cli::{ExitStatus, show, who};
+use crate::cli::{ExitStatus, show, when, who};
 use crate::engine::{Duration, Subject};
 use crate::kubernetes::view::orders::{self, BY_HAND};
 
@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "JAIL")]
     jail: Option<String>,
     /// For how long: 30m, 2h, 168h; without it until `kubectl gaoler unban`
-    #[arg(short = 'f', long = "for", value_name = "DURATION")]
+    #[arg(short = 'f', long = "for", value_name = "DURATION", value_parser = when::lasting)]
     duration: Option<GoDuration>,
     /// Why, for whoever looks at `kubectl gaoler bans`; 256 characters at most
     #[arg(short, long, value_name = "TEXT")]

@@ -79,9 +79,11 @@ pub(in crate::cli) fn why(ban: &BanReport) -> String {
     why
 }
 
-/// A reason was typed by somebody; control characters would reach the terminal.
+/// A reason was typed by somebody, or came with a feed; control characters would reach the terminal, and those that
+/// turn the direction of writing would show another address than is meant.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
 }
 
 /// A ban that is there already when a watch begins.

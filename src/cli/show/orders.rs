@@ -16,9 +16,10 @@ pub(in crate::cli) fn banned(banned: &Banned, context: &Context) -> anyhow::Resu
         let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
         let until =
             ban.until.map_or_else(|| "until unbanned".into(), |u| format!("until {}", when::relative(u)));
-        let word = if banned.known { "was banned already" } else { "is banned" };
+        // One that was banned for a shorter time is banned for longer now.
+        let (word, now) = if banned.known { ("was banned already", ", now") } else { ("is banned", "") };
         let only = if ban.enforced { "" } else { ", observed only: nothing is dropped" };
-        context.say(format!("{} {word} ({what}) {until}{only}", context.bold(ban.subject)))?;
+        context.say(format!("{} {word} ({what}){now} {until}{only}", context.bold(ban.subject)))?;
     }
     Ok(saved(&banned.saved, context))
 }

@@ -13,6 +13,8 @@ use super::PatternError;
 pub(crate) struct DateFormat {
     parts: Vec<Part>,
     zone: Option<TimeZone>,
+    /// Whether it tells both the day and the time of day.
+    whole: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,18 +77,26 @@ impl DateFormat {
             Some(name) => Some(named_zone(&name).ok_or(PatternError::UnknownZone { zone: name, position })?),
             None => None,
         };
-        Ok(Self { parts, zone })
+        let has = |wanted: fn(&Part) -> bool| parts.iter().any(wanted);
+        let whole = has(|part| matches!(part, Part::Epoch | Part::EpochMillis))
+            || has(|part| matches!(part, Part::Day(_) | Part::DayOfYear))
+                && has(|part| matches!(part, Part::Hour24(_) | Part::Hour12(_)));
+        Ok(Self { parts, zone, whole })
     }
 
-    /// Reads a date at the start of `text`: what it says and how many bytes it takes.
-    pub(crate) fn read(&self, text: &str) -> Option<(DateFields, usize)> {
-        let mut fields = DateFields::default();
+    /// Reads a date at the start of `text` into `fields`: how many bytes it takes.
+    pub(crate) fn read(&self, text: &str, fields: &mut DateFields) -> Option<usize> {
         let mut at = 0;
         for part in &self.parts {
             let rest = text.get(at..)?;
-            at += part.read(rest, &mut fields)?;
+            at += part.read(rest, fields)?;
         }
-        Some((fields, at))
+        Some(at)
+    }
+
+    /// Whether it tells both the day and the time of day.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The point in time of what was read.

@@ -18,6 +18,7 @@ mod parse;
 mod tail;
 mod words;
 
+use crate::engine::dates::DateFields;
 use crate::engine::{Event, ReadClock};
 
 use super::ansi::{after_colours, before_colours};
@@ -181,7 +182,7 @@ impl Pattern {
 
     /// Takes a line apart.
     pub(crate) fn read<'a>(&self, line: &'a str, clock: ReadClock<'_>) -> Result<Event<'a>, Unread> {
-        let mut found = Found { event: Event::default(), clock };
+        let mut found = Found { event: Event::default(), date: None, clock };
         let mut text = line.strip_suffix(self.suffix.as_str()).unwrap_or(line);
         let mut elements = self.certain.as_slice();
         while let [element, rest @ ..] = elements {
@@ -232,6 +233,8 @@ fn is_class(byte: u8) -> bool {
 
 struct Found<'a, 'c> {
     event: Event<'a>,
+    /// What dates that tell only the day or only the time of day have said.
+    date: Option<DateFields>,
     clock: ReadClock<'c>,
 }
 
@@ -280,8 +283,13 @@ impl<'a> Found<'a, '_> {
     }
 
     fn date(&mut self, format: &DateFormat, text: &'a str) -> Option<&'a str> {
-        let (fields, length) = format.read(text)?;
-        self.event.time = self.event.time.or_else(|| format.time(fields, self.clock));
+        let mut fields = self.date.unwrap_or_default();
+        let length = format.read(text, &mut fields)?;
+        // The first counts. Where it tells only the day, or only the time of day, the others complete it.
+        if self.event.time.is_none() || self.date.is_some() {
+            self.event.time = format.time(fields, self.clock);
+            self.date = (!format.is_whole()).then_some(fields);
+        }
         text.get(length..)
     }
 

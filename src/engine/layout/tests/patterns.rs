@@ -98,6 +98,18 @@ fn dates_are_read_as_java_prints_them() {
 }
 
 #[test]
+fn day_and_time_of_day_may_stand_apart() {
+    let at = |pattern: &str, line: &str| read(pattern, line).unwrap().0.unwrap();
+    let apart = at("%d{yyyy-MM-dd} %d{HH:mm:ss.SSS} %m", "2026-11-21 16:45:43.701 x");
+    assert_eq!(apart, "2026-11-21T15:45:43.701Z");
+    let turned = at("%d{HH:mm:ss, UTC} %-5p %d{dd.MM.yyyy, UTC} %m", "16:45:43 INFO  21.11.2026 x");
+    assert_eq!(turned, "2026-11-21T16:45:43Z");
+    // One that is whole needs no other.
+    let twice = at("%d{ISO8601,UTC} %d{HH:mm} %m", "2026-11-21 16:45:43,701 17:45 x");
+    assert_eq!(twice, "2026-11-21T16:45:43.701Z");
+}
+
+#[test]
 fn a_date_that_does_not_exist_has_no_time() {
     assert_eq!(read("%d{yyyy-MM-dd HH:mm:ss} %m", "2026-02-30 01:02:03 x").unwrap().0, None);
     assert_eq!(read("%d{HH:mm} %m", "25:00 x").unwrap().0, None);
