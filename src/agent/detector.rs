@@ -244,6 +244,7 @@ impl Detector {
     }
 
     pub(super) fn configure(&mut self, config: Arc<Config>, now: Timestamp) -> Vec<Unusable> {
+        self.house.go_by(self.court.ahead(), now);
         self.house.configure(&config.allowed, now);
         self.court.house = self.house.never().clone();
         self.court.configure(&config, now);

@@ -3,7 +3,7 @@
 //! The daemon's own court reads it, so that a replay and a daemon cannot differ; only there are no sources, no kernel
 //! and no state file, and the clock is that of the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::bans::{Ledger, LedgerLimits};
 use crate::config::{AllowEntry, Allowed, Config, JailConfig};
 use crate::engine::house::{NeverBan, Why};
 use crate::engine::scanner::{Hints, ScanError, ScanState};
-use crate::engine::{FilterName, JailName, Match, Outcome, ReadClock, Subject, Timestamp};
+use crate::engine::{FilterName, JailName, KeyedMap, Match, Outcome, ReadClock, Subject, Timestamp};
 
 /// Why a jail cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +108,7 @@ struct Told {
     last: Option<Timestamp>,
     bans: BTreeMap<(Timestamp, Subject), BanReport>,
     /// By address, as the subject of its own, and filter.
-    addresses: HashMap<(Subject, u16), Said>,
+    addresses: KeyedMap<(Subject, u16), Said>,
     hints: BTreeMap<u16, Hints>,
 }
 
@@ -205,7 +205,7 @@ impl Replay {
             None => FilterName::new(""),
         };
         let mut addresses: Vec<_> = addresses.into_iter().collect();
-        addresses.sort_unstable_by_key(|(who, _)| *who);
+        addresses.sort_unstable_by_key(|((subject, filter), _)| (in_order(*subject), *filter));
         let addresses = addresses.into_iter().map(|((subject, filter), said)| {
             let address = subject.addr();
             let Said { failures, weight, successes } = said;
@@ -228,6 +228,15 @@ impl Replay {
             bans: bans.into_values().collect(),
         }
     }
+}
+
+/// Sorts as the subject itself does, by numbers: addresses are compared byte by byte.
+fn in_order(subject: Subject) -> (bool, u128, u8) {
+    let (v6, bits) = match subject.addr() {
+        IpAddr::V4(address) => (false, u128::from(address.to_bits())),
+        IpAddr::V6(address) => (true, address.to_bits()),
+    };
+    (v6, bits, subject.prefix_len())
 }
 
 impl Told {
@@ -271,6 +280,22 @@ pub(crate) fn never_banned(allowed: &[AllowEntry]) -> NeverBan {
 mod tests {
     use super::*;
     use crate::config::load;
+
+    #[test]
+    fn addresses_are_told_in_the_order_of_subjects() {
+        let texts = [
+            "192.0.2.1/32",
+            "10.0.0.0/8",
+            "10.0.0.0/9",
+            "2.0.0.0/32",
+            "::/0",
+            "2001:db8::/64",
+            "255.0.0.0/8",
+        ];
+        let mut subjects = texts.map(|text| Subject::new(text.parse().unwrap()));
+        subjects.sort_unstable_by_key(|subject| in_order(*subject));
+        assert!(subjects.is_sorted(), "{subjects:?}");
+    }
 
     const MANIFESTS: &str = r"
 kind: Filter

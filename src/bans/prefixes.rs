@@ -1,17 +1,16 @@
 //! A map from prefixes that also finds every entry around a given one.
 
-use std::collections::HashMap;
 use std::collections::hash_map::{Iter, Values};
 
 use ipnet::IpNet;
 
-use crate::engine::Subject;
+use crate::engine::{KeyedMap, Subject};
 
 /// Values by prefix. Looking for the entries that cover a subject costs one look-up per prefix length in use, of
 /// which there are two or three.
 #[derive(Clone, Debug)]
 pub(super) struct Prefixes<T> {
-    map: HashMap<Subject, T>,
+    map: KeyedMap<Subject, T>,
     v4: Lengths,
     v6: Lengths,
 }
@@ -21,7 +20,7 @@ type Lengths = Vec<(u8, u32)>;
 
 impl<T> Default for Prefixes<T> {
     fn default() -> Self {
-        Self { map: HashMap::new(), v4: Vec::new(), v6: Vec::new() }
+        Self { map: KeyedMap::default(), v4: Vec::new(), v6: Vec::new() }
     }
 }
 

@@ -29,20 +29,7 @@ pub(super) fn lower(
     filter: &api::FilterSpec,
     notes: &mut Notes<'_>,
 ) -> Option<(FilterSpec, Filter)> {
-    let rules = lower_rules("rules", filter.rules.as_deref(), notes);
-    let successes = lower_rules("successes", filter.successes.as_deref(), notes);
-    if rules.is_empty() && successes.is_empty() && filter.fail_regex.is_none() {
-        notes.error(
-            "spec",
-            "the filter matches nothing: it has neither `rules` nor `failRegex`",
-            "add one of them",
-        );
-    }
-    let spec =
-        FilterSpec { name, rules, successes, text: text(filter, notes), one_per: one_per(filter, notes) };
-    if notes.has_errors() {
-        return None;
-    }
+    let spec = lower_unseen(name, filter, notes)?;
     match compile::filter(&spec) {
         Ok((filter, warnings)) => {
             for fault in warnings {
@@ -55,6 +42,26 @@ pub(super) fn lower(
             None
         }
     }
+}
+
+/// As [`lower`] for a filter that is known to compile.
+pub(super) fn lower_unseen(
+    name: FilterName,
+    filter: &api::FilterSpec,
+    notes: &mut Notes<'_>,
+) -> Option<FilterSpec> {
+    let rules = lower_rules("rules", filter.rules.as_deref(), notes);
+    let successes = lower_rules("successes", filter.successes.as_deref(), notes);
+    if rules.is_empty() && successes.is_empty() && filter.fail_regex.is_none() {
+        notes.error(
+            "spec",
+            "the filter matches nothing: it has neither `rules` nor `failRegex`",
+            "add one of them",
+        );
+    }
+    let spec =
+        FilterSpec { name, rules, successes, text: text(filter, notes), one_per: one_per(filter, notes) };
+    (!notes.has_errors()).then_some(spec)
 }
 
 fn lower_rules(list: &str, rules: Option<&[api::Rule]>, notes: &mut Notes<'_>) -> Vec<RuleSpec> {

@@ -87,7 +87,7 @@ fn read(file: &str, text: &'static str, expected: &FilterName) -> Option<BuiltIn
         return None;
     };
     let filter_name = FilterName::new(&name.name);
-    let (spec, _) = filters::lower(filter_name.clone(), &declared, &mut notes)?;
+    let spec = filters::lower_unseen(filter_name.clone(), &declared, &mut notes)?;
     (!notes.has_errors() && filter_name == *expected).then(|| BuiltIn {
         declared,
         spec: Arc::new(spec),

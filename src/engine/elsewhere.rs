@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::trust::Trust;
 use super::window::{Hit, Window};
-use super::{Duration, NodeIndex, Shift, Sighting, Subject, Timestamp};
+use super::{Duration, KeyedMap, NodeIndex, Shift, Sighting, Subject, Timestamp};
 
 /// One node's report of one subject.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Account {
 /// The reports of all other nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Elsewhere {
-    accounts: HashMap<Subject, Vec<Account>>,
+    accounts: KeyedMap<Subject, Vec<Account>>,
     left_out: u64,
 }
 

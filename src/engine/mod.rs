@@ -15,6 +15,7 @@ mod event;
 pub mod filter;
 pub mod house;
 pub mod jail;
+mod keyed;
 mod matched;
 mod name;
 mod ranked;
@@ -33,6 +34,7 @@ pub mod words;
 
 pub use clock::ReadClock;
 pub use event::{Context, Event};
+pub(crate) use keyed::KeyedMap;
 pub use matched::{Match, Outcome, RuleRef};
 pub use name::{FilterName, JailName};
 pub use sighting::{NodeIndex, Sighting};

@@ -1,8 +1,6 @@
 //! A map whose entries also stand in line, one line per rank.
 
-use std::collections::HashMap;
-
-use super::Subject;
+use super::{KeyedMap, Subject};
 
 /// Ranks are 0 to `RANKS - 1`; higher ones share the last line.
 pub(super) const RANKS: usize = 64;
@@ -14,7 +12,7 @@ const NONE: u32 = u32::MAX;
 /// its own size plus some 35 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Ranked<T> {
-    index: HashMap<Subject, u32>,
+    index: KeyedMap<Subject, u32>,
     nodes: Vec<Node<T>>,
     /// The first unused node; unused ones are chained by `next`.
     free: u32,
@@ -46,7 +44,7 @@ struct Line {
 impl<T: Default> Ranked<T> {
     pub(super) fn new() -> Self {
         let lines = vec![Line { first: NONE, last: NONE, len: 0 }; RANKS];
-        Self { index: HashMap::new(), nodes: Vec::new(), free: NONE, lines, occupied: 0 }
+        Self { index: KeyedMap::default(), nodes: Vec::new(), free: NONE, lines, occupied: 0 }
     }
 
     pub(super) fn len(&self) -> usize {

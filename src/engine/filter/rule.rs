@@ -133,6 +133,11 @@ impl Rule {
         self.required.as_ref()
     }
 
+    /// Whether it says nothing at all about an event without a context: a success of nobody is not even counted.
+    pub(crate) fn needs_context(&self) -> bool {
+        self.outcome == Outcome::Success && !self.address.contains(&AddressSource::Message)
+    }
+
     /// The address this rule accuses in `event`.
     pub(crate) fn judge<'e>(&'e self, event: &'e Event<'_>) -> Result<Accused<'e>, Miss<'e>> {
         if let Some(logger) = &self.logger

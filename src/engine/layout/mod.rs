@@ -85,6 +85,15 @@ impl Layout {
         &self.spec
     }
 
+    /// Whether events of this layout can have a context.
+    pub(crate) fn has_context(&self) -> bool {
+        match &self.reader {
+            Reader::James | Reader::Text => false,
+            Reader::Json(_) => true,
+            Reader::Pattern(pattern) => pattern.has_context(),
+        }
+    }
+
     /// The event of a line, which is without its newline and container envelope. Colours before the message may still
     /// be there; in the message they stay. `None` when the line is not of this layout.
     #[must_use]

@@ -5,11 +5,10 @@
 //! worth trying.
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
-use memchr::memchr_iter;
 
 use super::literals::Literals;
+use super::split::Split;
 use crate::engine::filter::Needle;
-use crate::engine::layout::colour;
 
 /// Bits of the rules to try on a line.
 pub(super) type Mask = u64;
@@ -29,11 +28,8 @@ pub(super) struct Gate {
     folded: Option<AhoCorasick>,
     /// The bits of all literals of which both cases are meant: any of them may stand where one was found, too.
     folded_bits: Mask,
-    /// One bit per pair of bytes that stand next to each other in a literal that a colour code may stand in.
-    pairs: Vec<u64>,
-    /// The first bytes of these pairs.
-    left: [bool; 256],
-    coloured: bool,
+    /// Of the literals that a colour code may stand in.
+    split: Option<Split>,
     every_line: bool,
     all: Mask,
 }
@@ -90,32 +86,12 @@ impl Builder {
                     .ok()?,
             ),
         };
-        let mut pairs = vec![0u64; 1024];
-        let mut left = [false; 256];
-        for text in &self.coloured {
-            for pair in text.windows(2) {
-                let [a, b] = pair else { continue };
-                for a in [a.to_ascii_lowercase(), a.to_ascii_uppercase(), *a] {
-                    if let Some(slot) = left.get_mut(usize::from(a)) {
-                        *slot = true;
-                    }
-                    for b in [b.to_ascii_lowercase(), b.to_ascii_uppercase(), *b] {
-                        let (word, bit) = pair_bit(a, b);
-                        if let Some(slot) = pairs.get_mut(word) {
-                            *slot |= bit;
-                        }
-                    }
-                }
-            }
-        }
         let all = self.exact.iter().chain(&self.folded).fold(0, |mask, (_, bit)| mask | (bit & !PIECE));
         Some(Gate {
             exact: Literals::new(&self.exact)?,
             folded,
             folded_bits: self.folded.iter().fold(0, |mask, (_, bit)| mask | bit),
-            pairs,
-            left,
-            coloured: !self.coloured.is_empty(),
+            split: Split::new(&self.coloured),
             every_line: self.every_line,
             all: all | if self.every_line { ALWAYS } else { 0 },
         })
@@ -181,8 +157,8 @@ impl Gate {
         if self.folded.is_some() {
             also(cursor.folded.refresh(from, || Some((self.folded(block, from)?, self.folded_bits))));
         }
-        if self.coloured {
-            also(cursor.split.refresh(from, || Some((self.split(block, from)?, self.all))));
+        if let Some(split) = &self.split {
+            also(cursor.split.refresh(from, || Some((split.find(block, from)?, self.all))));
         }
         first
     }
@@ -218,38 +194,4 @@ impl Gate {
         let input = aho_corasick::Input::new(block).range(from.min(block.len())..);
         self.folded.as_ref()?.find(input).map(|found| found.start())
     }
-
-    /// The first colour code that stands where it may hide a literal.
-    fn split(&self, block: &[u8], from: usize) -> Option<usize> {
-        let mut at = from;
-        for escape in memchr_iter(0x1b, block.get(from..)?).map(|offset| from + offset) {
-            let before = escape.checked_sub(1).and_then(|i| block.get(i));
-            if escape < at || before.is_none_or(|b| self.left.get(usize::from(*b)) != Some(&true)) {
-                continue;
-            }
-            let mut end = escape;
-            while block.get(end) == Some(&0x1b) {
-                match colour(block.get(end..)?) {
-                    0 => break,
-                    length => end += length,
-                }
-            }
-            if end > escape
-                && let Some(before) = before
-                && let Some(after) = block.get(end)
-            {
-                let (word, bit) = pair_bit(*before, *after);
-                if self.pairs.get(word).is_some_and(|slot| slot & bit != 0) {
-                    return Some(escape);
-                }
-            }
-            at = end.max(escape + 1);
-        }
-        None
-    }
-}
-
-fn pair_bit(a: u8, b: u8) -> (usize, u64) {
-    let index = usize::from(a) << 8 | usize::from(b);
-    (index >> 6, 1 << (index & 63))
 }

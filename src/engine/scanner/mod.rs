@@ -15,6 +15,7 @@ mod memory;
 mod once;
 mod report;
 mod settle;
+mod split;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::cri;
 use super::dates::DateFinder;
-use super::filter::{Filter, TextRules};
+use super::filter::{Filter, Rule, TextRules};
 use super::layout::{Layout, LayoutError, colour};
 use super::{AddressPolicy, LayoutSpec, Match, ReadClock, Timestamp};
 use gate::{Cursor, Gate, Mask, PIECE};
@@ -102,6 +103,8 @@ pub struct Scanner {
     dates: Vec<Dates>,
     fallback: DateFinder,
     gate: Gate,
+    /// The bits that only successes have whose address is in the context.
+    contextual: Mask,
     /// The declared layout; `None`: each source's own.
     layout: Option<Layout>,
     envelope: Envelope,
@@ -150,6 +153,7 @@ impl Scanner {
         let mut builder = gate::Builder::default();
         let mut plans = Vec::with_capacity(filters.len());
         let mut dates: Vec<Dates> = Vec::new();
+        let (mut contextual, mut others): (Mask, Mask) = (0, 0);
         for (index, filter) in filters.iter().enumerate() {
             let several_lines = filter.text().is_some_and(|text| text.max_lines() > 1);
             let rules: Vec<Mask> = (0..filter.len())
@@ -160,6 +164,12 @@ impl Scanner {
                     _ => builder.add_every_line(),
                 })
                 .collect();
+            for (rule, mask) in rules.iter().enumerate() {
+                match filter.rules().get(rule).is_some_and(Rule::needs_context) {
+                    true => contextual |= mask,
+                    false => others |= mask,
+                }
+            }
             let any = rules.iter().fold(0, |all, mask| all | mask);
             let group = filter.text().map(|text| {
                 let same = |known: &Dates| {
@@ -186,6 +196,7 @@ impl Scanner {
             dates,
             fallback: DateFinder::new(&[]).map_err(|_| ScanError::TooManyLiterals)?,
             gate,
+            contextual: contextual & !others,
             layout,
             envelope,
             policy: policy.clone(),
@@ -267,6 +278,12 @@ impl Scanner {
         self.gate.every_line() || state.templates || state.pieces.open() || self.undecided(state)
     }
 
+    /// The bits of rules from which nothing follows in the source's layout.
+    fn mute(&self, state: &ScanState) -> Mask {
+        let layout = self.layout.as_ref().or(state.layout.as_deref());
+        if layout.is_some_and(|layout| !layout.has_context()) { self.contextual } else { 0 }
+    }
+
     fn too_long<R: Report>(&self, state: &mut ScanState, line: &[u8], work: &mut Work<'_, R>) {
         work.stats.too_long += 1;
         if self.envelope == Envelope::Cri
@@ -308,6 +325,7 @@ impl Scanner {
         work: &mut Work<'_, R>,
     ) {
         let undecided = self.undecided(state);
+        let mask = if R::ALL { mask } else { mask & !self.mute(state) };
         if mask == 0 && !undecided && !state.templates && !R::ALL {
             return;
         }

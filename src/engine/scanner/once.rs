@@ -1,6 +1,5 @@
 //! `onePer`: several lines of one event count once.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -8,7 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::engine::{Duration, OnePer, Outcome, Timestamp};
+use crate::engine::{Duration, KeyedMap, OnePer, Outcome, Timestamp};
 
 /// Events remembered per generation and source; beyond it the older generation is forgotten early, and an event in
 /// it may count once more.
@@ -22,8 +21,8 @@ const MOST: usize = 8192;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Kept", into = "Kept")]
 pub(super) struct Once {
-    young: HashMap<Key, Entry>,
-    old: HashMap<Key, Entry>,
+    young: KeyedMap<Key, Entry>,
+    old: KeyedMap<Key, Entry>,
     /// Nobody outside can choose values that collide. Kept over restarts, with what was hashed.
     secret: u64,
     /// How far apart the lines of an event may be, as of the last one.
@@ -76,8 +75,8 @@ impl Entry {
 impl Default for Once {
     fn default() -> Self {
         Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: KeyedMap::default(),
+            old: KeyedMap::default(),
             secret: RandomState::new().hash_one(0),
             within: Duration::ZERO,
             turned: None,
@@ -118,7 +117,7 @@ impl From<Kept> for Once {
             (Key { address, outcome, values }, Entry { first, last, counted, seen, start })
         };
         let young = events.into_iter().map(entry).collect();
-        Self { young, old: HashMap::new(), secret, within: Duration::ZERO, turned }
+        Self { young, old: KeyedMap::default(), secret, within: Duration::ZERO, turned }
     }
 }
 
@@ -189,7 +188,7 @@ impl Once {
             // As much room as was needed lately.
             self.young.reserve(self.old.len());
             if stale {
-                self.old = HashMap::new();
+                self.old = KeyedMap::default();
             }
             self.turned = Some(time);
         }

@@ -162,10 +162,10 @@ impl View {
         bans
     }
 
-    /// How many subjects are kept out.
+    /// How many subjects are kept out: those whom nodes let pass for all that are not among them.
     #[must_use]
     pub fn held(&self, now: Timestamp) -> usize {
-        self.ledger.holds(now).count()
+        self.ledger.holds(now).filter(|(jail, subject, _)| self.drops(*jail, *subject)).count()
     }
 
     /// All about one address.
@@ -240,10 +240,15 @@ impl View {
 
     /// Whether nodes drop the subject's packets.
     fn bites(&self, ban: &Ban) -> bool {
-        self.never.overlap(ban.subject).is_none()
-            && ban.jail.as_ref().is_none_or(|name| {
+        self.drops(ban.jail.as_ref(), ban.subject)
+    }
+
+    /// The same of somebody who is banned by that jail.
+    fn drops(&self, jail: Option<&JailName>, subject: Subject) -> bool {
+        self.never.overlap(subject).is_none()
+            && jail.is_none_or(|name| {
                 self.jail(name).is_some_and(|jail| {
-                    jail.mode == Mode::Enforce && self.spared_by(jail, ban.subject).is_none()
+                    jail.mode == Mode::Enforce && self.spared_by(jail, subject).is_none()
                 })
             })
     }

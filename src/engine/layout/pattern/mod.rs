@@ -166,6 +166,19 @@ impl Pattern {
         Ok(Self { certain, rest, suffix })
     }
 
+    /// Whether it prints something of the context.
+    pub(crate) fn has_context(&self) -> bool {
+        let of_context = |kind: &Kind| matches!(kind, Kind::Key { .. } | Kind::Dump);
+        let certain =
+            self.certain.iter().any(|e| matches!(e, Element::Field { kind, .. } if of_context(kind)));
+        certain
+            || match &self.rest {
+                Rest::Nothing => false,
+                Rest::Field(kind, _) => of_context(kind),
+                Rest::Search(tail) => tail.fields().iter().any(of_context),
+            }
+    }
+
     /// Takes a line apart.
     pub(crate) fn read<'a>(&self, line: &'a str, clock: ReadClock<'_>) -> Result<Event<'a>, Unread> {
         let mut found = Found { event: Event::default(), clock };

@@ -198,6 +198,32 @@ fn failures_of_nobody_and_failures_behind_a_proxy_are_told_apart() {
 }
 
 #[test]
+fn a_success_is_looked_at_only_in_a_layout_that_can_show_whose_it_is() {
+    let line =
+        |what: &str| format!("16:45:34.154 [INFO ] o.a.j.u.AuditTrail - SMTP Authentication {what}.\n");
+    let log = [line("succeeded"), line("failed"), line("succeeded")].concat();
+    let plain = "%d{HH:mm:ss.SSS} [%-5level] %logger - %msg%n";
+    let certain = "%d{HH:mm:ss.SSS} [%-5level] %X{ip} %logger - %msg%n";
+    let dump = "%d{HH:mm:ss.SSS} [%-5level] %logger - %msg %X%n";
+    for (layout, candidates) in [
+        (LayoutSpec::Auto, 2),
+        (LayoutSpec::JamesDefault, 1),
+        (LayoutSpec::Pattern(plain.into()), 1),
+        (LayoutSpec::Pattern(certain.into()), 3),
+        (LayoutSpec::Pattern(dump.into()), 3),
+        (LayoutSpec::JsonEncoder, 3),
+    ] {
+        let scanner = scanner(&[logins()], &layout, Envelope::None);
+        assert_eq!(scan(&scanner, &log).1.candidates, candidates, "{layout:?}");
+    }
+    let mut state = ScanState::default();
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
+    scanner.scan(&mut state, log.as_bytes(), clock(), &mut |_| {});
+    let hints: Vec<_> = state.take_hints().collect();
+    assert_eq!(hints, [(0, Hints { unaddressed: 1, ..Hints::default() })], "the failure is still told");
+}
+
+#[test]
 fn the_address_is_the_first_source_present_even_if_it_is_no_use() {
     let scanner = scanner(&[logins()], &LayoutSpec::JsonLayout, Envelope::None);
     let line = |mdc: &str| {
