@@ -84,9 +84,11 @@ reference: ## Writes docs/reference from the program's own definitions and help
 crds: build ## Writes the definitions of custom resources from the types
 	@$(TARGET)/debug/gaoler crds --to crds
 	@$(PYTHON) scripts/chart_copies.py
-chart: ## Writes of the chart what has its source elsewhere: definitions, rights and policies; and its README from its values
+	@$(PYTHON) scripts/chart_schema.py
+chart: ## Writes of the chart what has its source elsewhere: definitions, rights, policies, the schema of specs; and its README from its values
 	@scripts/setup.sh helm
 	@$(PYTHON) scripts/chart_copies.py
+	@$(PYTHON) scripts/chart_schema.py
 	@$(PYTHON) scripts/chart_readme.py
 
 .PHONY: fmt lint deny

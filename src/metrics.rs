@@ -228,10 +228,11 @@ impl Metrics {
         r.register("ratelimit_packets", "Packets over the rate limit", self.limited);
         r.register(
             "ratelimit_uncounted_packets",
-            "Packets that passed because the rate limit could remember no further source",
+            "UNCOUNTED in `gaoler status`: packets that passed, and with `escalateTo` completed connections that prove nothing, \
+             because the rate limit has as many sources as `maxSources` lets it remember",
             self.uncounted,
         );
-        r.register("ratelimit_offenders", "Sources under the rate limit's penalty, bounded", self.offenders);
+        r.register("ratelimit_offenders", "Sources that the rate limit refuses now, bounded", self.offenders);
         r.register("active_bans", "Bans in force", self.bans_active);
         r.register("firewall_enforcing", "1 where bans bite", self.firewall_up);
         r.register("firewall_changes", "Elements the kernel took", self.firewall_applied);

@@ -13,19 +13,37 @@ fn root() -> &'static Path {
 
 /// Every page with its text.
 fn pages() -> Vec<(PathBuf, String)> {
-    let mut pages = vec![root().join("README.md")];
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        pages.push(entry.unwrap().path());
+    let mut pages = vec![root().join("README.md"), root().join("charts/gaoler/README.md")];
+    for directory in ["docs", "docs/how-to", "docs/reference"] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            pages.push(entry.unwrap().path());
+        }
     }
     pages.retain(|page| page.extension().is_some_and(|e| e == "md"));
-    assert!(pages.len() >= 4, "{pages:?}");
+    assert!(pages.len() >= 20, "{pages:?}");
     pages.into_iter().map(|page| (page.clone(), fs::read_to_string(&page).unwrap())).collect()
 }
 
-/// The fenced blocks of a language.
-fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
-    let opening = format!("```{language}\n");
-    page.split(opening.as_str()).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
+/// The fenced blocks of a language, those in lists too, without their indentation.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let (opening, mut found) = (format!("```{language}"), Vec::new());
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if line.trim_start() != opening {
+            continue;
+        }
+        let indentation = line.len() - line.trim_start().len();
+        let inner = lines.by_ref().take_while(|line| line.trim_start() != "```");
+        let inner: Vec<&str> = inner.map(|line| line.get(indentation..).unwrap_or_default()).collect();
+        found.push(inner.join("\n"));
+    }
+    found
+}
+
+/// Where a heading is linked to: in lower case, spaces as dashes, without punctuation.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    text.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
 }
 
 /// What stands between `open` and `close`, everywhere.
@@ -42,8 +60,9 @@ fn every_link_leads_somewhere() {
             let target = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
             assert!(target.exists(), "{}: {link}", page.display());
             if !anchor.is_empty() {
-                let headings = fs::read_to_string(&target).unwrap().to_lowercase().replace(' ', "-");
-                assert!(headings.contains(&format!("#-{anchor}\n")), "{}: {link}", page.display());
+                let target = fs::read_to_string(&target).unwrap();
+                let mut headings = target.lines().filter(|line| line.starts_with('#')).map(anchor_of);
+                assert!(headings.any(|heading| heading == anchor), "{}: {link}", page.display());
             }
             seen += 1;
         }
@@ -68,7 +87,8 @@ fn every_command_has_its_verb_and_options() {
     for (page, text) in pages() {
         let spans = between(&text, "`gaoler ", '`').into_iter().map(|rest| (false, rest));
         let spans = spans.chain(between(&text, "`kubectl gaoler ", '`').into_iter().map(|rest| (true, rest)));
-        let shell = blocks(&text, "console").into_iter().flat_map(str::lines).filter_map(typed);
+        let console = blocks(&text, "console");
+        let shell = console.iter().flat_map(|block| block.lines()).filter_map(typed);
         for (plugin, command) in spans.chain(shell) {
             let Some(tree) = tree(plugin) else { continue };
             let words: Vec<&str> = command.split_whitespace().collect();

@@ -29,6 +29,8 @@ const HOUSED: u64 = 20;
 pub(super) struct Totals {
     pub(super) dropped: BTreeMap<ScopeName, Dropped>,
     pub(super) limits: BTreeMap<ScopeName, LimitCounts>,
+    /// When the limits were asked.
+    pub(super) limits_at: Timestamp,
 }
 
 impl Detector {
@@ -82,11 +84,12 @@ impl Detector {
     fn rate_limits(&self) -> Vec<RateLimitReport> {
         let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let report = |limit: &Arc<RateLimitConfig>| {
-            let counts = totals.limits.get(&limit_name(limit)).copied().unwrap_or_default();
+            let counts = totals.limits.get(&limit_name(limit)).cloned().unwrap_or_default();
             let observes = self.court.observe || limit.mode == Mode::Observe;
             let mut conditions = self.situation.remarks_on_limit(&limit.name).to_vec();
+            conditions.extend(counts.hindrance.as_deref().map(no_escalation));
             conditions.push(self.ready(!observes));
-            RateLimitReport::new(limit, counts, conditions)
+            RateLimitReport::new(limit, counts, totals.limits_at, conditions)
         };
         self.config.rate_limits.iter().map(report).collect()
     }
@@ -245,6 +248,15 @@ impl Detector {
             }
         }
     }
+}
+
+/// A limit holds but cannot do what its `escalateTo` asks.
+fn no_escalation(why: &str) -> Condition {
+    let message = format!(
+        "`escalateTo` bans nobody: this kernel cannot tell who completed connections ({why}); the limit itself holds. \
+         `gaoler doctor` says what is missing"
+    );
+    condition(ConditionType::Degraded, true, "NoEscalation", message)
 }
 
 fn condition(kind: ConditionType, status: bool, reason: &str, message: String) -> Condition {

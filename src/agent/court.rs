@@ -102,7 +102,8 @@ impl Court {
         self.house = house;
     }
 
-    /// Replaces what BanLists order. Entries that would hit the house are left out.
+    /// Replaces what BanLists order, whose ends are by the clock that nodes share. Entries that would hit the house are
+    /// left out.
     pub(super) fn list(&mut self, entries: &[BanEntry], now: Timestamp) {
         let mut bans = Vec::new();
         for entry in entries {
@@ -115,7 +116,7 @@ impl Court {
                 subject: entry.subject,
                 n: 1,
                 since: now,
-                until: entry.until,
+                until: entry.until.map(|until| until + self.ahead()),
                 origin: Origin::List(entry.list.clone()),
                 evidence: Evidence { reason: Some(entry.reason.clone()), ..Evidence::default() },
             });

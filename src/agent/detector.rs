@@ -16,6 +16,7 @@ use super::handle::{Command, Reply, Unusable};
 use super::house::House;
 use super::intake::Intake;
 use super::kernel::Retirement;
+use super::limit_pardons::LimitPardons;
 use super::obey::Then;
 use super::promotion::Promotions;
 use super::report::{Event, FirewallReport, FirewallState};
@@ -75,6 +76,7 @@ pub(super) struct Detector {
     pub(super) configured: bool,
     pub(super) retirement: Retirement,
     pub(super) promotions: Promotions,
+    pub(super) limit_pardons: LimitPardons,
     sweep_at: Instant,
     pub(super) held_by: HeldBy,
     pub(super) clock: (Instant, Timestamp),
@@ -135,6 +137,7 @@ impl Detector {
             configured: false,
             retirement: Retirement::default(),
             promotions: Promotions::new(),
+            limit_pardons: LimitPardons::default(),
             sweep_at: Instant::now() + SWEEP,
             held_by,
             clock: (Instant::now(), now),
@@ -241,6 +244,7 @@ impl Detector {
     }
 
     pub(super) fn configure(&mut self, config: Arc<Config>, now: Timestamp) -> Vec<Unusable> {
+        self.house.go_by(self.court.ahead(), now);
         self.house.configure(&config.allowed, now);
         self.court.house = self.house.never().clone();
         self.court.configure(&config, now);

@@ -9,8 +9,8 @@ use super::report::HouseReport;
 use super::resolver::{Answers, Resolver};
 use super::wake::Waker;
 use crate::config::{AllowEntry, Allowed};
-use crate::engine::Timestamp;
 use crate::engine::house::{NeverBan, Why};
+use crate::engine::{Shift, Timestamp};
 
 /// Gathers prefixes and reasons.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct House {
     never: NeverBan,
     kernel: Vec<IpNet>,
     next_end: Option<Timestamp>,
+    /// How far this clock is ahead of the one by which the entries' ends were written.
+    ahead: Shift,
 }
 
 impl House {
@@ -41,6 +43,7 @@ impl House {
             never: NeverBan::default(),
             kernel: Vec::new(),
             next_end: None,
+            ahead: Shift::NONE,
         };
         house.look_at_interfaces();
         house
@@ -61,6 +64,18 @@ impl House {
         if let Err(error) = self.resolver.resolve(names) {
             tracing::error!(%error, "cannot resolve the hosts of allow lists");
         }
+        self.assemble(now);
+    }
+
+    /// How far this clock is ahead of the one by which the ends of entries are understood.
+    #[must_use]
+    pub(super) fn ahead(&self) -> Shift {
+        self.ahead
+    }
+
+    /// Understands the ends of entries by a clock that this one is so far ahead of.
+    pub(super) fn go_by(&mut self, ahead: Shift, now: Timestamp) {
+        self.ahead = ahead;
         self.assemble(now);
     }
 
@@ -170,7 +185,8 @@ impl House {
         prefixes
             .extend(self.own.iter().map(|a| (IpNet::from(*a), Why::OwnAddress("of an interface".into()))));
         prefixes.extend(self.surroundings.iter().cloned());
-        let in_force = |entry: &&AllowEntry| entry.until.is_none_or(|until| until > now);
+        let end = |entry: &AllowEntry| entry.until.map(|until| until + self.ahead);
+        let in_force = |entry: &&AllowEntry| end(entry).is_none_or(|until| until > now);
         for entry in self.allowed.iter().filter(in_force) {
             let why = || Why::AllowList(entry.list.clone());
             match &entry.who {
@@ -181,7 +197,7 @@ impl House {
             }
         }
         prefixes.extend(NeverBan::health_checks());
-        self.next_end = self.allowed.iter().filter(in_force).filter_map(|entry| entry.until).min();
+        self.next_end = self.allowed.iter().filter(in_force).filter_map(end).min();
         self.never = NeverBan::new(prefixes);
         self.kernel = self.never.prefixes().map(|(net, _)| net).collect();
     }
@@ -221,6 +237,18 @@ mod tests {
         assert_eq!(house.next_end(), Some(Timestamp::from_secs(100)));
         assert!(!house.refresh(Timestamp::from_secs(99)));
         assert!(house.refresh(Timestamp::from_secs(100)));
+        assert_eq!(house.never().covers(address), None);
+    }
+
+    #[test]
+    fn an_entry_ends_by_the_clock_of_who_wrote_it() {
+        let address = "198.51.100.7".parse().unwrap();
+        let mut house = house(&[entry("198.51.100.0/24", Some(100))], 150);
+        assert_eq!(house.never().covers(address), None);
+        house.go_by(Shift::from_micros(60_000_000), Timestamp::from_secs(150));
+        assert_eq!(house.never().covers(address), Some(&Why::AllowList("office".into())));
+        assert_eq!(house.next_end(), Some(Timestamp::from_secs(160)));
+        assert!(house.refresh(Timestamp::from_secs(160)));
         assert_eq!(house.never().covers(address), None);
     }
 

@@ -88,7 +88,12 @@ impl Detector {
     pub(super) fn listen_to_kernel(&mut self, now: Timestamp) {
         while let Ok(event) = self.kernel.try_recv() {
             match event {
-                EnforcerEvent::Ensured | EnforcerEvent::Recovered => self.works(),
+                EnforcerEvent::Ensured => {
+                    self.works();
+                    self.limit_pardons.table_stands();
+                    self.pardon_in_limits(now);
+                }
+                EnforcerEvent::Recovered => self.works(),
                 EnforcerEvent::Applied { changes, at, .. } => {
                     self.firewall.applied += changes.len() as u64;
                     self.acknowledge(&changes, at);
@@ -173,7 +178,9 @@ impl Detector {
         let totals = Arc::clone(&self.totals);
         self.order(Order::Limits(Box::new(move |limits| {
             if let Ok(limits) = limits {
-                totals.lock().unwrap_or_else(PoisonError::into_inner).limits = limits;
+                let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
+                totals.limits = limits;
+                totals.limits_at = jiff::Timestamp::now().into();
             }
             answer(reply, ());
         })));
@@ -198,8 +205,9 @@ impl Detector {
         let names = self.limit_names();
         let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         let prefixes = prefix.map_or_else(everybody, |prefix| vec![Subject::new(prefix)]);
+        let whatever_age = prefixes.into_iter().map(|prefix| (prefix, Duration::ZERO)).collect();
         self.order(Order::Release(
-            prefixes,
+            whatever_age,
             Box::new(move |released| {
                 let mut told: Vec<String> = match released {
                     Ok(released) => released.iter().filter_map(|name| names.get(name).cloned()).collect(),

@@ -24,6 +24,7 @@ mod house;
 mod intake;
 pub mod interfaces;
 mod kernel;
+mod limit_pardons;
 mod obey;
 mod orders;
 mod pipeline;

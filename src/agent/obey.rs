@@ -49,9 +49,11 @@ impl Detector {
             Command::Receive(bans, pardons, reply) => {
                 let ahead = self.court.ahead();
                 let bans = bans.into_iter().map(|ban| ban.shifted(ahead)).collect();
-                let pardons = pardons.into_iter().map(|pardon| pardon.shifted(ahead)).collect();
+                let pardons: Vec<_> = pardons.into_iter().map(|pardon| pardon.shifted(ahead)).collect();
+                self.note_for_limits(&pardons);
                 self.court.receive(bans, pardons, now);
                 self.emit();
+                self.pardon_in_limits(now);
                 answer(reply, ());
             }
             Command::Room(reply) => answer(reply, self.court.has_room_again()),

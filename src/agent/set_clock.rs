@@ -78,6 +78,7 @@ impl Detector {
             self.court.shift(step, now);
             self.court.shift_windows(step);
             self.court.ahead = self.court.ahead.map(|ahead| ahead.then(step));
+            self.follow_lists(now);
             self.saver.changed();
         }
         now
@@ -90,6 +91,7 @@ impl Detector {
         let ahead = if step.size() > STEP { ahead.then(step) } else { ahead };
         let Some(before) = self.court.ahead.filter(|before| *before != ahead) else {
             self.court.ahead = Some(ahead);
+            self.follow_lists(now);
             return;
         };
         self.emit();
@@ -107,7 +109,18 @@ impl Detector {
                 self.order(Order::Restore(self.court.holds(now)));
             }
         }
+        self.follow_lists(now);
         self.saver.changed();
+    }
+
+    /// What people wrote into lists ends by the shared clock. A measure that becomes better is not worth the writing.
+    fn follow_lists(&mut self, now: Timestamp) {
+        let ahead = self.court.ahead();
+        // Before there is a configuration, none of the lists is known.
+        if self.configured && ahead.then(self.house.ahead().reversed()).size() > STEP {
+            self.house.go_by(ahead, now);
+            self.furnish(now);
+        }
     }
 
     /// By which clock the next snapshot is.

@@ -73,6 +73,16 @@ impl Pardons {
             .max()
     }
 
+    /// Whether adding it changes nothing.
+    pub(super) fn knows(&self, pardon: &Pardon) -> bool {
+        let given = match &pardon.jail {
+            Some(jail) => self.jails.get(jail),
+            None => Some(&self.everywhere),
+        };
+        let known = given.and_then(|given| given.get(Subject::new(pardon.prefix)));
+        known.is_some_and(|known| known.at >= pardon.at)
+    }
+
     pub(super) fn add(&mut self, pardon: Pardon) {
         let subject = Subject::new(pardon.prefix);
         let given = self.of(pardon.jail);

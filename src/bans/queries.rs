@@ -114,6 +114,12 @@ impl Ledger {
         }
     }
 
+    /// Whether this pardon, or a later one of the same jail and prefix, is remembered.
+    #[must_use]
+    pub fn knows(&self, pardon: &Pardon) -> bool {
+        self.pardons.knows(pardon)
+    }
+
     /// All pardons that are remembered.
     pub fn pardons(&self) -> impl Iterator<Item = Pardon> {
         self.pardons.iter()

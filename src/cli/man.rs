@@ -50,8 +50,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
 fn metrics(context: &Context) -> anyhow::Result<ExitStatus> {
     #[cfg(feature = "kubernetes")]
     {
-        use crate::kubernetes::agent::{cluster_time::ClusterClock, tally::Tally};
         use crate::kubernetes::controller;
+        use crate::kubernetes::{agent::tally::Tally, cluster_time::ClusterClock};
         let exchange = Tally::new(ClusterClock::default());
         context.say(format_args!("{}", Metrics::one_of_each().encode(&exchange)?.trim_end()))?;
         context.say(format_args!("{}", controller::metrics(false, 0, 0)?.trim_end()))?;

@@ -79,7 +79,7 @@ Exit codes:
 Examples:
   gaoler check /etc/gaoler                validate manifests and run every filter's examples
   gaoler run --config /etc/gaoler         guard this host
-  gaoler status james                     what a jail sees and holds
+  gaoler status james                     what a jail (or rate limit) sees and holds
   gaoler why 203.0.113.7                  is it banned, by whom, on what evidence, until when";
 
 /// Bans who guesses passwords: reads logs, counts failures against jails, drops the offender in the kernel.

@@ -1,24 +1,29 @@
 //! `gaoler status`
 
+use serde::Serialize;
+
+use super::show::{limit_table, limit_text, offenders_of};
 use super::{Context, ExitStatus, Table, when};
-use crate::agent::report::{Condition, FirewallState, JailReport, RateLimitReport};
+use crate::agent::report::{Condition, FirewallState, JailReport};
 use crate::standalone::client::Client;
 use crate::standalone::daemon::DaemonStatus;
 use crate::standalone::protocol::Verb;
 
 /// Show how the daemon and its jails are
 ///
-/// Exits with 1 when something needs a look: a jail that is not ready, a refused object, a failing firewall.
+/// Exits with 1 when something needs a look: a jail or rate limit that is not ready, a refused object, a failing firewall.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   gaoler status                 all jails, the firewall, the configuration
   gaoler status james           one jail: its files, layout, counters
+  gaoler status smtp            one rate limit: its offenders and until when it refuses them
+  gaoler status ratelimit/smtp  the same where a jail has that name too
   gaoler status -o json | jq '.jails[].counters.bans'")]
 pub struct Args {
-    /// Only this jail
-    #[arg(value_name = "JAIL")]
-    jail: Option<String>,
+    /// Only this jail or rate limit; `jail/NAME` or `ratelimit/NAME` where both have that name
+    #[arg(value_name = "JAIL|LIMIT")]
+    name: Option<String>,
 }
 
 /// Asks and prints.
@@ -26,18 +31,9 @@ pub struct Args {
 /// # Errors
 /// When the daemon does not answer, or there is no such jail.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
-    let mut status: DaemonStatus = Client::ask(&context.socket, Verb::Status)?.answer()?;
-    if let Some(name) = &args.jail {
-        status.agent.jails.retain(|jail| jail.name.as_str() == name);
-        let [jail] = status.agent.jails.as_slice() else {
-            anyhow::bail!("there is no jail {name}; `gaoler status` lists them all");
-        };
-        if context.data() {
-            context.print_data(jail)?;
-        } else {
-            context.say(jail_text(jail, context))?;
-        }
-        return Ok(ExitStatus::from_answer(!jail.conditions.iter().any(Condition::is_trouble)));
+    let status: DaemonStatus = Client::ask(&context.socket, Verb::Status)?.answer()?;
+    if let Some(name) = &args.name {
+        return one(name, &status, context);
     }
     if context.data() {
         context.print_data(&status)?;
@@ -47,10 +43,59 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::from_answer(is_well(&status)))
 }
 
+/// Prints what has this name: a jail, else a rate limit.
+fn one(name: &str, status: &DaemonStatus, context: &Context) -> anyhow::Result<ExitStatus> {
+    let (kind, named) = match name.split_once('/') {
+        Some((kind @ ("jail" | "ratelimit"), named)) => (Some(kind), named),
+        _ => (None, name),
+    };
+    let jail = status.agent.jails.iter().find(|jail| jail.name.as_str() == named);
+    let limit = status.agent.rate_limits.iter().find(|limit| limit.name == named);
+    match (jail.filter(|_| kind != Some("ratelimit")), limit.filter(|_| kind != Some("jail"))) {
+        (Some(jail), other) => {
+            let mut text = jail_text(jail, context);
+            if other.is_some() {
+                text += &format!("\n\nA rate limit has this name too: `gaoler status ratelimit/{named}`");
+            }
+            print(jail, text, &jail.conditions, context)
+        }
+        (None, Some(limit)) => {
+            let mut text = limit_text(limit, context);
+            for condition in troubles(&limit.conditions) {
+                text += &format!("\n{} {}", context.red("!"), sentence(condition));
+            }
+            print(limit, text, &limit.conditions, context)
+        }
+        (None, None) => {
+            let what = match kind {
+                Some("jail") => "jail",
+                Some(_) => "rate limit",
+                None => "jail or rate limit",
+            };
+            anyhow::bail!("there is no {what} {named}; `gaoler status` lists them all")
+        }
+    }
+}
+
+fn print(
+    data: &impl Serialize,
+    text: String,
+    conditions: &[Condition],
+    context: &Context,
+) -> anyhow::Result<ExitStatus> {
+    if context.data() {
+        context.print_data(data)?;
+    } else {
+        context.say(text)?;
+    }
+    Ok(ExitStatus::from_answer(!conditions.iter().any(Condition::is_trouble)))
+}
+
 fn is_well(status: &DaemonStatus) -> bool {
     let jails = status.agent.jails.iter().flat_map(|jail| &jail.conditions);
+    let limits = status.agent.rate_limits.iter().flat_map(|limit| &limit.conditions);
     let firewall = status.agent.firewall.state;
-    !jails.chain(&status.agent.conditions).any(Condition::is_trouble)
+    !jails.chain(limits).chain(&status.agent.conditions).any(Condition::is_trouble)
         && matches!(firewall, FirewallState::Enforcing | FirewallState::Observing)
         && status.config.refused() == 0
         && status.config.unread() == 0
@@ -115,7 +160,11 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
     }
     out += &jails.to_string();
     if !agent.rate_limits.is_empty() {
-        out += &format!("\n\n{}", limits_table(&agent.rate_limits, context));
+        out += &format!("\n\n{}", limit_table(&agent.rate_limits, context));
+        match offenders_of(&agent.rate_limits, context) {
+            nobody if nobody.is_empty() => {}
+            somebody => out += &format!("\n\n{somebody}"),
+        }
     }
     let about = |who: String, c: &Condition| format!("\n{} {who}: {}", context.red("!"), sentence(c));
     for jail in &agent.jails {
@@ -130,31 +179,6 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         out += problem.text.trim_end();
     }
     out
-}
-
-fn limits_table(limits: &[RateLimitReport], context: &Context) -> Table {
-    let mut table = Table::new(&["RATE LIMIT", "MODE", "AT", "LIMIT", "OFFENDERS", "OVER", "UNCOUNTED"]);
-    for limit in limits {
-        let ports: Vec<String> = limit.ports.iter().map(ToString::to_string).collect();
-        let at = format!("{} {}", limit.protocol, ports.join(","));
-        let more = if limit.more_offenders { "or more" } else { "" };
-        let uncounted = format!("{} packets", limit.uncounted_packets);
-        table.row([
-            context.bold(&limit.name),
-            limit.mode.clone(),
-            at.trim_end().to_owned(),
-            format!(
-                "{} in {}, {}",
-                limit.hits,
-                when::span(std::time::Duration::from_secs(limit.window_seconds)),
-                limit.penalty
-            ),
-            format!("{} {more}", limit.offenders).trim_end().to_owned(),
-            format!("{} packets", limit.limited_packets),
-            if limit.uncounted_packets > 0 { context.yellow(uncounted) } else { uncounted },
-        ]);
-    }
-    table
 }
 
 fn troubles(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {

@@ -6,7 +6,7 @@ use crate::engine::Subject;
 use crate::standalone::client::Client;
 use crate::standalone::protocol::Verb;
 
-/// End bans, and forget the failures that led to them
+/// End bans and penalties of rate limits, and forget the failures that led to them
 ///
 /// Exits with 1 when nothing was banned, or when a ban remains (one of a BanList, or wider than what was named).
 #[derive(clap::Args, Debug)]

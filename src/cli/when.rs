@@ -1,15 +1,28 @@
 //! Points and spans of time for people: the local clock, and no more precision than helps.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::agent::report::Moment;
+use crate::engine::{Shift, Timestamp};
+
+/// How far this machine's clock is ahead of the one by which all that is shown was written.
+static AHEAD: OnceLock<Shift> = OnceLock::new();
+
+/// Goes by the clock that this one is so far ahead of, from now on.
+#[cfg(feature = "kubernetes")]
+pub(super) fn correct_by(ahead: Shift) {
+    // Once is enough: no verb runs for so long that it would be another.
+    let _ = AHEAD.set(ahead);
+}
 
 /// The moment of this call.
 #[must_use]
 pub(super) fn now() -> Moment {
-    Moment(jiff::Timestamp::now().into())
+    let ahead = AHEAD.get().copied().unwrap_or_default();
+    Moment(Timestamp::from(jiff::Timestamp::now()) + ahead.reversed())
 }
 
 /// `2026-11-22 18:48:27`, in the zone of this machine.
@@ -55,7 +68,6 @@ pub(super) fn span(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Timestamp;
 
     #[test]
     fn spans_show_their_two_largest_units() {

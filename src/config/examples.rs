@@ -177,6 +177,10 @@ fn in_words(reason: &Reason) -> String {
             let place = key.as_deref().map_or("the text".to_owned(), |key| format!("context {key}"));
             format!("a {what} of {address} from {place}, weight {weight}")
         }
+        // A verdict is published, in a condition; what was taken for an address may be any part of the line.
+        Reason::NotAnAddress { key, .. } => {
+            Reason::NotAnAddress { key: key.clone(), text: String::new() }.to_string()
+        }
         other => other.to_string(),
     }
 }

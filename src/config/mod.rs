@@ -17,6 +17,7 @@ mod loaded;
 mod manifest;
 pub mod node;
 mod origin;
+mod ports;
 mod prefix;
 mod problem;
 mod proxied;

@@ -15,6 +15,11 @@ use super::{Mode, prefix};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Kernel memory of one remembered source, about, in bytes.
+const ELEMENT: u64 = 100;
+/// A limit that may take more is worth a warning.
+const MUCH_MEMORY: u64 = 1 << 30;
+
 /// One accepted rate limit that is not `Disabled`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimitConfig {
@@ -110,10 +115,32 @@ pub(super) fn lower(
         escalate_to: escalate_to(name, limit, book, notes),
     };
     whole_seconds("window", limit.window, DAY, notes);
+    let bytes = most_memory(limit);
+    if limit.mode != api::LimitMode::Disabled && bytes > MUCH_MEMORY {
+        let (hits, sources) = (limit.hits, limit.max_sources);
+        notes.warning(
+            "spec.maxSources",
+            format!(
+                "a flood from many senders could make it take {:.1} GB of kernel memory (`hits: {hits}`, `maxSources: {sources}`)",
+                bytes as f64 / 1e9
+            ),
+            "write a smaller `maxSources`, or `hits` above 16, which needs one set in place of many",
+        );
+    }
     if let api::Penalty::For(span) = limit.penalty {
         whole_seconds("penalty", span, WEEK, notes);
     }
     config
+}
+
+/// Bytes of kernel memory when all its sets are full (see `firewall::limits`).
+fn most_memory(limit: &api::RateLimitSpec) -> u64 {
+    let sources = u64::from(limit.max_sources);
+    let counting = if limit.hits <= 16 { u64::from(limit.hits.saturating_sub(1)) } else { 1 };
+    // Who is over it; and of completed connections two sets of twice as many.
+    let offenders = sources.min(65_536);
+    let proofs = if limit.escalate_to.is_some() { 4 * sources } else { 0 };
+    2 * (counting * sources + offenders + proofs) * ELEMENT
 }
 
 fn hit(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> Hit {
@@ -172,6 +199,13 @@ fn escalate_to(
     };
     if let Some(advice) = book.missing_jail(&jail, "declare the jail, or remove `escalateTo`") {
         notes.warning(FIELD, format!("there is no jail `{jail}`: nobody is banned yet"), advice);
+    }
+    if book.is_disabled(&jail) {
+        notes.warning(
+            FIELD,
+            format!("jail `{jail}` is `Disabled`: nobody is banned"),
+            "write `mode: Enforce` in the jail, or remove `escalateTo`",
+        );
     }
     if limit.mode == api::LimitMode::Observe {
         notes.warning(

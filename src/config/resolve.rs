@@ -24,13 +24,15 @@ pub(super) struct Book<'a> {
     filters: BTreeMap<FilterName, Found>,
     library: &'a dyn FilterLibrary,
     jails: BTreeSet<String>,
+    /// Those of them that are `Disabled`.
+    disabled: BTreeSet<String>,
 }
 
 impl<'a> Book<'a> {
     pub(super) fn new(around: &'a Surroundings) -> Self {
         let library: &dyn FilterLibrary =
             if around.without_library { &library::Empty } else { library::built_in() };
-        Self { filters: BTreeMap::new(), library, jails: BTreeSet::new() }
+        Self { filters: BTreeMap::new(), library, jails: BTreeSet::new(), disabled: BTreeSet::new() }
     }
 
     /// The first declaration of a name counts; a second is refused elsewhere.
@@ -41,9 +43,17 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Notes that a jail of this name is declared.
-    pub(super) fn add_jail(&mut self, name: &str) {
+    /// Notes that a jail of this name is declared, and whether it is `Disabled`.
+    pub(super) fn add_jail(&mut self, name: &str, disabled: bool) {
         self.jails.insert(name.to_owned());
+        if disabled {
+            self.disabled.insert(name.to_owned());
+        }
+    }
+
+    /// Whether the jail is declared and bans nobody.
+    pub(super) fn is_disabled(&self, jail: &str) -> bool {
+        self.disabled.contains(jail)
     }
 
     /// What to write for a jail that is not declared: the name that is meant, else `otherwise`. `None` when it is.

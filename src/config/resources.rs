@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::api::v1alpha1::Kind;
+use crate::api::v1alpha1::{JailMode, Kind};
 use crate::engine::FilterName;
 
 use super::last_good::{Good, GoodObject};
@@ -91,7 +91,11 @@ pub fn assemble(
         }
     }
     for entry in other_entries.iter().filter(|entry| entry.kind == Kind::Jail) {
-        book.add_jail(&entry.name.name);
+        let mode = match &entry.declared {
+            Some(Declared::Jail(jail)) => Some(jail.mode),
+            _ => None,
+        };
+        book.add_jail(&entry.name.name, mode == Some(JailMode::Disabled));
     }
     let mut statuses = Vec::new();
     for entry in filter_entries {

@@ -9,6 +9,7 @@ use crate::api::v1alpha1::explain;
 
 use super::node::{Key, Node, NodeValue};
 use super::origin::Notes;
+use super::ports;
 use super::suggest::{closest, listed};
 
 /// Notes everything about `node` that `schema` does not allow. `field` is its path.
@@ -280,6 +281,11 @@ fn check_number(schema: &Schema<'_>, value: Option<f64>, written: &str, field: &
     notes.error(field, format!("{} cannot be {written}", named(field)), fix);
 }
 
+/// `spec.ports[0]`
+fn is_port(field: &str) -> bool {
+    field.rsplit('.').next().is_some_and(|last| last.starts_with("ports["))
+}
+
 fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'_>) {
     let written = match &node.value {
         NodeValue::Text(text) => text.clone(),
@@ -303,6 +309,13 @@ fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'
         _ => "a number",
     };
     let fix = match (schema.kind, &node.value) {
+        ("integer", NodeValue::Text(text)) if is_port(field) => match ports::known(text.trim()) {
+            Some(port) => format!("write {port}: ports are numbers"),
+            None => match text.trim().parse::<u16>() {
+                Ok(port) => format!("remove the quotes: write {port}"),
+                Err(_) => "write the port's number, such as 25".into(),
+            },
+        },
         ("integer" | "number", NodeValue::Text(text)) if text.trim().parse::<f64>().is_ok() => {
             format!("remove the quotes: write {}", text.trim())
         }

@@ -1,6 +1,7 @@
 //! The firewall of a real kernel.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +12,12 @@ use netlink_packet_netfilter::nftables::NfTablesMessage;
 use super::ban_set::{BanSet, Family};
 use super::drift::Watch;
 use super::elements::{self, Element, Wish};
+use super::inventory::Inventory;
 use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
 use super::{
-    Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, ScopeName,
-    Skeleton, limits, listing, proof, ruleset,
+    Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, Offender,
+    SHOWN_OFFENDERS, ScopeName, Skeleton, limits, listing, probe, proof, ruleset,
 };
 use crate::engine::{Subject, Timestamp};
 
@@ -32,6 +34,8 @@ pub struct Nftables {
     /// Those that were made empty here and took each element once since.
     young: HashSet<BanSet>,
     limits: Vec<Limit>,
+    /// Why no limit can catch anybody here, once that was found out.
+    blind: Option<String>,
 }
 
 impl Nftables {
@@ -49,6 +53,7 @@ impl Nftables {
             sets: HashSet::new(),
             young: HashSet::new(),
             limits: vec![],
+            blind: None,
         })
     }
 
@@ -94,6 +99,48 @@ impl Nftables {
         watch.is_intact(&mut self.netlink, now).map_err(FirewallError::Netlink)
     }
 
+    /// Applies the skeleton. Where this kernel cannot tell who completed connections, limits do without: else it would
+    /// refuse everything because of one rule.
+    fn make(&mut self, existing: Option<&Inventory>, skeleton: &Skeleton) -> Result<(), FirewallError> {
+        if !skeleton.limits.iter().any(|limit| limit.catches) {
+            return self.nft.apply(ruleset::transition(existing, skeleton));
+        }
+        if self.blind.is_none() {
+            let made = self.nft.apply(ruleset::transition(existing, skeleton));
+            let Err(FirewallError::Refused(_)) = &made else { return made };
+            match probe::completed_connections(&self.nft) {
+                Err(FirewallError::Refused(why)) => {
+                    tracing::error!(
+                        why,
+                        "this kernel cannot tell who completed connections: rate limits with `escalateTo` hold, but \
+                         lead to no bans; `gaoler doctor` says what is missing"
+                    );
+                    self.blind = Some(why);
+                }
+                // Something else is wrong.
+                _ => return made,
+            }
+        }
+        let mut without = skeleton.clone();
+        without.limits.iter_mut().for_each(|limit| limit.catches = false);
+        self.nft.apply(ruleset::transition(existing, &without))
+    }
+
+    /// The limit's sources in this prefix that may be forgotten.
+    fn sources_in(&mut self, limit: &Limit, from: Subject, age: Duration) -> io::Result<Vec<IpAddr>> {
+        let family = Family::of(from.net());
+        let set = limits::offender_set(limit, family);
+        let is_old = |left: Duration| limits::offence(limit).saturating_sub(left) >= age;
+        if from.prefix_len() < limits::bits(limit, family) {
+            let held = listing::addresses(&set)?.into_iter();
+            let meant = held.filter(|(at, left)| from.net().contains(at) && is_old(*left));
+            return Ok(meant.map(|(at, _)| at).collect());
+        }
+        let Some(source) = source_of(limit, from.addr()) else { return Ok(Vec::new()) };
+        let meant = age.is_zero() || elements::left(&mut self.netlink, &set, source)?.is_some_and(is_old);
+        Ok(meant.then_some(source).into_iter().collect())
+    }
+
     /// Sends elements whose sets are there; adds to `applied`.
     fn send(&mut self, ready: Vec<(&Change, Element)>, applied: &mut Applied) -> Result<(), FirewallError> {
         let (changes, elements): (Vec<&Change>, Vec<Element>) = ready.into_iter().unzip();
@@ -123,7 +170,7 @@ impl Firewall for Nftables {
     fn ensure(&mut self, skeleton: &Skeleton) -> Result<(), FirewallError> {
         let existing = listing::read(&mut self.netlink).map_err(FirewallError::Netlink)?;
         let inventory = existing.as_ref().map(|listing| &listing.inventory);
-        self.nft.apply(ruleset::transition(inventory, skeleton))?;
+        self.make(inventory, skeleton)?;
         self.scopes = skeleton.scopes.iter().map(|scope| scope.name.clone()).collect();
         self.limits = skeleton.limits.clone();
         let before = inventory.into_iter().flat_map(|inventory| inventory.sets.keys());
@@ -192,20 +239,20 @@ impl Firewall for Nftables {
         let counted = |name: String| counters.get(&name).copied().unwrap_or_default();
         let mut counts = BTreeMap::new();
         for limit in &self.limits {
-            let sets = [Family::V4, Family::V6].into_iter().filter_map(|f| limits::penalty_set(limit, f));
-            let mut offenders = 0;
-            for set in sets {
-                offenders += listing::count_elements(&set, MOST_OFFENDERS).map_err(FirewallError::Netlink)?;
-            }
+            let (offenders, latest) = offenders(limit).map_err(FirewallError::Netlink)?;
             let over = counted(limits::over_counter(&limit.name));
             let uncounted = counted(limits::uncounted_counter(&limit.name));
-            counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders });
+            let hindrance = self.blind.clone().filter(|_| limit.catches);
+            counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders, latest, hindrance });
         }
         Ok(counts)
     }
 
     fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
         let mut caught = BTreeMap::new();
+        if self.blind.is_some() {
+            return Ok(caught);
+        }
         for limit in self.limits.iter().filter(|limit| limit.catches) {
             let mut sources = Vec::new();
             for family in [Family::V4, Family::V6] {
@@ -233,19 +280,12 @@ impl Firewall for Nftables {
         Ok(found)
     }
 
-    fn release(&mut self, from: Subject) -> Result<Vec<ScopeName>, FirewallError> {
+    fn release(&mut self, from: Subject, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         let family = Family::of(from.net());
         let mut released = Vec::new();
         for limit in self.limits.clone() {
             let penalty = limits::penalty_set(&limit, family);
-            let sources = if from.prefix_len() >= limits::bits(&limit, family) {
-                source_of(&limit, from.addr()).into_iter().collect()
-            } else if let Some(set) = &penalty {
-                let held = listing::addresses(set).map_err(FirewallError::Netlink)?;
-                held.into_iter().map(|(at, _)| at).filter(|at| from.net().contains(at)).collect()
-            } else {
-                Vec::new()
-            };
+            let sources = self.sources_in(&limit, from, age).map_err(FirewallError::Netlink)?;
             for set in limits::sets_of_sources(&limit, family) {
                 let mut gone = 0;
                 for source in &sources {
@@ -281,6 +321,23 @@ impl Firewall for Nftables {
         self.limits.clear();
         Ok(())
     }
+}
+
+/// How many sources are over the limit, and the latest of them.
+fn offenders(limit: &Limit) -> io::Result<(usize, Vec<Offender>)> {
+    let (mut count, mut latest) = (0, Vec::new());
+    for family in [Family::V4, Family::V6] {
+        let set = limits::offender_set(limit, family);
+        let (here, shown) = listing::latest(&set, MOST_OFFENDERS, SHOWN_OFFENDERS)?;
+        count += here;
+        let bits = limits::bits(limit, family);
+        latest.extend(shown.into_iter().filter_map(|(at, left)| {
+            Some(Offender { source: Subject::new(IpNet::new(at, bits).ok()?), left })
+        }));
+    }
+    latest.sort_by_key(|offender| std::cmp::Reverse(offender.left));
+    latest.truncate(SHOWN_OFFENDERS);
+    Ok((count, latest))
 }
 
 /// The source that this address belongs to, as the limit's sets hold it.

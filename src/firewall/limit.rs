@@ -78,14 +78,28 @@ pub enum Penalty {
 }
 
 /// What a rate limit did since its counters were made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitCounts {
     /// Packets over the limit: refused, or with `observe` only counted.
     pub over: Dropped,
     /// Packets that passed uncounted because no further source could be remembered.
     pub uncounted: Dropped,
-    /// Sources under a penalty now. At most [`MOST_OFFENDERS`] of a family are counted.
+    /// Sources under a penalty now; with [`Penalty::Excess`] those that were refused within the last window. At most
+    /// [`MOST_OFFENDERS`] of a family are counted.
     pub offenders: usize,
+    /// Those of them that were refused last, or whose penalty began last; at most [`SHOWN_OFFENDERS`].
+    pub latest: Vec<Offender>,
+    /// Why it catches nobody although it should ([`Limit::catches`]): this kernel cannot tell who completed connections.
+    pub hindrance: Option<String>,
+}
+
+/// A source over a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offender {
+    /// Who.
+    pub source: Subject,
+    /// For so long it stays one, if it is not refused again meanwhile.
+    pub left: Duration,
 }
 
 /// A source that a limit caught.
@@ -102,3 +116,6 @@ pub const CAUGHT: Duration = Duration::from_secs(10);
 
 /// Sources under a penalty that are counted, of one limit and family.
 pub const MOST_OFFENDERS: usize = 10_000;
+
+/// Sources over a limit that are named.
+pub const SHOWN_OFFENDERS: usize = 20;

@@ -41,7 +41,7 @@ use super::{ScopeName, Skeleton, phrase};
 pub(super) const LIMITS: &str = "knocks"; // `limits` is a word of nft's own language
 /// With up to so many hits every single one has its slot.
 const MOST_SLOTS: u32 = 16;
-/// No set of sources under a penalty holds more than this: it is listed when somebody asks for the status.
+/// No set of sources over a limit holds more than this: it is listed when somebody asks for the status.
 const MOST_PENALTIES: u32 = 65_536;
 const LOOPBACK: [IpNet; 2] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -61,14 +61,33 @@ pub(super) fn uncounted_counter(limit: &ScopeName) -> String {
 
 /// The set of sources under a penalty; `None` where the penalty needs none.
 pub(super) fn penalty_set(limit: &Limit, family: Family) -> Option<String> {
-    let size = limit.max_sources.min(MOST_PENALTIES);
-    let span = match limit.penalty {
-        Penalty::Excess => return None,
-        Penalty::Silence => limit.window,
-        Penalty::Lasting(span) => span,
-    };
-    let (name, bits, seconds) = (&limit.name, bits(limit, family), span.as_secs());
+    if limit.penalty == Penalty::Excess {
+        return None;
+    }
+    let (name, bits, size) = (&limit.name, bits(limit, family), offenders(limit));
+    let seconds = offence(limit).as_secs();
     Some(format!("{name}_pen{}_{bits}_{size}_{seconds}s", digit(family)))
+}
+
+/// The set of sources over the limit: those under a penalty, and where there is none those that were refused lately.
+pub(super) fn offender_set(limit: &Limit, family: Family) -> String {
+    let Limit { name, hits, window, .. } = limit;
+    let (bits, size, window) = (bits(limit, family), offenders(limit), window.as_secs());
+    penalty_set(limit, family)
+        .unwrap_or_else(|| format!("{name}_over{}_{bits}_{size}_{hits}x{window}", digit(family)))
+}
+
+/// How long a source is an offender.
+pub(super) fn offence(limit: &Limit) -> Duration {
+    match limit.penalty {
+        Penalty::Lasting(span) => span,
+        Penalty::Silence | Penalty::Excess => limit.window,
+    }
+}
+
+/// Offenders of a family that are remembered.
+fn offenders(limit: &Limit) -> u32 {
+    limit.max_sources.min(MOST_PENALTIES)
 }
 
 pub(super) fn digit(family: Family) -> char {
@@ -97,7 +116,7 @@ fn rate_set(limit: &Limit, family: Family) -> String {
 
 /// All sets of a family that hold sources of this limit.
 pub(super) fn sets_of_sources(limit: &Limit, family: Family) -> Vec<String> {
-    let mut sets: Vec<String> = penalty_set(limit, family).into_iter().collect();
+    let mut sets = vec![offender_set(limit, family)];
     if has_slots(limit) {
         sets.extend((1..limit.hits).map(|n| slot_set(limit, family, n)));
     } else {
@@ -189,9 +208,7 @@ impl<'a> Limits<'a> {
             for family in FAMILIES {
                 let sources = |size| Kept { family, size };
                 let size = limit.max_sources;
-                if let Some(name) = penalty_set(limit, family) {
-                    sets.insert(name, sources(size.min(MOST_PENALTIES)));
-                }
+                sets.insert(offender_set(limit, family), sources(offenders(limit)));
                 if has_slots(limit) {
                     let slots = (1..limit.hits).map(|n| slot_set(limit, family, n));
                     sets.extend(slots.map(|name| (name, sources(size))));
@@ -239,12 +256,12 @@ impl<'a> Limits<'a> {
             batch.add(rule(&over, vec![phrase::source_among(Family::of(net), &[net]), phrase::back()]));
         }
         for family in FAMILIES {
-            let Some(pen) = penalty_set(limit, family) else { continue };
-            let source = (family, bits(limit, family));
+            let (source, set, span) =
+                ((family, bits(limit, family)), offender_set(limit, family), offence(limit));
             // A rule of its own: a full set holds back no refusal.
             let note = match limit.penalty {
-                Penalty::Lasting(span) => phrase::add_source(source, span, &pen),
-                Penalty::Silence | Penalty::Excess => phrase::update_source(source, limit.window, &pen),
+                Penalty::Lasting(_) => phrase::add_source(source, span, &set),
+                Penalty::Silence | Penalty::Excess => phrase::update_source(source, span, &set),
             };
             batch.add(rule(&over, vec![note]));
         }

@@ -196,31 +196,43 @@ pub(super) fn has_set(netlink: &mut Netlink, set: &str) -> io::Result<bool> {
     Ok(!answer.is_empty())
 }
 
-/// How many elements a set has; of more than `most` only so many are counted.
-pub(super) fn count_elements(set: &str, most: usize) -> io::Result<usize> {
-    let mut count = 0;
+/// How many elements a set of addresses has, and those that are there longest from now on, at most `shown`. Of more than
+/// `most` only so many are looked at.
+pub(super) fn latest(set: &str, most: usize, shown: usize) -> io::Result<(usize, Vec<(IpAddr, Duration)>)> {
+    let (mut count, mut latest) = (0, Vec::new());
+    let keep = |latest: &mut Vec<(IpAddr, Duration)>| {
+        latest.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        latest.truncate(shown);
+    };
     Netlink::open()?.ask_until(elements_of(set), |body| {
-        let list = Attributes::new(body).nested(LIST_ELEMENTS);
-        count += list.map_or(0, |list| list.iter().filter(|(kind, _)| *kind == LIST_ELEMENT).count());
+        let before = latest.len();
+        latest.extend(elements_in(body));
+        count += latest.len() - before;
+        keep(&mut latest);
         count < most
     })?;
-    Ok(count.min(most))
+    Ok((count.min(most), latest))
 }
 
 /// The elements of a small set of addresses, and for how long each is still there.
 pub(super) fn addresses(set: &str) -> io::Result<Vec<(IpAddr, Duration)>> {
     let mut found = Vec::new();
     Netlink::open()?.ask_until(elements_of(set), |body| {
-        let list = Attributes::new(body).nested(LIST_ELEMENTS);
-        let elements = list.into_iter().flat_map(Attributes::iter).filter(|(kind, _)| *kind == LIST_ELEMENT);
-        found.extend(elements.filter_map(|(_, element)| {
-            let element = Attributes::new(element);
-            let left = element.u64(ELEMENT_EXPIRATION).map_or(Duration::MAX, Duration::from_millis);
-            Some((address(element.nested(ELEMENT_KEY)?.get(DATA_VALUE)?)?, left))
-        }));
+        found.extend(elements_in(body));
         true
     })?;
     Ok(found)
+}
+
+/// The addresses in one message of a listing.
+fn elements_in(body: &[u8]) -> impl Iterator<Item = (IpAddr, Duration)> {
+    let list = Attributes::new(body).nested(LIST_ELEMENTS);
+    let elements = list.into_iter().flat_map(Attributes::iter).filter(|(kind, _)| *kind == LIST_ELEMENT);
+    elements.filter_map(|(_, element)| {
+        let element = Attributes::new(element);
+        let left = element.u64(ELEMENT_EXPIRATION).map_or(Duration::MAX, Duration::from_millis);
+        Some((address(element.nested(ELEMENT_KEY)?.get(DATA_VALUE)?)?, left))
+    })
 }
 
 /// For how long the first element of an answer is still there.

@@ -24,7 +24,9 @@ mod proof;
 mod ruleset;
 
 pub use kernel::Nftables;
-pub use limit::{CAUGHT, Caught, Counted, Limit, LimitCounts, MOST_OFFENDERS, Penalty};
+pub use limit::{
+    CAUGHT, Caught, Counted, Limit, LimitCounts, MOST_OFFENDERS, Offender, Penalty, SHOWN_OFFENDERS,
+};
 pub use memory::Memory;
 pub use plan::{Action, Applied, Change, Destination, Guard, Reach, Scope, ScopeName, Skeleton};
 
@@ -91,7 +93,7 @@ pub trait Firewall: Send {
     /// When the kernel cannot be asked.
     fn counters(&mut self) -> Result<BTreeMap<ScopeName, Dropped>, FirewallError>;
 
-    /// What each rate limit did. Lists the sets of sources under a penalty, which are small, and nothing else.
+    /// What each rate limit did. Lists the sets of sources over them, which are small, and nothing else.
     ///
     /// # Errors
     /// When the kernel cannot be asked.
@@ -113,11 +115,11 @@ pub trait Firewall: Send {
     }
 
     /// Has all limits forget what they know of sources in this prefix, hits and penalties; tells those whose penalty
-    /// ended.
+    /// ended. With an `age` only sources are forgotten whose penalty, or last refusal, is at least so old.
     ///
     /// # Errors
     /// When the kernel refuses.
-    fn release(&mut self, _from: Subject) -> Result<Vec<ScopeName>, FirewallError> {
+    fn release(&mut self, _from: Subject, _age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         Ok(Vec::new())
     }
 

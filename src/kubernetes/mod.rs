@@ -4,6 +4,8 @@
 //! network is glue around them. When the API server is away, [`crate::agent`] goes on counting and banning.
 
 pub mod agent;
+pub mod clock;
+pub mod cluster_time;
 pub mod connect;
 pub mod controller;
 pub mod epoch;

@@ -85,3 +85,32 @@ fn a_better_known_clock_moves_what_is_held_and_nothing_that_was_exchanged() {
         assert_eq!(block_on(world.agent().own_bans()).unwrap(), own);
     }
 }
+
+#[test]
+fn what_people_write_into_lists_ends_by_the_shared_clock() {
+    let mut world = World::guarded(JAMES);
+    set_ahead(&world, HOUR);
+    // There it is an hour earlier: half an hour is left.
+    let until = now() + HOUR.reversed() + Duration::from_secs(1800);
+    let list = |kind: &str, entries: &str| {
+        format!(
+            "apiVersion: gaoler.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: feed}}\nspec:\n  entries:\n{entries}"
+        )
+    };
+    let spared = format!("  - {{prefix: 198.51.100.9/32, until: \"{until}\"}}\n");
+    let banned =
+        format!("  - {{prefix: 198.51.100.0/24}}\n  - {{prefix: 203.0.113.7, until: \"{until}\"}}\n");
+    world.declare("allow.yaml", &list("AllowList", &spared));
+    world.declare("ban.yaml", &list("BanList", &banned));
+    world.reload();
+    world.keeps_out(&["all 203.0.113.7"]);
+    // Known over a restart.
+    world.stop();
+    world.start();
+    world.keeps_out(&["all 203.0.113.7"]);
+    // That was measured badly: both ended half an hour ago.
+    set_ahead(&world, Shift::NONE);
+    world.keeps_out(&["all 198.51.100.0/24"]);
+    set_ahead(&world, HOUR);
+    world.keeps_out(&["all 203.0.113.7"]);
+}

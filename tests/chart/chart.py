@@ -28,9 +28,13 @@ class Helm:
     def run(self, *arguments):
         return subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True)
 
-    def template(self, *arguments, values=None, release="gaoler", namespace="gaoler"):
-        """Everything that Helm would send, hooks included, as text; the error's text where it refuses."""
+    def template(self, *arguments, values=None, release="gaoler", namespace="gaoler", connected=True):
+        """Everything that Helm would send, hooks included, as text; the error's text where it refuses.
+
+        With `connected` false, what `helm template` says by itself, which knows of no cluster.
+        """
         given = ["--values", "-"] if values is not None else []
+        given += ["--api-versions", "apiregistration.k8s.io/v1"] if connected else []
         command = [self.program, "template", release, CHART, "--namespace", namespace, *given, *map(str, arguments)]
         text = yaml.safe_dump(values) if values is not None else None
         return subprocess.run(list(map(str, command)), capture_output=True, text=True, input=text)

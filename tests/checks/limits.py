@@ -61,10 +61,18 @@ class Limits(GaolerCase):
         smtp = self.limits()["smtp"]
         self.assertEqual(smtp["offenders"], 2, smtp)
         self.assertGreaterEqual(smtp["limitedPackets"], 6, smtp)
+        # Who it is and for how long: in the overview, in full, and as data.
+        named = {one["source"]: one["until"] for one in smtp["latestOffenders"]}
+        self.assertEqual(set(named), {self.ATTACKER, "45.129.14.77"})
+        for verb in (("status",), ("status", "smtp"), ("status", "ratelimit/smtp")):
+            told = self.gaoler.ask(*verb, check=False).stdout
+            for source in named:
+                self.assertRegex(told, rf"{re.escape(source)}\b.*\b(59m|1h)")
+        self.assertIn("there is no jail smtp", self.gaoler.ask("status", "jail/smtp", check=False).stderr)
         told = self.metrics("smtp")
         self.assertEqual((told["offenders"], told["uncounted_packets_total"]), (2, 0), told)
         self.assertGreaterEqual(told["packets_total"], 6, told)
-        self.assertEqual(self.metrics("imap")["offenders"], 0)
+        self.assertEqual(self.metrics("imap")["offenders"], 0, "what the earlier limit refused is another matter")
         self.assertEqual(self.gaoler.stop(), 0)
         self.assertEqual(self.knocks(self.ATTACKER, 25, 1), "n")
 

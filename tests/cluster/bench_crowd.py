@@ -39,6 +39,8 @@ def now():
 class Seat:
     """What a pod must know of its node, and the directory of an agent."""
 
+    clock_ahead = 0  # of everybody's, in seconds
+
     def __init__(self, plane, number, root):
         self.plane, self.name = plane, f"c{number}"
         self.directory = root / self.name

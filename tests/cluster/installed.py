@@ -9,6 +9,7 @@ from harness.daemon import wait_until
 
 from .api import Refused
 from .case import BINARY, REPOSITORY, ClusterCase
+from .clock import shifted
 
 NAMESPACE = "gaoler"
 GROUP = "/apis/gaoler.dev/v1alpha1"
@@ -95,9 +96,9 @@ class InstalledCase(ClusterCase):
         self.assertIn(caught.exception.status, (403, 422), caught.exception)
         return caught.exception.message
 
-    def controller(self, name, *arguments):
+    def controller(self, name, *arguments, clock_ahead=0):
         """One replica of the controller under its own account, until the test ends."""
-        controller = Controller(self.plane, self.directory, name, arguments)
+        controller = Controller(self.plane, self.directory, name, arguments, clock_ahead)
         self.addCleanup(controller.end)
         return controller.start()
 
@@ -105,16 +106,17 @@ class InstalledCase(ClusterCase):
 class Controller:
     """`gaoler controller`, beside the API server."""
 
-    def __init__(self, plane, directory, name, arguments=()):
+    def __init__(self, plane, directory, name, arguments=(), clock_ahead=0):
         self.plane, self.name, self.messages = plane, name, directory / f"{name}.log"
         self.config = plane.account(directory / f"{name}.kubeconfig", "gaoler-controller", NAMESPACE)
         self.arguments, self.process = list(arguments), None
+        self.environment = {**os.environ, "NO_COLOR": "1", **shifted(clock_ahead)}
 
     def start(self):
         with open(self.messages, "ab") as messages:
             self.process = self.plane.net.popen(
                 BINARY, "controller", "--kubeconfig", self.config, "--namespace", NAMESPACE, "--identity", self.name,
-                "--metrics", "off", *self.arguments, env={**os.environ, "NO_COLOR": "1"},
+                "--metrics", "off", *self.arguments, env=self.environment,
                 stdin=subprocess.DEVNULL, stdout=messages, stderr=messages,
             )  # fmt: skip
         return self

@@ -8,6 +8,7 @@ mod drops;
 mod endurance;
 mod limits;
 mod promotion;
+mod recent;
 mod wishes;
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaoler::agent::handle::AgentHandle;
-use gaoler::agent::report::UnbanOrder;
+use gaoler::agent::report::{BanOrder, UnbanOrder};
 use gaoler::agent::{self, Settings};
 use gaoler::config;
 use gaoler::engine::Subject;
@@ -238,6 +238,81 @@ fn who_is_ignored_or_never_banned_takes_nobodys_place_and_a_full_set_is_told() {
         }
         // The two slots have room for two each, so of seven three; for connections there is room for four.
         assert_eq!(uncounted(&mut firewall), 3 + 3);
+    });
+}
+
+/// An nft whose kernel refuses to label connections. In place of the label stands what no kernel knows outside of bridges:
+/// it refuses that as one without `CONFIG_NF_CONNTRACK_LABELS` refuses labels (EOPNOTSUPP). All else is the real thing.
+fn without_labels(directory: &std::path::Path) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let program = directory.join("nft-without-labels");
+    let label = r#"{"mangle":{"key":{"ct":{"key":"label"}},"value":"113"}}"#;
+    let unknown = r#"{"match":{"left":{"meta":{"key":"ibrname"}},"op":"==","right":"x"}}"#;
+    let script = format!("#!/bin/sh\nsed 's/{label}/{unknown}/g' | exec nft \"$@\"\n");
+    std::fs::write(&program, script).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    program
+}
+
+#[test]
+fn where_the_kernel_knows_no_labels_only_the_escalation_is_missing() {
+    netns::on_the_host(|net| {
+        let (_smtp, _imap) = (net.listen(25), net.listen(143));
+        let directory = tempfile::tempdir().expect("a directory");
+        let imap = "---\napiVersion: gaoler.dev/v1alpha1\nkind: RateLimit\nmetadata: {name: imap}\nspec: {protocol: TCP, \
+                    ports: [143], hits: 2, window: 1h}\n";
+        std::fs::write(directory.path().join("limits.yaml"), format!("{MANIFESTS}{imap}")).expect("written");
+        let loaded = config::load(&[directory.path().join("limits.yaml")], None);
+        assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
+        let program = without_labels(directory.path());
+        let firewall = Box::new(Nftables::open().expect("netlink").with_nft(&program));
+        let (agent, thread) = agent::spawn(Settings::default(), firewall).expect("an agent");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let configure = || {
+            runtime.block_on(async {
+                agent.configure(Arc::new(loaded.config.clone())).await.expect("configured");
+                for _ in 0..500 {
+                    let state = agent.status().await.expect("a status").firewall.state;
+                    if state == gaoler::agent::report::FirewallState::Enforcing {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                panic!("{:?}", agent.status().await.expect("a status").firewall);
+            });
+        };
+        configure();
+        let flooder = net.attacker("198.51.100.12");
+        flood(net, flooder);
+        assert!(net.reaches(flooder, 143));
+        assert!(net.is_silent(flooder, 143), "the other limit");
+        let other = net.attacker("198.51.100.66");
+        let by_hand = BanOrder {
+            subject: Subject::host(other),
+            jail: Some("james".into()),
+            seconds: None,
+            reason: None,
+        };
+        runtime.block_on(agent.ban(by_hand)).expect("alive").expect("banned");
+        while !net.is_silent(other, 25) {}
+        let status = runtime.block_on(agent.status()).expect("a status");
+        let told: Vec<(&str, Vec<String>)> = status
+            .rate_limits
+            .iter()
+            .map(|limit| {
+                let troubles = limit.conditions.iter().filter(|condition| condition.is_trouble());
+                (limit.name.as_str(), troubles.map(|condition| condition.message.clone()).collect())
+            })
+            .collect();
+        let [("imap", none), ("smtp", one)] = &told[..] else { panic!("{told:?}") };
+        assert!(none.is_empty() && one.len() == 1 && one[0].contains("`escalateTo` bans nobody"), "{told:?}");
+        assert!(one[0].contains("not supported"), "the kernel's own words: {told:?}");
+        assert_eq!(runtime.block_on(bans(&agent)).len(), 1, "the one by hand");
+        // Another configuration finds the same kernel, and counts go on.
+        configure();
+        assert!(net.is_silent(flooder, 143));
+        runtime.block_on(agent.stop()).expect("stopped").expect("saved");
+        thread.join().expect("ended");
     });
 }
 

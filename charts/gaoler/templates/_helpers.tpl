@@ -3,6 +3,14 @@ Names are fixed, not made of the release's: there is one Gaoler in a cluster (on
 second release must fail instead of fighting with the first.
 */}}
 
+{{/*
+Whether this goes to a cluster, or to somebody who knows what hooks are (Argo CD tells Helm which kinds its cluster has):
+every API server has this group, and `helm template` by itself does not.
+*/}}
+{{- define "gaoler.connected" -}}
+{{- if .Capabilities.APIVersions.Has "apiregistration.k8s.io/v1" }}true{{ end -}}
+{{- end }}
+
 {{/* What selects a component's pods. (dict "root" $ "component" "agent") */}}
 {{- define "gaoler.selector" -}}
 app.kubernetes.io/name: gaoler
@@ -73,6 +81,8 @@ containers:
   image: {{ include "gaoler.image" .root | quote }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   command: {{ toJson .command }}
+  # Where Helm does not show what it said, `kubectl describe` of its pod does.
+  terminationMessagePolicy: FallbackToLogsOnError
   securityContext:
   {{- include "gaoler.confined" . | nindent 4 }}
   resources:

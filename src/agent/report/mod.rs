@@ -15,7 +15,7 @@ pub use ban::{BanReport, RuleCount};
 pub use event::{Event, EventKind};
 pub use moment::Moment;
 pub use orders::{BanOrder, Banned, Durability, Refusal, UnbanOrder, Unbanned};
-pub use rate_limit::RateLimitReport;
+pub use rate_limit::{OffenderReport, RateLimitReport};
 pub use status::{
     Condition, ConditionType, FileReport, FirewallReport, FirewallState, HouseReport, JailReport,
     JournalReport, StateReport, Status, Tallies,

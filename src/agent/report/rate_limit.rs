@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::{Condition, Moment};
 use crate::config::{Hit, LimitPenalty, Mode, RateLimitConfig};
-use crate::firewall::{LimitCounts, MOST_OFFENDERS};
+use crate::engine::{Subject, Timestamp};
+use crate::firewall::{LimitCounts, MOST_OFFENDERS, Offender};
 
 /// One rate limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +28,13 @@ pub struct RateLimitReport {
     pub window_seconds: u64,
     /// `Silence`, `Excess`, or seconds such as `600s`.
     pub penalty: String,
-    /// Sources under a penalty now.
+    /// Sources under a penalty now; with `Excess` those that were refused within the last window.
     pub offenders: usize,
     /// Whether there are more offenders than were counted.
     pub more_offenders: bool,
+    /// Those of them that were refused last, or whose penalty began last; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latest_offenders: Vec<OffenderReport>,
     /// Packets over the limit since the table was made; `Observe` lets them pass.
     pub limited_packets: u64,
     /// Bytes of them.
@@ -42,10 +46,30 @@ pub struct RateLimitReport {
     pub conditions: Vec<Condition>,
 }
 
+/// A source over a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OffenderReport {
+    /// Who: an address, or the prefix that the limit counts.
+    #[serde(with = "super::subject")]
+    pub source: Subject,
+    /// Until when it stays one if it is not refused again.
+    pub until: Moment,
+}
+
 impl RateLimitReport {
-    /// The report of this limit with these counts.
+    /// The report of this limit with the counts of this moment.
     #[must_use]
-    pub fn new(limit: &RateLimitConfig, counts: LimitCounts, conditions: Vec<Condition>) -> Self {
+    pub fn new(
+        limit: &RateLimitConfig,
+        counts: LimitCounts,
+        at: Timestamp,
+        conditions: Vec<Condition>,
+    ) -> Self {
+        let reported = |offender: &Offender| {
+            let Offender { source, left } = *offender;
+            OffenderReport { source, until: (at + left).into() }
+        };
         let (protocol, ports) = match &limit.hit {
             Hit::Tcp(ports) => ("TCP", ports.clone()),
             Hit::Udp(ports) => ("UDP", ports.clone()),
@@ -65,6 +89,7 @@ impl RateLimitReport {
                 LimitPenalty::For(span) => format!("{}s", span.as_secs()),
             },
             offenders: counts.offenders,
+            latest_offenders: counts.latest.iter().map(reported).collect(),
             more_offenders: counts.offenders >= MOST_OFFENDERS,
             limited_packets: counts.over.packets,
             limited_bytes: counts.over.bytes,

@@ -116,9 +116,14 @@ pub struct NodeJail {
 pub struct NodeRateLimit {
     /// The rate limit, as `namespace/name`.
     pub name: QualifiedName,
-    /// Sources under a penalty now; of each family at most 10,000 are counted.
+    /// Sources under a penalty now, with `Excess` those that were refused within the last window; of each family at most
+    /// 10,000 are counted.
     #[serde(default)]
     pub offenders: u32,
+    /// The latest of them, as far as there is room: ten of a rate limit, 500 of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
+    pub latest_offenders: Vec<NodeOffender>,
     /// Packets over it since the table was made: dropped, or with `mode: Observe` only counted.
     #[serde(default)]
     pub dropped_packets: u64,
@@ -132,4 +137,16 @@ pub struct NodeRateLimit {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
+}
+
+/// A source over a rate limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeOffender {
+    /// Who: an address, or the prefix that the limit counts.
+    #[schemars(length(max = 64))]
+    pub source: String,
+    /// Until when it stays one if it is not refused again (RFC 3339).
+    #[schemars(length(max = 40))]
+    pub until: String,
 }

@@ -111,8 +111,13 @@ pub struct RateLimitStatus {
     pub observed_generation: Option<i64>,
     /// Nodes on which it is in force.
     pub nodes: u32,
-    /// Sources under a penalty now, added up over the nodes: a source that several nodes refuse counts on each.
+    /// Sources under a penalty now, with `Excess` those that were refused within the last window, added up over the
+    /// nodes: a source that several nodes refuse counts on each.
     pub offenders: u32,
+    /// The latest of them: at most ten of a node, and 20 of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
+    pub latest_offenders: Vec<LimitOffender>,
     /// Packets over it that were dropped, on all nodes since their tables were made; with `mode: Observe` they passed.
     pub dropped_packets: u64,
     /// Packets that passed uncounted because no further source could be remembered.
@@ -124,6 +129,21 @@ pub struct RateLimitStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
+}
+
+/// A source over a rate limit, on one node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LimitOffender {
+    /// Who: an address, or the prefix that the limit counts.
+    #[schemars(length(max = 64))]
+    pub source: String,
+    /// The node that refuses it.
+    #[schemars(length(max = 253))]
+    pub node: String,
+    /// Until when it stays one if it is not refused again (RFC 3339), as the node said last.
+    #[schemars(length(max = 40))]
+    pub until: String,
 }
 
 fn usual_sources() -> u32 {

@@ -67,7 +67,7 @@ async fn watch(
             context.say(show::event_line(&event, context))
         }
     };
-    follow(client, session.scope(), view, tell).await?;
+    follow(client, session.scope(), view, now, tell).await?;
     Ok(ExitStatus::Success)
 }
 

@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 use kube::Client;
 
-use crate::cli::Context;
+use crate::cli::{Context, when};
 use crate::engine::{JailName, Timestamp};
+use crate::kubernetes::clock::glance;
 use crate::kubernetes::connect::{Access, connect};
 use crate::kubernetes::view::{AskError, NoJail, Objects, Scope, View, meant, read};
 
@@ -38,7 +39,11 @@ impl<'c> Session<'c> {
 
     /// Reads everything.
     pub(super) async fn objects(&self, client: &Client) -> Result<Objects, AskError> {
-        read(client, &self.scope()).await
+        let scope = self.scope();
+        // Nodes wrote all this by the server's clock, and will go by it.
+        let (objects, ahead) = tokio::join!(read(client, &scope), glance(client));
+        when::correct_by(ahead);
+        objects
     }
 
     /// Reads everything and computes the bans in force.
@@ -53,7 +58,7 @@ impl<'c> Session<'c> {
     }
 }
 
-/// The moment of this call.
+/// The moment of this call; by the server's clock once something was read of it.
 pub(super) fn now() -> Timestamp {
-    jiff::Timestamp::now().into()
+    when::now().0
 }

@@ -2,7 +2,9 @@
 
 use super::Session;
 use super::session::now;
+use crate::agent::report::Moment;
 use crate::api::v1alpha1::{Condition, JailMode, LimitMode};
+use crate::cli::show::{Offending, offender_lines};
 use crate::cli::{Context, ExitStatus, Table};
 use crate::kubernetes::view::{AgentReport, ClusterStatus, JailOverview, LimitOverview, status};
 
@@ -16,6 +18,9 @@ Examples:
   kubectl gaoler status -n mail -o wide
   kubectl gaoler status -o json | jq '.troubles'")]
 pub(super) struct Args {}
+
+/// Offenders of one rate limit that are named; `-o wide` names all that are known.
+const FEW_OFFENDERS: usize = 5;
 
 pub(super) fn run(_: &Args, session: &Session<'_>) -> anyhow::Result<ExitStatus> {
     let context = session.context;
@@ -32,12 +37,29 @@ fn text(status: &ClusterStatus, context: &Context) -> String {
     let mut out = format!("{} kept out\n\n{}", status.bans, jails(&status.jails, context));
     if !status.rate_limits.is_empty() {
         out += &format!("\n\n{}", limits(&status.rate_limits, context));
+        let named = if context.wide() { usize::MAX } else { FEW_OFFENDERS };
+        match offender_lines(status.rate_limits.iter().map(offending), named, context) {
+            nobody if nobody.is_empty() => {}
+            somebody => out += &format!("\n\n{somebody}"),
+        }
     }
     out += &format!("\n\n{}", agents(&status.agents, context));
     for trouble in &status.troubles {
         out += &format!("\n{} {}: {}", context.red("!"), trouble.who, trouble.what);
     }
     out
+}
+
+/// Who a limit refuses, each on the node that does.
+fn offending(limit: &LimitOverview) -> (&str, Vec<Offending>, usize) {
+    let named = limit.status.latest_offenders.iter().map(|one| {
+        let until = one.until.parse::<jiff::Timestamp>().ok();
+        Offending {
+            source: format!("{} on {}", one.source, one.node),
+            until: until.map(|t| Moment(t.into())),
+        }
+    });
+    (&limit.name, named.collect(), limit.status.offenders as usize)
 }
 
 fn jails(jails: &[JailOverview], context: &Context) -> Table {

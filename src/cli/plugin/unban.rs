@@ -8,7 +8,7 @@ use crate::engine::Subject;
 use crate::kubernetes::view::SeenBan;
 use crate::kubernetes::view::orders::{self, BY_HAND};
 
-/// End bans on every node, and forget the failures that led to them
+/// End bans and penalties of rate limits on every node, and forget the failures that led to them
 ///
 /// Writes a Pardon, which nodes that are away now obey when they come back, and removes what it covers from the BanList
 /// `by-hand`. Other BanLists stay as they are: what they hold is named. Exits with 1 when nothing was banned, or when a
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, session: &Session<'_>) -> anyhow::Result<ExitStat
         let unbanned = Unbanned {
             ended: reports(lift.ended),
             remaining: reports(lift.remaining),
-            released: Vec::new(),
+            released: lift.released,
             saved: Durability::Saved,
         };
         show::unbanned(&unbanned, session.context)

@@ -61,7 +61,7 @@ fn left(ban: &BanReport) -> String {
     ban.until.map_or_else(|| "for ever".into(), |until| when::span(until.0.since(when::now().0)))
 }
 
-/// `5 failures`, `5 failures, node n1`, `by hand: reason`, `list spamhaus: reason`.
+/// `5 failures`, `5 failures, node n1`, `by hand: reason`, `list spamhaus: reason`; behind it whether its packets pass.
 pub(in crate::cli) fn why(ban: &BanReport) -> String {
     let mut why = match ban.origin.as_str() {
         "jail" => format!("{} failures", ban.weight),
@@ -73,7 +73,8 @@ pub(in crate::cli) fn why(ban: &BanReport) -> String {
         why += &format!(": {}", printable(reason));
     }
     if !ban.enforced {
-        why += " (observed only)";
+        // An observing jail, an allow list, a jail that is gone: `why` says which.
+        why += " (not dropped)";
     }
     why
 }

@@ -37,8 +37,8 @@ pub enum Order {
     Caught(Reply<BTreeMap<ScopeName, Vec<Caught>>>),
     /// Say under which limits' penalty an address is, and for how long yet.
     Penalties(IpAddr, Reply<Vec<(ScopeName, Duration)>>),
-    /// Have limits forget what they know of these prefixes, and say whose penalty ended.
-    Release(Vec<Subject>, Reply<Vec<ScopeName>>),
+    /// Have limits forget what they know of these prefixes, as far as it is of that age, and say whose penalty ended.
+    Release(Vec<(Subject, Duration)>, Reply<Vec<ScopeName>>),
     /// Remove the table, and with it every ban. A later skeleton makes it again.
     Teardown,
     /// Do what waits, once, and end. The table stays.

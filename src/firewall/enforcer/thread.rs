@@ -117,9 +117,9 @@ impl Thread {
             Order::Limits(reply) => reply(self.firewall.limits()),
             Order::Caught(reply) => reply(self.firewall.caught()),
             Order::Penalties(of, reply) => reply(self.firewall.penalties(of)),
-            Order::Release(prefixes, reply) => {
+            Order::Release(releases, reply) => {
                 let released: Result<Vec<_>, _> =
-                    prefixes.into_iter().map(|prefix| self.firewall.release(prefix)).collect();
+                    releases.into_iter().map(|(from, age)| self.firewall.release(from, age)).collect();
                 reply(released.map(|limits| limits.into_iter().flatten().collect()));
             }
             Order::Teardown => self.tear_down(),

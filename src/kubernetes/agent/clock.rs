@@ -1,210 +1,35 @@
-//! Measures this node's clock by the `Date` of the API server's answers.
+//! What this node does about its clock: the detector converts by what is measured, and the NodeAgent says it.
 
-use std::time::{Duration, Instant};
-
-use http::Request;
-use kube::client::Body;
-use tokio::time::{sleep, timeout};
-
-use super::cluster_time::{Ahead, Reading};
 use super::station::Station;
 use crate::agent::clock_setting::ClockSetting;
 use crate::agent::handle::Gone;
 use crate::agent::report::{Condition, ConditionType};
-use crate::agent::set_clock::STEP;
-use crate::engine::Timestamp;
+use crate::kubernetes::clock::{Listener, follow};
+use crate::kubernetes::cluster_time::Reading;
 
-/// How often it is asked.
-const INTERVAL: Duration = Duration::from_secs(60);
-/// How often, before the first answer.
-const AT_START: Duration = Duration::from_secs(1);
-/// How often to look whether somebody has set the clock: then it is measured at once.
-const LOOK: Duration = Duration::from_secs(2);
-/// How long an answer may take; a slow one says little.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// So much may stay open of a clock that is corrected for.
-const FINE: Duration = Duration::from_millis(20);
-/// Answers that are asked for to be so exact, at most.
-const MOST: u32 = 10;
 /// Under which name it says what is wrong.
 const NAME: &str = "clock";
 
-/// What was measured, and when.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    ahead: Ahead,
-    at: Instant,
-    /// How the clock was set then.
-    setting: ClockSetting,
-}
-
-/// What a question told.
-#[derive(Clone, Copy, Debug)]
-enum Answer {
-    /// Nothing: there was no answer, or the clock was set meanwhile.
-    None,
-    /// The server tells no time.
-    Dateless,
-    /// This.
-    Known(Known),
-}
-
 /// Measures until the detector ends.
 pub async fn run(station: Station) {
-    let mut known: Option<Known> = None;
-    let mut dates = Dates::default();
-    loop {
-        let answer = ask(&station).await;
-        let answered = match answer {
-            // What it said last holds.
-            Answer::None => Ok(()),
-            Answer::Dateless if known.is_some() => Ok(()),
-            Answer::Dateless => note(&station, Reading::default(), ClockSetting::now()).await,
-            Answer::Known(answer) => measure(&station, &mut known, answer).await,
-        };
-        if answered.is_err() {
-            return;
-        }
-        match dates.note(answer) {
-            Some(false) => tracing::warn!(
-                "the API server's answers bear no date: this node's clock is taken for {}",
-                if known.is_some() { "as far off as it was" } else { "right" }
-            ),
-            Some(true) => {
-                tracing::info!("the API server's answers bear a date again: this node's clock is measured");
-            }
-            None => {}
-        }
-        wait(if known.is_some() || dates.missing { INTERVAL } else { AT_START }).await;
+    follow(&station.client, &station.clock, &station).await;
+}
+
+impl Listener for Station {
+    /// The detector converts by it first: who waits for it may exchange then.
+    async fn hear(&self, reading: Reading, setting: ClockSetting) -> Result<(), Gone> {
+        self.agent.set_ahead(reading.ahead(), setting).await?;
+        self.clock.note(reading, setting);
+        self.concerns.say(NAME, reading.complaint().map(skewed).into_iter().collect());
+        Ok(())
     }
 }
 
-/// Whether the server tells its time. Others may answer in its place.
-#[derive(Debug, Default)]
-struct Dates {
-    missing: bool,
-}
-
-impl Dates {
-    /// Whether it does, if that is news.
-    fn note(&mut self, answer: Answer) -> Option<bool> {
-        let missing = match answer {
-            Answer::None => return None,
-            Answer::Dateless => true,
-            Answer::Known(_) => false,
-        };
-        (std::mem::replace(&mut self.missing, missing) != missing).then_some(!missing)
-    }
-}
-
-/// Waits so long, or until the clock is set.
-async fn wait(pause: Duration) {
-    let (began, setting) = (Instant::now(), ClockSetting::now());
-    while began.elapsed() < pause {
-        sleep(LOOK.min(pause)).await;
-        if ClockSetting::now().since(setting).size() > STEP {
-            return;
-        }
-    }
-}
-
-/// Takes in an answer. Where the clock turns out to be wrong, asks on until it is known exactly by how much.
-async fn measure(station: &Station, known: &mut Option<Known>, answer: Known) -> Result<(), Gone> {
-    let mut now_known = join(*known, answer);
-    say(station, now_known).await?;
-    for _ in 0..MOST {
-        if !station.clock.reading().is_skewed() || now_known.ahead.width() <= FINE {
-            break;
-        }
-        sleep(now_known.ahead.telling_moment(now())).await;
-        let Answer::Known(answer) = ask(station).await else { break };
-        now_known = join(Some(now_known), answer);
-    }
-    *known = Some(now_known);
-    say(station, now_known).await
-}
-
-/// What both tell, or the later one alone where they contradict each other.
-fn join(before: Option<Known>, answer: Known) -> Known {
-    let both = before.and_then(|known| {
-        let step = answer.setting.since(known.setting);
-        let ahead = if step.size() > STEP { known.ahead.set_by(step) } else { known.ahead };
-        ahead.after(answer.at.saturating_duration_since(known.at)).and(answer.ahead)
-    });
-    Known { ahead: both.unwrap_or(answer.ahead), ..answer }
-}
-
-async fn say(station: &Station, known: Known) -> Result<(), Gone> {
-    let reading = station.clock.reading().next(known.ahead);
-    note(station, reading, known.setting).await?;
-    station.concerns.say(NAME, if reading.is_skewed() { vec![skewed(reading)] } else { Vec::new() });
-    Ok(())
-}
-
-/// The detector converts by it first: who waits for it may exchange then.
-async fn note(station: &Station, reading: Reading, setting: ClockSetting) -> Result<(), Gone> {
-    station.agent.set_ahead(reading.ahead(), setting).await?;
-    station.clock.note(reading, setting);
-    Ok(())
-}
-
-/// What an answer tells of the clock.
-async fn ask(station: &Station) -> Answer {
-    let Ok(request) = Request::get("/version").body(Body::empty()) else { return Answer::None };
-    let (sent, before) = ClockSetting::read();
-    let answer = timeout(PATIENCE, station.client.send(request)).await;
-    let (received, setting) = ClockSetting::read();
-    let Ok(Ok(answer)) = answer else { return Answer::None };
-    if setting.since(before).size() > STEP {
-        return Answer::None;
-    }
-    let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
-    let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else {
-        return Answer::Dateless;
-    };
-    let ahead = Ahead::of(sent, date.timestamp().into(), received);
-    Answer::Known(Known { ahead, at: Instant::now(), setting })
-}
-
-fn now() -> Timestamp {
-    jiff::Timestamp::now().into()
-}
-
-fn skewed(reading: Reading) -> Condition {
-    let seconds = reading.seconds.abs();
-    let how = if reading.seconds > 0 { "ahead of" } else { "behind" };
+fn skewed(complaint: String) -> Condition {
     Condition {
         kind: ConditionType::ClockSkew,
         status: true,
         reason: "ClockSkew".into(),
-        message: format!(
-            "this node's clock is {seconds} s {how} the API server's, which is corrected for: set it, e.g. with chrony"
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_tells_no_time_is_complained_of_once_until_that_changes() {
-        let setting = ClockSetting::now();
-        let at = Timestamp::from_secs(1000);
-        let known = Answer::Known(Known { ahead: Ahead::of(at, at, at), at: Instant::now(), setting });
-        let mut dates = Dates::default();
-        let answers = [
-            known,
-            Answer::Dateless,
-            Answer::None,
-            Answer::Dateless,
-            Answer::Dateless,
-            known,
-            Answer::None,
-            known,
-            Answer::Dateless,
-        ];
-        let told = answers.map(|answer| dates.note(answer));
-        assert_eq!(told, [None, Some(false), None, None, None, Some(true), None, None, Some(false)]);
+        message: format!("this node's {complaint}"),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::jiff::Timestamp as Moment;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
@@ -156,7 +155,7 @@ impl Herald {
         let concerns = self.station.concerns.all();
         let clock_ahead = self.station.clock.reading().seconds * 1000;
         let beside = Beside { setup: &setup, concerns: &concerns, clock_ahead };
-        let now = Moment::from_microsecond(self.station.clock.now().as_micros()).unwrap_or_default();
+        let now = self.station.clock.stamp();
         status_of(status, beside, self.last.as_ref().map(|(last, _)| last), now)
     }
 

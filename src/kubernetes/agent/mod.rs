@@ -11,7 +11,6 @@
 
 pub mod claims;
 pub mod clock;
-pub mod cluster_time;
 pub mod declared;
 pub mod farewell;
 pub mod follow;
@@ -40,6 +39,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::cluster_time::ClusterClock;
 use super::connect::{Access, ConnectError, open};
 use super::{sightings, slices, versions};
 use crate::agent::handle::Gone;
@@ -49,7 +49,6 @@ use crate::api::v1alpha1::NodeName;
 use crate::firewall::Firewall;
 use crate::service::notify::Notifier;
 use crate::service::{self, ListenError};
-use cluster_time::ClusterClock;
 use follow::{Follower, Parts};
 use herald::{End, Herald};
 use sources::Sources;

@@ -3,12 +3,17 @@
 use k8s_openapi::jiff::Timestamp as Moment;
 
 use super::station::Setup;
-use crate::agent::report::{self, FirewallState, JailReport, RateLimitReport, Status};
-use crate::api::v1alpha1::{Condition, NodeAgentStatus, NodeJail, NodeRateLimit, QualifiedName};
+use crate::agent::report::{self, FirewallState, JailReport, OffenderReport, RateLimitReport, Status};
+use crate::api::v1alpha1::{
+    Condition, NodeAgentStatus, NodeJail, NodeOffender, NodeRateLimit, QualifiedName,
+};
 
 /// The most the schema takes.
 const MOST_JAILS: usize = 512;
 const MOST_LIMITS: usize = 512;
+/// Offenders named of one rate limit, and of all: so that the object stays small.
+const NAMED_OF_ONE: usize = 10;
+const NAMED_OF_ALL: usize = 500;
 const MOST_CONDITIONS: usize = 16;
 const LONGEST_MESSAGE: usize = 1024;
 
@@ -42,10 +47,13 @@ pub fn status_of(
         })
         .take(MOST_JAILS)
         .collect();
+    let mut room = NAMED_OF_ALL;
     let limits = status.rate_limits.iter().take(MOST_LIMITS).map(|limit| {
         let before =
             before.and_then(|b| b.rate_limits.iter().find(|of| of.name.as_str() == limit.name.as_str()));
-        node_limit(limit, before, now)
+        let limit = node_limit(limit, before, room.min(NAMED_OF_ONE), now);
+        room -= limit.latest_offenders.len();
+        limit
     });
     let mut conditions = vec![ready(status, setup)];
     if status.firewall.state == FirewallState::Removed {
@@ -137,10 +145,21 @@ fn node_jail(jail: &JailReport, pods: u32, before: Option<&NodeJail>, now: Momen
     }
 }
 
-fn node_limit(limit: &RateLimitReport, before: Option<&NodeRateLimit>, now: Moment) -> NodeRateLimit {
+fn node_limit(
+    limit: &RateLimitReport,
+    before: Option<&NodeRateLimit>,
+    named: usize,
+    now: Moment,
+) -> NodeRateLimit {
+    let latest = limit.latest_offenders.iter().take(named);
+    let offender = |offender: &OffenderReport| NodeOffender {
+        source: offender.source.to_string(),
+        until: offender.until.to_string(),
+    };
     NodeRateLimit {
         name: QualifiedName::from(limit.name.as_str()),
         offenders: small(limit.offenders),
+        latest_offenders: latest.map(offender).collect(),
         dropped_packets: limit.limited_packets,
         uncounted_packets: limit.uncounted_packets,
         conditions: stamped(&limit.conditions, before.map_or(&[], |before| &before.conditions), now),
@@ -242,6 +261,7 @@ mod tests {
             rate_limits: vec![NodeRateLimit {
                 name: "mail/smtp".into(),
                 offenders,
+                latest_offenders: vec![],
                 dropped_packets,
                 uncounted_packets: 0,
                 conditions: vec![],

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Client;
 use tokio::sync::watch;
 
-use super::cluster_time::ClusterClock;
 use super::picture::NodeSeen;
 use super::tally::Tally;
 use crate::agent::handle::AgentHandle;
@@ -16,6 +15,7 @@ use crate::agent::situation::Situation;
 use crate::api::v1alpha1::NodeName;
 use crate::config::Config;
 use crate::engine::JailName;
+use crate::kubernetes::cluster_time::ClusterClock;
 
 /// What a task of this node's agent works with. Shared by all of them.
 #[derive(Clone)]

@@ -7,9 +7,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::cluster_time::ClusterClock;
 use crate::bans::{Ban, Origin};
 use crate::engine::{Duration, Timestamp};
+use crate::kubernetes::cluster_time::ClusterClock;
 use crate::kubernetes::outage;
 use crate::metrics::Families;
 

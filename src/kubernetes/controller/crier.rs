@@ -14,7 +14,7 @@ use super::merge::Fnv;
 use super::notices::{Herald, Notice};
 use super::pen::Pen;
 use crate::api::v1alpha1::{BanSlice, Jail};
-use crate::engine::Timestamp;
+use crate::kubernetes::cluster_time::ClusterClock;
 use crate::kubernetes::mirror::Mirror;
 use crate::kubernetes::raw::Raw;
 
@@ -24,13 +24,19 @@ const TICK: Duration = Duration::from_secs(1);
 const REPORTER: &str = "gaoler.dev/controller";
 
 /// Tells until it is aborted.
-pub(super) async fn cry(mut slices: Mirror<BanSlice>, mut jails: Mirror<Raw<Jail>>, pen: Pen, me: String) {
+pub(super) async fn cry(
+    mut slices: Mirror<BanSlice>,
+    mut jails: Mirror<Raw<Jail>>,
+    pen: Pen,
+    clock: ClusterClock,
+    me: String,
+) {
     slices.ready().await;
     jails.ready().await;
     let mut herald = Herald::default();
     let mut seen: HashSet<String> = HashSet::new();
     loop {
-        let now = Timestamp::from(jiff::Timestamp::now());
+        let now = clock.now();
         let all = slices.all();
         let mut notices = Vec::new();
         for slice in &all {
@@ -45,13 +51,13 @@ pub(super) async fn cry(mut slices: Mirror<BanSlice>, mut jails: Mirror<Raw<Jail
         }
         notices.extend(herald.summaries(now));
         for notice in notices {
-            tell(&pen, &jails, &me, notice).await;
+            tell(&pen, &jails, clock.stamp(), &me, notice).await;
         }
         sleep(TICK).await;
     }
 }
 
-async fn tell(pen: &Pen, jails: &Mirror<Raw<Jail>>, me: &str, notice: Notice) {
+async fn tell(pen: &Pen, jails: &Mirror<Raw<Jail>>, now: jiff::Timestamp, me: &str, notice: Notice) {
     let Some((namespace, name)) = notice.jail.split_once('/') else { return };
     // Bans outlive their jail; then there is nothing to tell them on.
     let Some(jail) = jails.get(namespace, name) else { return };
@@ -69,7 +75,7 @@ async fn tell(pen: &Pen, jails: &Mirror<Raw<Jail>>, me: &str, notice: Notice) {
         reason: Some(notice.reason.into()),
         note: Some(notice.note),
         type_: Some("Normal".into()),
-        event_time: Some(MicroTime(jiff::Timestamp::now())),
+        event_time: Some(MicroTime(now)),
         regarding: Some(ObjectReference {
             api_version: Some(Jail::api_version(&()).into_owned()),
             kind: Some(Jail::kind(&()).into_owned()),

@@ -14,6 +14,7 @@
 mod conditions;
 mod crier;
 mod gone;
+mod hours;
 mod house;
 mod housekeeper;
 mod judge;

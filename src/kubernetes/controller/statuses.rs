@@ -19,12 +19,13 @@ use super::judge::{Declared, Judgement, Version, name_of};
 use super::pace::Pace;
 use super::pen::Pen;
 use super::readiness::{Known, KnownLimit, conditions, limit_conditions};
-use super::totals::{Reports, limit_totals, totals};
+use super::totals::{Reports, latest_offenders, limit_totals, totals};
 use super::verdict::{accepted, spared};
 use crate::api::v1alpha1::{
     AllowList, BanList, Filter, Jail, JailMode, JailStatus, NodeAgent, RateLimit, RateLimitStatus, Status,
 };
 use crate::config::{ObjectName, ObjectStatus, Source};
+use crate::kubernetes::cluster_time::ClusterClock;
 use crate::kubernetes::mirror::Mirror;
 use crate::kubernetes::raw::Raw;
 
@@ -52,6 +53,7 @@ pub(super) async fn write(
     mut agents: Mirror<NodeAgent>,
     mut verdicts: watch::Receiver<Arc<Judgement>>,
     pen: Pen,
+    clock: ClusterClock,
 ) {
     agents.ready().await;
     // The first is empty.
@@ -61,7 +63,7 @@ pub(super) async fn write(
     let mut pace: Pace<ObjectName> = Pace::new(APART);
     loop {
         let judgement = Arc::clone(&verdicts.borrow_and_update());
-        let drafts = drafts(&declared, &agents, &judgement, Timestamp::now());
+        let drafts = drafts(&declared, &agents, &judgement, clock.stamp());
         let now = Instant::now();
         pace.forget(now);
         let mut next = TICK;
@@ -104,7 +106,7 @@ fn drafts(
 ) -> Vec<Draft> {
     let verdicts: BTreeMap<&ObjectName, &ObjectStatus> =
         judgement.loaded.objects.iter().map(|status| (&status.name, status)).collect();
-    let spared = spared(&judgement.loaded, &judgement.house);
+    let spared = spared(&judgement.loaded, &judgement.house, now.into());
     let none = |_: &str| Vec::new();
     let of_list = |list: &str| spared.get(list).cloned().into_iter().collect::<Vec<Said>>();
     let mut drafts = Vec::new();
@@ -141,6 +143,7 @@ fn drafts(
             observed_generation: generation,
             nodes: totals.nodes,
             offenders: totals.offenders,
+            latest_offenders: latest_offenders(words),
             dropped_packets: totals.dropped,
             uncounted_packets: totals.uncounted,
             conditions: settle(said, &before.conditions, generation, now),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, PartialObjectMeta};
@@ -18,6 +18,7 @@ use super::surplus::surplus;
 use super::tidy::{Given, Memory, Pardons, is_forgotten};
 use crate::api::v1alpha1::{BanSlice, BanSliceSpec, NodeAgent, Pardon, SightingList, SlicedBan};
 use crate::engine::{Subject, Timestamp};
+use crate::kubernetes::cluster_time::ClusterClock;
 use crate::kubernetes::epoch::{self, Epoch};
 use crate::kubernetes::mirror::{Mirror, chain};
 use crate::kubernetes::slices::MOST_PER_NODE;
@@ -36,6 +37,7 @@ pub(super) struct Sweeper {
     pub(super) nodes: Mirror<Node>,
     pub(super) verdicts: watch::Receiver<Arc<Judgement>>,
     pub(super) pen: Pen,
+    pub(super) clock: ClusterClock,
 }
 
 /// What to do about slices and pardons.
@@ -74,7 +76,7 @@ impl Sweeper {
     async fn bans(&self) {
         let (slices, pardons) = (self.slices.all(), self.pardons.all());
         let judgement = Arc::clone(&self.verdicts.borrow());
-        let now = Timestamp::from(jiff::Timestamp::now());
+        let now = self.clock.now();
         // A hundred thousand bans take a while: the lease must be renewed meanwhile.
         let planned = tokio::task::spawn_blocking(move || {
             plan_of(&slices, &pardons, &Memory::of(&judgement.loaded.config), now)
@@ -130,8 +132,7 @@ impl Sweeper {
         let nodes: HashSet<String> = self.nodes.all().iter().map(|node| node.name_any()).collect();
         let mut named = listed.clone();
         named.extend(self.agents.all().iter().map(|agent| agent.name_any()));
-        let now = Timestamp::from(jiff::Timestamp::now());
-        for name in absences.over(&nodes, &named, now) {
+        for name in absences.over(&nodes, &named, Instant::now()) {
             let agent = self.pen.delete::<NodeAgent>(&name, None).await;
             let list = self.pen.delete::<SightingList>(&name, None).await;
             if agent != Written::Failed && list != Written::Failed {

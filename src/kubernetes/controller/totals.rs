@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::v1alpha1::{Condition, NodeAgent, NodeJail, NodeRateLimit};
+use crate::api::v1alpha1::{Condition, LimitOffender, NodeAgent, NodeJail, NodeRateLimit};
 
 use super::conditions::{Holds, LONGEST, Said, shortened};
 
 /// Agents say something every five minutes at the latest. One that is silent for three times as long reads nothing.
 const SILENT: SignedDuration = SignedDuration::from_mins(15);
+/// Offenders named in a rate limit's status.
+const MOST_OFFENDERS: usize = 20;
 /// Nodes named in one condition.
 const NAMED: usize = 10;
 
@@ -117,6 +119,22 @@ pub(super) fn limit_totals(words: &[LimitWord<'_>]) -> LimitTotals {
         totals.uncounted = totals.uncounted.saturating_add(limit.uncounted_packets);
     }
     totals
+}
+
+/// Of the offenders that the nodes name, those that end last.
+pub(super) fn latest_offenders(words: &[LimitWord<'_>]) -> Vec<LimitOffender> {
+    let named = words.iter().flat_map(|LimitWord { node, limit }| {
+        limit.latest_offenders.iter().map(|offender| LimitOffender {
+            source: offender.source.clone(),
+            node: (*node).to_owned(),
+            until: offender.until.clone(),
+        })
+    });
+    let mut named: Vec<LimitOffender> = named.collect();
+    let end = |offender: &LimitOffender| std::cmp::Reverse(offender.until.parse::<Timestamp>().ok());
+    named.sort_by_cached_key(end);
+    named.truncate(MOST_OFFENDERS);
+    named
 }
 
 /// What is special on any node about a rate limit.
@@ -239,6 +257,30 @@ mod tests {
         assert_eq!(limit_totals(words), totals);
         let said = special_of_limit(words);
         assert_eq!((said.len(), said[0].message.as_str()), (1, "on n2: nft fails"));
+    }
+
+    #[test]
+    fn of_the_offenders_of_all_nodes_the_latest_are_named_with_their_nodes() {
+        let agent = |node: &str, from: usize| -> NodeAgent {
+            let offender = |n: usize| json!({"source": format!("198.51.100.{n}"), "until": format!("2026-11-22T20:{n:02}:00Z")});
+            let latest: Vec<_> = (from..from + 20).step_by(2).map(offender).collect();
+            let limit = json!({"name": "mail/smtp", "offenders": 12, "latestOffenders": latest});
+            serde_json::from_value(json!({
+                "apiVersion": "gaoler.dev/v1alpha1", "kind": "NodeAgent", "metadata": {"name": node}, "spec": {},
+                "status": {"reported": NOW, "rateLimits": [limit]},
+            }))
+            .unwrap()
+        };
+        let agents = [agent("n1", 10), agent("n2", 11), agent("n3", 30)];
+        let reports = Reports::of(agents.iter(), now());
+        let latest = latest_offenders(reports.on_limit("mail/smtp"));
+        assert_eq!(latest.len(), 20);
+        let told: Vec<(&str, &str)> =
+            latest.iter().map(|one| (one.source.as_str(), one.node.as_str())).collect();
+        assert_eq!(
+            (told[0], told[10], told[19]),
+            (("198.51.100.48", "n3"), ("198.51.100.29", "n2"), ("198.51.100.20", "n1"))
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use crate::config::{Allowed, BanEntry, Loaded, ObjectStatus, Problem, Severity};
+use crate::engine::Timestamp;
 use crate::engine::house::{NeverBan, Why};
 
 use super::conditions::{Holds, LONGEST, Said};
@@ -86,17 +87,20 @@ fn told(problem: &Problem) -> String {
     format!("{field}{}{fix}", problem.message)
 }
 
-/// For each BanList, the entries that an AllowList or the House keeps from biting, as a condition. The others of the
+/// For each BanList, the entries that an AllowList or the House keeps from biting `now`, as a condition. The others of the
 /// list are in force: one slip does not stop a feed.
-pub(super) fn spared(loaded: &Loaded, house: &[(IpNet, Why)]) -> BTreeMap<String, Said> {
-    let allowed = loaded.config.allowed.iter().filter_map(|entry| match &entry.who {
-        Allowed::Prefix(net) => Some((*net, Why::AllowList(entry.list.clone()))),
-        Allowed::Host(_) => None,
+pub(super) fn spared(loaded: &Loaded, house: &[(IpNet, Why)], now: Timestamp) -> BTreeMap<String, Said> {
+    let lasts = |until: Option<Timestamp>| until.is_none_or(|until| until > now);
+    let allowed = loaded.config.allowed.iter().filter(|entry| lasts(entry.until)).filter_map(|entry| {
+        match &entry.who {
+            Allowed::Prefix(net) => Some((*net, Why::AllowList(entry.list.clone()))),
+            Allowed::Host(_) => None,
+        }
     });
     let house = house.iter().cloned();
     let never = NeverBan::new(house.chain(allowed).chain(NeverBan::health_checks()));
     let mut lists: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for BanEntry { list, subject, .. } in &loaded.config.ban_entries {
+    for BanEntry { list, subject, .. } in loaded.config.ban_entries.iter().filter(|e| lasts(e.until)) {
         if let Some(why) = never.overlap(*subject) {
             lists.entry(list).or_default().push(format!("`{subject}` is not banned: {why}"));
         }
@@ -168,6 +172,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_failing_example_repeats_nothing_of_its_line() {
+        let line = "login of bob with s3cret from 203.0.113.7";
+        let examples = json!([{"line": line, "match": true, "address": "203.0.113.7"}]);
+        let filter = json!({"failRegex": ["^login of bob with <HOST> from"], "examples": examples});
+        let said = said(&judged(vec![object("Filter", "bad", &filter)]), "Filter");
+        assert_eq!((said.holds, said.reason.as_str()), (Holds::No, "ExampleFails"), "{}", said.message);
+        assert!(said.message.contains("holds no address"), "{}", said.message);
+        assert!(!said.message.contains("s3cret"), "{}", said.message);
+    }
+
+    #[test]
     fn of_many_problems_as_many_are_told_as_find_a_place() {
         let entries: Vec<Value> = (0..300).map(|_| json!({"prefix": "0.0.0.0/0"})).collect();
         let said = said(&judged(vec![object("AllowList", "all", &json!({"entries": entries}))]), "AllowList");
@@ -191,7 +206,7 @@ mod tests {
             let loaded = judged(vec![object("BanList", "feed", &entries)]);
             assert_eq!(said(&loaded, "BanList").holds, Holds::Yes);
             assert_eq!(loaded.config.ban_entries.len(), 2);
-            let message = &spared(&loaded, &house)["feed"].message;
+            let message = &spared(&loaded, &house, Timestamp::from_secs(0))["feed"].message;
             let told = format!("`{prefix}` is not banned: part of the cluster (node n1)\nfix: ");
             assert!(message.starts_with(&told), "{message}");
             assert!(!message.contains("203.0.113.9"), "{message}");
@@ -204,12 +219,30 @@ mod tests {
         let allow = json!({"entries": [{"prefix": "198.51.100.7"}]});
         let loaded = judged(vec![object("BanList", "feed", &bans), object("AllowList", "office", &allow)]);
         assert_eq!(said(&loaded, "BanList").holds, Holds::Yes);
-        let spared = spared(&loaded, &[]);
+        let spared = spared(&loaded, &[], Timestamp::from_secs(0));
         let message = &spared["feed"].message;
         assert!(
             message.starts_with("`198.51.100.0/24` is not banned: on the allow list office"),
             "{message}"
         );
         assert!(!message.contains("203.0.113.9"), "{message}");
+    }
+
+    #[test]
+    fn what_an_allow_list_no_longer_spares_and_a_ban_list_no_longer_bans_is_not_named() {
+        let bans = json!({"entries": [
+            {"prefix": "198.51.100.0/24"}, {"prefix": "203.0.113.9", "until": "2026-11-23T08:00:00Z"},
+        ]});
+        let allow = json!({"entries": [
+            {"prefix": "198.51.100.7", "until": "2026-11-23T07:00:00Z"}, {"prefix": "203.0.113.9"},
+        ]});
+        let loaded = judged(vec![object("BanList", "feed", &bans), object("AllowList", "office", &allow)]);
+        let at = |time: &str| Timestamp::from(time.parse::<jiff::Timestamp>().unwrap());
+        let told = |time| spared(&loaded, &[], at(time)).get("feed").map(|said| said.message.clone());
+        let first = told("2026-11-23T06:00:00Z").unwrap();
+        assert!(first.contains("`198.51.100.0/24`") && first.contains("`203.0.113.9`"), "{first}");
+        let second = told("2026-11-23T07:30:00Z").unwrap();
+        assert!(!second.contains("`198.51.100.0/24`") && second.contains("`203.0.113.9`"), "{second}");
+        assert_eq!(told("2026-11-23T09:00:00Z"), None);
     }
 }

@@ -23,9 +23,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::agent::cluster_time::ClusterClock;
 use super::agent::station::{Setup, Station};
 use super::agent::tally::Tally;
+use super::cluster_time::ClusterClock;
 use super::mirror::{Mirror, chain};
 use crate::agent::handle::{AgentHandle, Gone};
 use crate::api::v1alpha1::{NodeName, SightingList, SightingListSpec};

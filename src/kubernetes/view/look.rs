@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use kube::ResourceExt;
 
+use super::penalties::Penalties;
 use super::read::Objects;
 use super::report::{ClusterWhy, Saw, SeenBan};
 use super::status;
@@ -31,6 +32,7 @@ pub struct View {
     never: NeverBan,
     seen: HashMap<Whose, BTreeSet<String>>,
     sightings: Vec<Sighted>,
+    pub(super) penalties: Penalties,
     /// Where the names of objects are left out: on whose entries nothing is known.
     left_out: usize,
 }
@@ -47,7 +49,7 @@ impl View {
     /// The view of what was read at `now`.
     #[must_use]
     pub fn new(objects: Objects, now: Timestamp) -> Self {
-        let Objects { loaded, slices, pardons, house, sightings, .. } = objects;
+        let Objects { loaded, limits, slices, pardons, house, sightings, .. } = objects;
         let mut view = Self {
             loaded: Loaded::default(),
             ledger: Ledger::new(LedgerLimits {
@@ -58,6 +60,7 @@ impl View {
             never: NeverBan::default(),
             seen: HashMap::new(),
             sightings: sightings.iter().flat_map(sighted).collect(),
+            penalties: Penalties::of(&limits),
             left_out: 0,
         };
         for pardon in &pardons {
@@ -159,10 +162,10 @@ impl View {
         bans
     }
 
-    /// How many subjects are kept out.
+    /// How many subjects are kept out: those whom nodes let pass for all that are not among them.
     #[must_use]
     pub fn held(&self, now: Timestamp) -> usize {
-        self.ledger.holds(now).count()
+        self.ledger.holds(now).filter(|(jail, subject, _)| self.drops(*jail, *subject)).count()
     }
 
     /// All about one address.
@@ -198,8 +201,9 @@ impl View {
             }
         }
         let watched = self.jails().iter().filter_map(|jail| self.watched(jail, address, now)).collect();
-        let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
-        let penalties = Vec::new();
+        let penalties = self.penalties.over(address, now);
+        let penalties = if spared.is_none() { penalties } else { Vec::new() };
+        let dropped = !penalties.is_empty() || spared.is_none() && bans.iter().any(|ban| ban.enforced);
         ClusterWhy { why: WhyReport { address, dropped, bans, closed, allowed, watched, penalties }, saw }
     }
 
@@ -236,10 +240,15 @@ impl View {
 
     /// Whether nodes drop the subject's packets.
     fn bites(&self, ban: &Ban) -> bool {
-        self.never.overlap(ban.subject).is_none()
-            && ban.jail.as_ref().is_none_or(|name| {
+        self.drops(ban.jail.as_ref(), ban.subject)
+    }
+
+    /// The same of somebody who is banned by that jail.
+    fn drops(&self, jail: Option<&JailName>, subject: Subject) -> bool {
+        self.never.overlap(subject).is_none()
+            && jail.is_none_or(|name| {
                 self.jail(name).is_some_and(|jail| {
-                    jail.mode == Mode::Enforce && self.spared_by(jail, ban.subject).is_none()
+                    jail.mode == Mode::Enforce && self.spared_by(jail, subject).is_none()
                 })
             })
     }

@@ -12,6 +12,7 @@ mod ask;
 mod look;
 mod news;
 pub mod orders;
+mod penalties;
 mod plan;
 mod read;
 mod report;

@@ -20,7 +20,7 @@ use crate::kubernetes::mirror::changes;
 /// How long changes of lists are gathered before they are read.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// Tells what happens after `view` was made, until `tell` fails or something cannot be read.
+/// Tells what happens after `view` was made, by the clock `now`, until `tell` fails or something cannot be read.
 ///
 /// # Errors
 /// What `tell` says.
@@ -28,6 +28,7 @@ pub async fn follow<E: From<AskError>>(
     client: Client,
     scope: Scope,
     mut view: View,
+    now: impl Fn() -> Timestamp,
     mut tell: impl FnMut(EventKind, &SeenBan) -> Result<(), E>,
 ) -> Result<(), E> {
     let slices: Api<DeserializeGuard<api::BanSlice>> = Api::all(client.clone());
@@ -95,8 +96,4 @@ async fn until(moment: Option<tokio::time::Instant>) {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
-}
-
-fn now() -> Timestamp {
-    jiff::Timestamp::now().into()
 }

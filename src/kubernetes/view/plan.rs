@@ -18,6 +18,8 @@ pub struct Lift {
     pub ended: Vec<SeenBan>,
     /// Bans that go on: another list orders them, or they are wider than what was asked.
     pub remaining: Vec<SeenBan>,
+    /// Rate limits whose penalty ends, as far as nodes told of it.
+    pub released: Vec<String>,
 }
 
 /// Which jail somebody means.
@@ -69,7 +71,12 @@ impl View {
         };
         let ended = self.bans(now, ends);
         let remaining = self.bans(now, |ban| concerned(ban) && !ends(ban));
-        Lift { pardons, ended, remaining }
+        let released = match &order.jail {
+            None => self.penalties.ended_by(&pardons, now),
+            // A rate limit belongs to no jail.
+            Some(_) => Vec::new(),
+        };
+        Lift { pardons, ended, remaining, released }
     }
 
     /// The prefixes to pardon for what a person named. Who names one address means its /64 where a jail counts that,

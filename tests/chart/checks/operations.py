@@ -10,9 +10,7 @@ from pathlib import Path
 import yaml
 
 from chart.chart import CHART, REPOSITORY, Helm
-from chart.queries import DASHBOARD, RULES, dashboard, metrics, panels, rules
-
-TESTS = REPOSITORY / "tests" / "chart" / "alerts.yaml"
+from chart.queries import DASHBOARD, RULES, TESTS, asked, dashboard, metrics, panels, rules, told
 
 
 class Operations(unittest.TestCase):
@@ -51,6 +49,22 @@ class Operations(unittest.TestCase):
         code, said = self.ask("check", "rules", file)
         self.assertEqual(code, 0, said)
 
+    def test_prometheus_finds_the_pods_and_knows_their_nodes(self):
+        whole = Helm().objects("--values", CHART / "ci" / "monitoring-values.yaml")
+        made = {it["metadata"]["name"]: it["spec"]["template"] for it in whole if it["kind"] in ("DaemonSet", "Deployment")}
+        monitors = [it for it in whole if it["kind"] == "PodMonitor"]
+        self.assertEqual({it["metadata"]["name"] for it in monitors}, set(made))
+        for it in monitors:
+            with self.subTest(monitor=it["metadata"]["name"]):
+                template = made[it["metadata"]["name"]]
+                wanted = it["spec"]["selector"]["matchLabels"].items()
+                self.assertLessEqual(wanted, template["metadata"]["labels"].items())
+                others = [other for name, other in made.items() if name != it["metadata"]["name"]]
+                self.assertEqual([other for other in others if wanted <= other["metadata"]["labels"].items()], [])
+                [endpoint] = it["spec"]["podMetricsEndpoints"]
+                self.assertIn(endpoint["port"], [port["name"] for port in template["spec"]["containers"][0]["ports"]])
+                self.assertIn({"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}, endpoint["relabelings"])
+
     def test_prometheus_understands_every_panel(self):
         found = list(dashboard())
         self.assertGreater(len(found), 20)
@@ -88,3 +102,18 @@ class Operations(unittest.TestCase):
 
     def test_alerts_and_panels_ask_for_metrics_of_ours(self):
         self.assertGreater(len(metrics()), 20)
+        self.assertEqual({metric for _, metric, _ in asked()} - set(metrics()), set())
+        # Their labels are held to a real scrape in tests/cluster; of the tests of alerts, too.
+        self.assertGreater(sum(len(labels) for _, _, labels in asked()), 60)
+        self.assertGreater(len(list(told())), 20)
+
+    def test_conditions_and_kinds_that_somebody_asks_for_are_there(self):
+        """In a scrape stand only those that hold or held."""
+        source = (REPOSITORY / "src/agent/report/status.rs").read_text()
+        known = set(re.findall(r"(?m)^    (\w+),$", source.split("pub enum ConditionType {")[1].split("}")[0]))
+        texts = RULES.read_text() + TESTS.read_text() + json.dumps([it for _, it in dashboard()]).replace('\\"', '"')
+        used = {name for names in re.findall(r'condition(?:=|!=|=~|!~)"([^"]*)"', texts) for name in names.split("|")}
+        self.assertLessEqual({"BanIneffective", "Accepted"}, used)
+        self.assertEqual(used - known, set())
+        kinds = {it["spec"]["names"]["kind"] for it in map(yaml.safe_load, (p.read_text() for p in (CHART / "crds").glob("*.yaml")))}
+        self.assertEqual(set(re.findall(r'\bkind="([^"]*)"', texts)) - kinds, set())

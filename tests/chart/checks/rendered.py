@@ -119,6 +119,29 @@ class Rendered(unittest.TestCase):
                     self.assertEqual(pod.get("hostNetwork", False), agent)
                     self.assertEqual(pod["securityContext"].get("runAsNonRoot", False), not agent)
 
+    def test_pods_go_to_linux_and_tell_why_they_ended(self):
+        for name, pod in pods(self.helm.objects(values={"agent": {"nodeSelector": {"mail": "yes"}}})):
+            with self.subTest(pod=name):
+                self.assertEqual(pod["nodeSelector"]["kubernetes.io/os"], "linux")
+                self.assertEqual({it["terminationMessagePolicy"] for it in pod["containers"]}, {"FallbackToLogsOnError"})
+        agent = self.one(self.helm.objects(values={"agent": {"nodeSelector": {"mail": "yes"}}}), "DaemonSet gaoler/gaoler-agent")
+        self.assertEqual(agent["spec"]["template"]["spec"]["nodeSelector"], {"kubernetes.io/os": "linux", "mail": "yes"})
+
+    def test_what_is_said_of_pods_stands_in_each_of_them(self):
+        [file] = [file for file in combinations() if file.name == "every-value-values.yaml"]
+        said = yaml.safe_load(file.read_text())
+        for name, pod in pods(self.helm.objects("--values", file)):
+            whose = {"gaoler-agent": "agent", "gaoler-controller": "controller"}.get(name.partition("/")[2], "hooks")
+            with self.subTest(pod=name):
+                self.assertEqual(pod["imagePullSecrets"], said["imagePullSecrets"])
+                self.assertEqual(pod["tolerations"], said[whose]["tolerations"])
+                self.assertEqual(pod["containers"][0].get("imagePullPolicy"), "Always")
+                for kind, wanted in (said[whose].get("resources") or {}).items():
+                    self.assertEqual(pod["containers"][0]["resources"][kind], {**pod["containers"][0]["resources"][kind], **wanted})
+                if whose != "hooks":
+                    self.assertEqual(pod["affinity"], said[whose]["affinity"])
+                    self.assertEqual(pod["terminationGracePeriodSeconds"], said[whose]["terminationGracePeriodSeconds"])
+
     # The agent.
 
     def test_the_address_of_the_agents_metrics_is_where_probes_ask(self):
@@ -183,6 +206,12 @@ class Rendered(unittest.TestCase):
         changed = jails["Jail mail/james-logins"]["spec"]
         self.assertEqual((changed["maxRetry"], changed["findTime"], changed["enforce"]), (2, "10m", {"services": ["smtp"]}))
 
+    def test_which_pods_are_james_is_what_was_said_and_nothing_of_the_default(self):
+        """Helm merges mappings: of a default there, `app: james` would be wanted beside what was said."""
+        for labels, wanted in (({}, {"app": "james"}), ({"app.kubernetes.io/name": "james"}, {"app.kubernetes.io/name": "james"})):
+            jails = self.declared(james={"enabled": True, "namespace": "mail", "podLabels": labels})
+            self.assertEqual([it["spec"]["source"]["pods"]["selector"] for it in jails.values()], [{"matchLabels": wanted}] * 4)
+
     def test_what_is_declared_by_hand_is_passed_on_as_it_is(self):
         spec = {"filters": ["x"], "source": {"pods": {"selector": {"matchLabels": {"a": "b"}}}}, "maxRetry": 3, "escalation": {"factor": 1.5}}
         found = self.declared(jails={"j": {"namespace": "web", "spec": spec}}, allowLists={"a": {"entries": [{"prefix": "192.0.2.0/24"}]}})
@@ -213,6 +242,19 @@ class Rendered(unittest.TestCase):
         command = self.command(self.default, "gaoler-uninstall-objects")
         self.assertIn("--records", command)
         self.assertNotIn("--definitions", command)
+        # Where agents ran, and whose declared objects go.
+        other = self.helm.objects(release="mine", namespace="elsewhere")
+        command = by_name(other)["Job elsewhere/gaoler-uninstall-objects"]["spec"]["template"]["spec"]["containers"][0]["command"]
+        self.assertEqual(command[1:7], ["uninstall", "objects", "--namespace", "elsewhere", "--owner", "mine"])
+
+    def test_what_helm_template_prints_undoes_nothing_when_it_is_applied(self):
+        """Whoever applies it does so with the hooks, which are objects like others then."""
+        for file in [None, *combinations()]:
+            printed = self.helm.objects(*(["--values", file] if file else []), connected=False)
+            with self.subTest(values=file and file.name):
+                self.assertEqual([which(it) for it in printed if "delete" in (hook(it) or "")], [])
+                commands = [container["command"] for _, pod in pods(printed) for container in pod["containers"]]
+                self.assertNotIn("uninstall", [word for command in commands for word in command])
 
     def test_bans_may_be_kept_and_definitions_may_go(self):
         kept = self.helm.objects(values={"uninstall": {"keepBans": True}})
@@ -237,6 +279,11 @@ class Rendered(unittest.TestCase):
         notes = done.stdout.partition("NOTES:")[2]
         for part in ("externalTrafficPolicy", "kubectl rollout status daemonset/gaoler-agent", "james.enabled=true", "AllowList"):
             self.assertIn(part, notes)
+        # With --create-namespace nobody knows yet what the namespace will allow.
+        self.assertIn("pod-security.kubernetes.io/enforce=privileged", notes)
+        self.assertIn("--set image.repository=", notes)
+        done = self.helm.run("install", "gaoler", CHART, "--namespace", "gaoler", "--dry-run=client", "--set", "image.repository=registry.example/gaoler")
+        self.assertNotIn("--set image.repository=", done.stdout.partition("NOTES:")[2])
         done = self.helm.run("install", "gaoler", CHART, "--namespace", "gaoler", "--dry-run=client", "--values", CHART / "ci" / "james-values.yaml")
         self.assertIn("mail/james-logins (Enforce)", done.stdout.partition("NOTES:")[2])
 

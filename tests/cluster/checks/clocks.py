@@ -187,6 +187,15 @@ class SetClocks(Clocks):
         slices = self.plane.api.get(f"{GROUP}/banslices")["items"]
         return sorted((s["metadata"]["name"], ban["prefix"], ban["until"]) for s in slices for ban in s["spec"]["bans"] if ban["prefix"] in addresses)
 
+    def banned_before(self, wrong):
+        """Bans that nobody touches, one by another node and one by this: whose, what is written of them, and their ends."""
+        stay = {"45.129.14.31": self.nodes[1], "45.129.14.32": wrong}
+        for address, node in stay.items():
+            self.attack_now(node, address)
+            self.wait_dropped(address)
+        wait_until(lambda: len(self.slices_of(stay)) == 2, 60, wrong.agent.told)
+        return stay, self.slices_of(stay), self.ends(stay)
+
     def test_a_clock_is_set_an_hour_forth_and_back_while_bans_run_and_an_attack_goes_on(self):
         self.guarded_by({})
         right, wrong = self.nodes[1], self.nodes[2]
@@ -236,12 +245,7 @@ class SetClocks(Clocks):
     def test_a_clock_that_was_set_while_the_agent_was_away_moves_no_ban(self):
         self.guarded_by({})
         wrong = self.nodes[2]
-        stay = {"45.129.14.31": self.nodes[1], "45.129.14.32": wrong}
-        for address, node in stay.items():
-            self.attack_now(node, address)
-            self.wait_dropped(address)
-        wait_until(lambda: len(self.slices_of(stay)) == 2, 60, wrong.agent.told)
-        written, ends = self.slices_of(stay), self.ends(stay)
+        stay, written, ends = self.banned_before(wrong)
         for ahead in (HOUR, -HOUR):
             # A second and more, so that what it knows is saved.
             time.sleep(2)
@@ -257,12 +261,7 @@ class SetClocks(Clocks):
     def test_a_clock_that_is_set_while_the_api_server_is_away_moves_no_ban(self):
         self.guarded_by({}, findTime="10m")
         wrong = self.nodes[2]
-        stay = {"45.129.14.31": self.nodes[1], "45.129.14.32": wrong}
-        for address, node in stay.items():
-            self.attack_now(node, address)
-            self.wait_dropped(address)
-        wait_until(lambda: len(self.slices_of(stay)) == 2, 60, wrong.agent.told)
-        written, ends = self.slices_of(stay), self.ends(stay)
+        stay, written, ends = self.banned_before(wrong)
         # Of five failures three come before, and two after, each in another hour by its clock.
         moment = round(time.time() * 1000)
         for _ in range(3):

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from datetime import datetime
 
 from cluster.installed import GROUP, NAMESPACE, InstalledCase, moment, sliced
 
@@ -246,6 +247,51 @@ class Controlling(InstalledCase):
         self.assertIn("Banned 191 more within a minute, among them 45.130.0.9,", notes("BannedMany")[0])
         told = self.plane.kubectl("describe", "jail", "james", "-n", "mail").stdout
         self.assertIn("Banned 45.129.14.30 for 10m: 5 x james-smtp-auth on n1,n2", told)
+
+    # A wrong clock.
+
+    def check_with_clock(self, ahead):
+        self.register("n1", 1)
+        self.make("nodeagents", "n1", {})
+        jail = self.make("jails", "james", {**JAIL, "escalation": {"forgetAfter": "1h"}}, namespace="mail")
+        self.report("n1", [{"name": "mail/james", "pods": 2, "watched": 4, "banned": 7}])
+        old, young = {"gaoler.dev/epoch": LONG_AGO}, {"gaoler.dev/epoch": str(int(time.time()) // 600)}
+        for i in range(8):
+            self.make("banslices", f"n1-{i}", {"node": "n1", "bans": [sliced(f"45.12.0.{i}", moment(7200), moment(-36000))]}, labels=old)
+            self.make("banslices", f"n1-young-{i}", {"node": "n1", "bans": [sliced(f"45.12.1.{i}", moment(1800), moment(-600))]}, labels=young)
+        self.make("banslices", "n1-remembered", {"node": "n1", "bans": [sliced("45.12.2.1", moment(1800), moment(1200))]}, labels=old)
+        controller = self.controller("dreamer", clock_ahead=ahead)
+        self.addCleanup(lambda: [self.forget(f"{GROUP}/banslices/{name}") for name in self.names("banslices") if name.startswith("merged-")])
+        controller.wait(lambda: self.condition("jails", "james", "Ready", "mail").get("reason") == "Guarding")
+        self.assertEqual(self.status("jails", "james", "mail")["banned"], 7)
+        # A jail that is older than its time of grace has had it.
+        controller.wait(lambda: self.condition("jails", "aged", "Ready", "mail").get("reason") == "SourceMissing", 90)
+        changed = datetime.fromisoformat(self.condition("jails", "james", "Ready", "mail")["lastTransitionTime"].replace("Z", "+00:00"))
+        self.assertAlmostEqual(changed.timestamp(), time.time(), delta=120)
+        self.make("banslices", "n1-news", {"node": "n1", "bans": [sliced("45.12.3.1", moment(), moment(-600))]}, labels=young)
+
+        def notes():
+            items = self.plane.api.get("/apis/events.k8s.io/v1/namespaces/mail/events")["items"]
+            return [e["note"] for e in items if e["regarding"]["uid"] == jail["metadata"]["uid"]]
+
+        controller.wait(notes)
+        # What nobody watches any more is merged, what agents watch is left alone.
+        controller.wait(lambda: not {f"n1-{i}" for i in range(8)} & self.names("banslices"), 90)
+        time.sleep(3)
+        self.assertLessEqual({f"n1-young-{i}" for i in range(8)} | {"n1-news"}, self.names("banslices"))
+        slices = self.plane.api.get(f"{GROUP}/banslices")["items"]
+        self.assertIn("45.12.2.1", {ban["prefix"] for one in slices for ban in one["spec"]["bans"]}, "what its jail remembers")
+        self.assertEqual(notes(), ["Banned 45.12.3.1 for 10m: 5 x james-smtp-auth on n1"], "and nothing old")
+        self.assertTrue(controller.said(f"clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} the API server's"), controller.told())
+
+    def test_a_controller_whose_clock_is_an_hour_ahead_says_and_does_the_same(self):
+        self.check_with_clock(3600)
+
+    def test_a_controller_whose_clock_is_an_hour_behind_says_and_does_the_same(self):
+        self.check_with_clock(-3600)
+
+    def test_a_controller_whose_clock_is_two_minutes_ahead_tells_new_bans(self):
+        self.check_with_clock(125)
 
     # Tidying.
 

@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 
 from cluster.case import BINARY, REPOSITORY, ClusterCase
+from cluster.clock import shifted
 from cluster.manifests import definitions, documents
 from cluster.rules import jail
 
@@ -85,7 +86,8 @@ class Plugin(ClusterCase):
     def gaoler(self, *arguments, expect=0, kubeconfig=None, **options):
         """`kubectl gaoler …`; what it says on both streams."""
         command = ["kubectl", "gaoler", *arguments]
-        done = self.plane.net.run(*command, check=False, env=self.environment(kubeconfig), **options)
+        options.setdefault("env", self.environment(kubeconfig))
+        done = self.plane.net.run(*command, check=False, **options)
         said = done.stdout + done.stderr
         self.assertEqual(done.returncode, expect, f"{' '.join(command)}\n{said}")
         return said
@@ -94,6 +96,22 @@ class Plugin(ClusterCase):
         return [json.loads(line) for line in self.gaoler(*arguments, "-o", "json").splitlines()]
 
     # The checks.
+
+    def test_a_machine_whose_clock_is_wrong_sees_and_orders_by_the_servers(self):
+        self.slice("n1", ban("45.129.14.30"), ban("45.129.14.31", since=-900, until=-300))
+        for hours in (2, -2):
+            clock = {"env": {**self.environment(), **shifted(hours * 3600)}}
+            told = self.gaoler("bans", **clock)
+            self.assertIn("45.129.14.30", told)
+            self.assertNotIn("45.129.14.31", told)
+            self.assertRegex(told, r"\s[5-8]m")
+            self.assertIn("until", self.gaoler("why", "45.129.14.30", **clock))
+            self.assertIn("1 kept out", self.gaoler("status", expect=1, **clock))
+            self.gaoler("ban", "198.51.100.9", "--for", "10m", **clock)
+            (entry,) = self.plane.api.get(f"{LISTS}/by-hand")["spec"]["entries"]
+            until = datetime.datetime.fromisoformat(entry["until"].replace("Z", "+00:00")).timestamp()
+            self.assertAlmostEqual(until, datetime.datetime.now().timestamp() + 600, delta=20)
+            self.gaoler("unban", "198.51.100.9", **clock)
 
     def test_bans_of_all_nodes_are_listed_once_with_who_saw_them(self):
         self.assertEqual(self.gaoler("bans").strip(), "nobody is banned")

@@ -1,9 +1,11 @@
 """Rate limits on the nodes of a cluster: real packets at every way to a Service, and what is told of them."""
 
 import contextlib
+import os
 import socket
+import time
 
-from cluster.case import REPOSITORY
+from cluster.case import BINARY, REPOSITORY
 from cluster.installed import GROUP, InstalledCase
 from cluster.manifests import as_json, documents
 from cluster.services import endpoint_slices, service
@@ -149,6 +151,96 @@ class Limited(LimitCase):
             self.assertEqual(self.opens(one, "45.2.0.1", way), "yyyy", way)
         del servers
 
+    def datagrams(self, node, source, address, times=6):
+        """What comes of datagrams to port 53 of the node, `y` or `n` for each."""
+        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        with node.net.inside():
+            server = socket.socket(family, socket.SOCK_DGRAM)
+            server.bind((address, 53))
+        with node.fabric.internet.inside():
+            client = socket.socket(family, socket.SOCK_DGRAM)
+            client.bind((source, 0))
+        with server, client:
+            server.settimeout(2)
+            for n in range(times):
+                client.sendto(bytes([n]), (address, 53))
+            came = set()
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    came.add(server.recv(16)[0])
+        return "".join("y" if n in came else "n" for n in range(times))
+
+    @staticmethod
+    def pings(node, source, address, times=6):
+        """The same of echo requests."""
+        one = ("ping", "-n", "-c", "1", "-W", "1", "-I", source, address)
+        return "".join("y" if node.fabric.internet.run(*one, check=False).returncode == 0 else "n" for _ in range(times))
+
+    def test_datagrams_and_pings_to_every_nodes_own_addresses_are_limited(self):
+        one, two = self.node(1), self.node(2)
+        self.limit("dns", protocol="UDP", ports=[53])
+        self.limit("ping", protocol="ICMP")
+        agent = self.agent(one)
+        names = [f"{self.mail}/{name}" for name in ("dns", "ping")]
+        agent.wait(lambda: all(limits(agent, name) is not None for name in names) and "limits_echo" in one.kernel())
+        for family, (source, here, there) in {
+            4: ("45.6.0.1", one.wan4, two.wan4),
+            6: ("2001:db8:bad:6::1", one.wan6, two.wan6),
+        }.items():
+            with self.subTest(family=family):
+                self.assertEqual(self.datagrams(one, source, here), "yynnnn", one.kernel())
+                self.assertEqual(self.pings(one, source, here), "yynnnn", one.kernel())
+                # Where no agent runs nothing is limited: it is the limit that refuses.
+                self.assertEqual(self.datagrams(two, source, there), "yyyyyy")
+                self.assertEqual(self.pings(two, source, there), "yyyyyy")
+        self.assertEqual([limits(agent, name) for name in names], [8, 8])
+        self.assertEqual([agent.metric("gaoler_ratelimit_offenders", ratelimit=name) for name in names], [2, 2])
+
+    def test_a_pardon_ends_penalties_on_every_node_also_where_it_is_heard_of_late(self):
+        one, two, three = (self.node(n) for n in (1, 2, 3))
+        servers = [node.listen([4190], address) for node in (one, two, three) for address in (node.wan4, node.wan6)]
+        self.limit("sieve", ports=[4190], penalty="168h")
+        name = f"{self.mail}/sieve"
+        agents = [self.agent(node) for node in (one, two, three)]
+        for agent in agents:
+            agent.wait(lambda agent=agent: limits(agent, name) is not None)
+        four, six, other = "45.7.0.1", "2001:db8:bad:7::1", "45.7.0.2"
+
+        def knock(node, source):
+            return self.opens(node, source, (node.wan6 if ":" in source else node.wan4, 4190), 1)
+
+        for node in (one, two, three):
+            for source in (four, six, other):
+                address = node.wan6 if ":" in source else node.wan4
+                self.assertEqual(self.opens(node, source, (address, 4190)), "yynn", node.name)
+        agents[2].kill()
+        given = time.monotonic()
+        pardons = f"{GROUP}/pardons"
+        for prefix in (f"{four}/32", "2001:db8:bad:7::/64"):
+            body = {"apiVersion": "gaoler.dev/v1alpha1", "kind": "Pardon", "metadata": {"generateName": "unban-"}, "spec": {"prefix": prefix}}
+            made = self.plane.api.create(pardons, body)["metadata"]["name"]
+            self.addCleanup(lambda made=made: self.gone(f"{pardons}/{made}"))
+        for node, agent in ((one, agents[0]), (two, agents[1])):
+            for source in (four, six):
+                agent.wait(lambda node=node, source=source: knock(node, source) == "y", 60)
+            self.assertEqual(knock(node, other), "n", "nobody pardoned it")
+        # A node whose agent was away obeys when it comes back.
+        self.assertEqual(knock(three, four), "n")
+        agents[2].start()
+        for source in (four, six):
+            agents[2].wait(lambda source=source: knock(three, source) == "y", 60)
+        self.assertEqual(knock(three, other), "n")
+        # Who goes on is refused again, and that the Pardon still lies there helps nobody, also after a restart. (For ten
+        # seconds a Pardon ends also what began since: who waits for one goes on trying.)
+        wait_until(lambda: time.monotonic() > given + 11, 30, agents[0].told)
+        self.assertEqual(self.opens(one, four, (one.wan4, 4190), 3)[-1], "n")
+        agents[0].stop()
+        agents[0].start()
+        agents[0].wait(lambda: agents[0].http("/readyz")[0] == 200)
+        agents[0].wait(lambda: limits(agents[0], name) is not None)
+        self.assertEqual(knock(one, four), "n")
+        del servers
+
     def test_a_limit_follows_its_service_and_other_limits_keep_their_counts(self):
         one = self.node(1)
         made, pod, servers = self.mailserver(one, self.mail, ["198.51.100.28"])
@@ -218,6 +310,15 @@ class Told(LimitCase, InstalledCase):
     def ready(self, name):
         return next((c for c in self.status(name).get("conditions", ()) if c["type"] == "Ready"), {})
 
+    def plugin(self, *words):
+        """What `kubectl gaoler` says."""
+        plugin = self.directory / "kubectl-gaoler"
+        if not plugin.exists():
+            plugin.symlink_to(BINARY)
+        environment = {**os.environ, "KUBECONFIG": str(self.plane.admin), "TZ": "UTC"}
+        done = self.plane.net.run(str(plugin), *words, check=False, env=environment)
+        return done.stdout + done.stderr
+
     def test_offenders_and_dropped_packets_of_all_nodes_are_shown(self):
         one, two = self.node(1), self.node(2)
         self.limit("sieve", ports=[4190], penalty="Silence")
@@ -234,6 +335,12 @@ class Told(LimitCase, InstalledCase):
         agents[0].wait(lambda: self.status("sieve").get("offenders") == 2, 150)
         # Each refused connection sent its first packet at least once.
         agents[0].wait(lambda: self.status("sieve").get("droppedPackets", 0) >= 4, 150)
+        # Who it is, on which node, and until when.
+        agents[0].wait(lambda: len(self.status("sieve").get("latestOffenders", ())) == 2, 150)
+        named = {one["source"]: one["node"] for one in self.status("sieve")["latestOffenders"]}
+        self.assertEqual(named, {"45.5.0.1": one.name, "45.5.0.2": two.name})
+        self.assertRegex(self.plugin("status"), rf"45\.5\.0\.1 on {one.name} \((59m|1h)")
+        self.assertIn(f"under the penalty of rate limit {self.mail}/sieve", self.plugin("why", "45.5.0.2"))
         table = self.plane.kubectl("get", "ratelimits", "-n", self.mail).stdout.splitlines()
         head, row = table[0].split(), next(line for line in table if line.startswith("sieve")).split()
         shown = dict(zip(head, row, strict=True))

@@ -8,7 +8,7 @@ import time
 import yaml
 
 from chart.chart import CHART, REPOSITORY, Helm, combinations, which
-from chart.queries import metrics, served
+from chart.queries import OF_THE_TARGET, asked, metrics, served, told
 from cluster.case import BINARY, ClusterCase
 from cluster.hooks import Hooks
 from cluster.node import Node
@@ -179,7 +179,10 @@ class Story(ChartCase):
         self.banned(agents, "45.129.14.30")
 
         # A second release is refused, and hurts nothing.
-        self.assertIn("exists and cannot be imported", self.helm("install", "second", CHART, expect=1))
+        said = self.helm("install", "second", CHART, expect=1)
+        self.assertIn(f"Gaoler is installed in this cluster already, as release {RELEASE} in namespace {NAMESPACE}", said)
+        # Nothing is there that somebody could uninstall, and the first one's nodes with it.
+        self.assertNotIn("second", self.helm("list", "--all-namespaces"))
 
         # As if the version before had not known this kind; and of another a name less, a field and a rule more.
         self.plane.kubectl("delete", "crd", "ratelimits.gaoler.dev")
@@ -243,6 +246,36 @@ class Story(ChartCase):
         left = self.plane.kubectl("get", kinds, "-o", "name").stdout.split()
         self.assertEqual([name for name in left if "gaoler" in name], [])
 
+    def test_a_mistake_that_only_the_server_knows_is_told_and_mended_by_an_upgrade(self):
+        spec = {"filters": ["james-smtp-auth"], "source": {"pods": {"selector": {"matchLabels": {"app": "james"}}}}}
+        jail = lambda **more: {"wrong": {"namespace": "mail", "spec": {**spec, **more}}}  # noqa: E731
+        with Hooks(self.plane, NAMESPACE, self.directory) as hooks:
+            said = self.helm("install", RELEASE, CHART, *self.values(jails=jail(enforce={"ports": [25], "allPorts": True})), expect=1)
+        self.addCleanup(self.helm, "uninstall", RELEASE, "--no-hooks")
+        self.assertEqual(hooks.codes, {"gaoler-declared": 1}, hooks.said)
+        self.assertIn("refused: Jail mail/wrong: ", hooks.said["gaoler-declared"])
+        self.assertIn("allPorts", hooks.said["gaoler-declared"])
+        self.assertIn("gaoler-declared", said)
+        # What is right of it stands already.
+        self.assertIn("james-logins", self.names("jails", "mail"))
+        with Hooks(self.plane, NAMESPACE, self.directory) as hooks:
+            self.helm("upgrade", RELEASE, CHART, *self.values(jails=jail()))
+        self.assertEqual(set(hooks.codes.values()), {0}, hooks.said)
+        self.assertIn("wrong", self.names("jails", "mail"))
+
+        # Back to what was declared before, also with a value taken back by null.
+        with Hooks(self.plane, NAMESPACE, self.directory) as hooks:
+            self.helm("upgrade", RELEASE, CHART, *self.values(jails=jail(maxRetry=None, brake=None, banTime="3h"), james={"enabled": False}))
+        self.assertEqual(set(hooks.codes.values()), {0}, hooks.said)
+        self.assertEqual((self.names("jails", "mail"), self.wrong()["banTime"], self.wrong()["maxRetry"]), ({"wrong"}, "3h", 5))
+        with Hooks(self.plane, NAMESPACE, self.directory) as hooks:
+            self.helm("rollback", RELEASE, "2")
+        self.assertEqual(hooks.codes, {"gaoler-declared": 0}, hooks.said)
+        self.assertEqual((self.wrong()["banTime"], "james-logins" in self.names("jails", "mail")), ("10m", True))
+
+    def wrong(self):
+        return self.plane.api.get(f"{OURS}/namespaces/mail/jails/wrong")["spec"]
+
     def test_every_metric_of_alerts_and_dashboard_is_served(self):
         self.plane.kubectl("apply", "--server-side", "-f", str(CHART / "crds"))
         self.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
@@ -271,9 +304,16 @@ class Story(ChartCase):
             self.banned([agent], "45.129.14.32")
             agent.wait(lambda: agent.metric("gaoler_publication_failures_total"))
 
-        def missing():
+        def there():
             controller = self.plane.net.run("curl", "-s", "-m", "5", "http://127.0.0.1:9418/metrics", check=False).stdout
-            there = served(agent.http()[1]) | served(controller)
-            return {name: where for name, where in metrics().items() if name not in there}
+            return {**served(agent.http()[1]), **served(controller)}
+
+        def missing():
+            return {name: where for name, where in metrics().items() if name not in there()}
 
         wait_until(lambda: not missing(), 60, lambda: f"nobody serves {missing()}")
+        # And with the labels by which they are asked for; what the alerts' tests make up is what is served, too.
+        labels = there()
+        for where, metric, wanted in [*asked(), *told()]:
+            with self.subTest(where=where, metric=metric):
+                self.assertLessEqual(wanted, OF_THE_TARGET | (set() if metric == "up" else labels[metric]))

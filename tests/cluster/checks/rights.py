@@ -51,6 +51,9 @@ class Agents(InstalledCase):
             (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "n1-0001", {"node": "n2", "bans": bans}, SENT)), "BanSlices"),
             (lambda: self.agent.create(f"{GROUP}/banslices", self.object("banslices", "other", {"node": "n1", "bans": bans}, SENT)), "BanSlices"),
             (lambda: self.agent.patch(f"{GROUP}/sightinglists/n2", {"spec": {"leftOut": 9}}), "SightingList"),
+            # Another node's by its name, whatever stands in it.
+            (lambda: self.agent.create(f"{GROUP}/sightinglists", self.object("sightinglists", "n3", {"node": "n1", "jails": []})), "SightingList"),
+            (lambda: self.agent.create(f"{GROUP}/sightinglists", self.object("sightinglists", "n1", {"node": "n3", "jails": []})), "SightingList"),
             (lambda: self.agent.patch(f"{GROUP}/nodeagents/n2", {"spec": {"cleanUp": True}}), "NodeAgent"),
             (lambda: self.agent.patch(f"{GROUP}/nodeagents/n2/status", {"status": {"version": "fake"}}), "NodeAgent"),
         ):
@@ -85,6 +88,24 @@ class Agents(InstalledCase):
                 self.agent.create(f"{GROUP}/banslices?dryRun=All", slice([{**good, "prefix": prefix}], SENT))
         full = [{**good, "prefix": f"2001:db8:{i:x}:ffff::/64"} for i in range(256)]
         self.agent.create(f"{GROUP}/banslices?dryRun=All", slice(full, SENT))
+
+    def test_an_agent_makes_nothing_that_cannot_be_tidied_away(self):
+        words = "an agent puts no finalizer on what it writes (`metadata.finalizers`)"
+        held = {"finalizers": ["example.org/mine"]}
+        specs = {"banslices": ("n1-0004", {"node": "n1", "bans": [sliced("45.1.2.3", moment())]}), "sightinglists": ("n1", {"node": "n1", "jails": []}), "nodeagents": ("n1", {})}
+        for kind, (name, spec) in specs.items():
+            with self.subTest(kind=kind):
+                body = self.object(kind, name, spec, SENT)
+                body["metadata"].update(held)
+                self.assertIn(words, self.refusal(lambda k=kind, b=body: self.agent.create(f"{GROUP}/{k}", b)))
+        self.make("nodeagents", "n1", {}, api=self.agent)
+        where = f"{GROUP}/nodeagents/n1"
+        self.assertIn(words, self.refusal(lambda: self.agent.patch(where, {"metadata": held})))
+        # What somebody else put there does not keep it from telling how it is.
+        self.plane.api.patch(where, {"metadata": held})
+        self.agent.patch(f"{where}/status", {"status": {"version": "test"}})
+        self.agent.patch(where, {"metadata": {"labels": {"a": "b"}}})
+        self.plane.api.patch(where, {"metadata": {"finalizers": []}})
 
     def test_an_agent_does_not_tell_itself_to_clean_up_nor_undo_that_it_was_told(self):
         words = "an agent does not tell itself to clean up (`spec.cleanUp`)"
@@ -168,6 +189,17 @@ class Agents(InstalledCase):
                     order()
                 self.assertEqual(caught.exception.status, 403, caught.exception)
                 self.assertIn("cannot", caught.exception.message)
+
+    def test_the_controller_removes_what_is_of_no_use_any_more(self):
+        """Of some only after years: nothing else would show that the right is there."""
+        controller = self.plane.as_account("gaoler-controller", NAMESPACE)
+        self.make("pardons", "old", {"prefix": "45.0.0.0/8"})
+        self.make("nodeagents", "gone", {})
+        self.make("sightinglists", "gone", {"node": "gone", "jails": []})
+        self.make("banslices", "gone-1", {"node": "gone", "bans": [sliced("45.1.2.3", moment())]})
+        for which in ("pardons/old", "nodeagents/gone", "sightinglists/gone", "banslices/gone-1"):
+            with self.subTest(which):
+                controller.delete(f"{GROUP}/{which}", dryRun=["All"])
 
     def test_what_the_controller_must_not_do_is_refused(self):
         controller, mail = self.plane.as_account("gaoler-controller", NAMESPACE), f"{GROUP}/namespaces/mail"

@@ -4,17 +4,18 @@
 {{- with .Values.james }}
 {{- if .enabled }}
 {{- $namespace := required "james.namespace: in which namespace does James run?" .namespace }}
-{{- $source := dict "pods" (dict "selector" (dict "matchLabels" .podLabels)) "layout" .layout }}
+{{- $source := dict "pods" (dict "selector" (dict "matchLabels" (.podLabels | default (dict "app" "james")))) "layout" .layout }}
 {{- with .containers }}{{ $_ := set $source.pods "containers" . }}{{ end }}
 {{- $jails := $.Files.Get "files/james.yaml" | fromYaml }}
-{{- range $name, $_ := .jails }}
+{{- $changes := .jails | default dict }}
+{{- range $name, $_ := $changes }}
 {{- if not (hasKey $jails $name) }}
 {{- fail (printf "james.jails.%s: there is no such Jail; there are %s. Others of your own go into `jails`" $name (keys $jails | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
 {{- range $name, $spec := $jails }}
-{{- $own := get $.Values.james.jails $name }}
-{{- if not (and (hasKey $.Values.james.jails $name) (kindIs "invalid" $own)) }}
+{{- $own := get $changes $name }}
+{{- if not (and (hasKey $changes $name) (kindIs "invalid" $own)) }}
 {{- $mode := dict "mode" ($spec.mode | default $.Values.james.mode) }}
 {{- $enforce := dict }}
 {{- with $.Values.james.services }}{{ $enforce = dict "enforce" (dict "services" .) }}{{ end }}
@@ -35,13 +36,13 @@
 {{- end }}
 {{- end }}
 {{- range $field, $kind := dict "filters" "Filter" "jails" "Jail" "rateLimits" "RateLimit" }}
-{{- range $name, $it := get $.Values $field }}
+{{- range $name, $it := get $.Values $field | default dict }}
 {{- if not (kindIs "invalid" $it) }}
 {{- $objects = append $objects (dict "kind" $kind "name" $name "namespace" $it.namespace "spec" $it.spec) }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range $name, $spec := .Values.allowLists }}
+{{- range $name, $spec := .Values.allowLists | default dict }}
 {{- if not (kindIs "invalid" $spec) }}
 {{- $objects = append $objects (dict "kind" "AllowList" "name" $name "spec" $spec) }}
 {{- end }}

@@ -1,5 +1,6 @@
 //! Rules that drop who knocks too often, as rate limits.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rule::Rule;
@@ -165,25 +166,8 @@ fn ports(rule: &Rule) -> Result<Vec<u16>, Unlimited> {
     Ok(ports)
 }
 
-/// The names of a mail server's ports, as /etc/services has them.
 fn port(text: &str) -> Option<u16> {
-    let named = [
-        ("ssh", 22),
-        ("smtp", 25),
-        ("domain", 53),
-        ("http", 80),
-        ("pop3", 110),
-        ("imap2", 143),
-        ("imap", 143),
-        ("https", 443),
-        ("submissions", 465),
-        ("submission", 587),
-        ("imaps", 993),
-        ("pop3s", 995),
-        ("sieve", 4190),
-    ];
-    let known = named.iter().find(|(name, _)| *name == text).map(|(_, port)| *port);
-    text.parse().ok().filter(|port| *port > 0).or(known)
+    text.parse().ok().filter(|port| *port > 0).or_else(|| crate::config::ports::known(text))
 }
 
 fn number(rule: &Rule, option: &str, otherwise: u32) -> Result<u32, Unlimited> {
@@ -196,12 +180,15 @@ pub(super) fn of_recent(judge: &Rule, rules: &[Rule]) -> Result<Limit, Unlimited
     if judge.has("remove") || judge.has("rdest") || judge.has("rttl") {
         return Err(Unlimited::new("`--remove`, `--rdest` and `--rttl` have no counterpart in a RateLimit"));
     }
-    let Some(set) =
-        rules.iter().find(|rule| matches!(recent(rule), Some(Recent::Set)) && list(rule) == list(judge))
-    else {
+    let sets: Vec<&Rule> = rules
+        .iter()
+        .filter(|rule| matches!(recent(rule), Some(Recent::Set)) && list(rule) == list(judge))
+        .collect();
+    let Some(set) = sets.first() else {
         return Err(Unlimited(format!("no rule remembers sources in the list `{}` (`--set`)", list(judge))));
     };
     let (mut spec, mut notes) = common(judge)?;
+    counts_where_it_drops(&spec, judge, &sets)?;
     let (hits, seconds) = (number(judge, "hitcount", 1)?, number(judge, "seconds", 0)?);
     if seconds == 0 {
         return Err(Unlimited::new("without `--seconds` it shuts out for ever; a RateLimit has a window"));
@@ -230,7 +217,41 @@ pub(super) fn of_recent(judge: &Rule, rules: &[Rule]) -> Result<Limit, Unlimited
     let mask: std::net::Ipv4Addr =
         mask.parse().map_err(|_| Unlimited(format!("`--mask {mask}` is no IPv4 mask")))?;
     set_prefix(&mut spec, mask.to_bits().leading_ones(), mask.to_bits().count_ones(), &mut notes)?;
-    Ok(Limit { name: list(judge).into(), lines: vec![set.line, judge.line], notes, spec })
+    let lines = sets.iter().map(|set| set.line).chain([judge.line]).collect();
+    Ok(Limit { name: list(judge).into(), lines, notes, spec })
+}
+
+/// Whether the rules that remember see what the judge drops: a RateLimit counts and refuses the same packets.
+fn counts_where_it_drops(spec: &RateLimitSpec, judge: &Rule, sets: &[&Rule]) -> Result<(), Unlimited> {
+    let mut counted = BTreeSet::new();
+    for set in sets {
+        let other = ["protocol", "source", "destination", "in-interface", "icmp-type", "icmpv6-type"]
+            .into_iter()
+            .find(|option| set.get(option) != judge.get(option));
+        if let Some(option) = set.negated.first().map(String::as_str).or(other) {
+            return Err(Unlimited(format!(
+                "it drops by what line {} counts, which has another `--{option}`; a RateLimit counts and refuses the same \
+                 packets",
+                set.line
+            )));
+        }
+        counted.extend(if spec.protocol == Protocol::ICMP { vec![] } else { ports(set).unwrap_or_default() });
+    }
+    let refused: BTreeSet<u16> = spec.ports.iter().flatten().copied().collect();
+    if counted == refused {
+        return Ok(());
+    }
+    let words = |ports: &BTreeSet<u16>| match ports.len() {
+        0 => "every port".to_owned(),
+        _ => format!("port {}", ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let lines: Vec<String> = sets.iter().map(|set| set.line.to_string()).collect();
+    Err(Unlimited(format!(
+        "it drops at {} by what line {} counts at {}; a RateLimit counts and refuses at the same ports: write it by hand",
+        words(&refused),
+        lines.join(" and "),
+        words(&counted)
+    )))
 }
 
 fn set_prefix(

@@ -84,6 +84,18 @@ fn judging_before_remembering_means_that_only_the_excess_falls() {
 }
 
 #[test]
+fn several_rules_may_remember_for_one_that_drops() {
+    let rules = "-A INPUT -p tcp --syn --dport 25 -m recent --set --name mail\n\
+                 -A INPUT -p tcp --syn --dport 143 -m recent --set --name mail\n\
+                 -A INPUT -p tcp --syn -m multiport --dports 143,25 -m recent --update --seconds 60 --hitcount 4 --name mail -j DROP";
+    let imported = import(rules);
+    assert_eq!((imported.left.len(), imported.manifests.len()), (0, 1), "{:?}", imported.left);
+    assert_eq!(imported.manifests[0].lines, [1, 2, 3]);
+    let [(_, spec)] = &limits(rules)[..] else { panic!("one limit") };
+    assert_eq!(spec.ports.as_deref(), Some(&[143, 25][..]));
+}
+
+#[test]
 fn a_hashlimit_is_a_bucket() {
     let rules = "-A INPUT -p tcp -m multiport --dports imap2,993 -m hashlimit --hashlimit-above 30/min \
                  --hashlimit-burst 60 --hashlimit-mode srcip --hashlimit-name imap -j DROP";
@@ -104,6 +116,26 @@ fn what_cannot_be_said_is_left_with_a_reason() {
             "no rule remembers",
         ),
         ("-A INPUT -p tcp --dport 25 -m recent --set --name A", "no rule drops"),
+        (
+            "-A INPUT -p tcp --dport 25 -m recent --set --name A\n\
+             -A INPUT -p tcp --dport 143 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP",
+            "it drops at port 143 by what line 1 counts at port 25;",
+        ),
+        (
+            "-A INPUT -p tcp -m recent --set --name A\n\
+             -A INPUT -p tcp --dport 143 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP",
+            "counts at every port;",
+        ),
+        (
+            "-A INPUT -p udp --dport 53 -m recent --set --name A\n\
+             -A INPUT -p tcp --dport 53 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP",
+            "another `--protocol`",
+        ),
+        (
+            "-A INPUT ! -s 192.0.2.0/24 -p tcp --dport 25 -m recent --set --name A\n\
+             -A INPUT -p tcp --dport 25 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP",
+            "another `--source`",
+        ),
         ("-A INPUT -p tcp --dport 25 -m comment --comment \"open", "quote"),
         (
             "-A INPUT -p tcp --dport 25 -m hashlimit --hashlimit-upto 5/min --hashlimit-mode srcip --hashlimit-name x -j ACCEPT",

@@ -12,6 +12,9 @@ static CANDIDATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*[0-9A-Fa-f:]").ok()
 });
 
+/// Letters of the longest address: `ffff:…:ffff:255.255.255.255`.
+const LONGEST: usize = 45;
+
 /// One name for each address. The key is this process's: who has the bundle cannot try all addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Masks(RandomState);
@@ -45,16 +48,29 @@ impl Masks {
         candidate.replace_all(text, |found: &Captures<'_>| self.name(&found[0])).into_owned()
     }
 
-    /// The name of an address; anything else stays.
-    fn name(&self, found: &str) -> String {
-        // A colon or dot may belong to the sentence around it.
-        let address = found.trim_matches(':');
-        let parsed = found.parse().map(|ip: IpAddr| (found, ip));
-        let parsed = parsed.or_else(|_| address.parse().map(|ip| (address, ip)));
-        let Ok((whole, ip)) = parsed else { return found.to_owned() };
-        let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
-        found.replace(whole, &format!("{family}-{:08x}", self.0.hash_one(ip) as u32))
+    /// Names in place of the addresses in what may be one; anything else stays.
+    fn name(&self, mut found: &str) -> String {
+        let mut text = String::new();
+        while let Some((before, ip, after)) = first_address(found) {
+            let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
+            text += &format!("{before}{family}-{:08x}", self.0.hash_one(ip) as u32);
+            found = after;
+        }
+        text + found
     }
+}
+
+/// The first address in a candidate, as long as it can be taken, and what stands around it: a colon, a dot or the
+/// letters a to f may belong to the sentence (`node:45.129.14.30`, `2001:db8::1.Bad`).
+fn first_address(candidate: &str) -> Option<(&str, IpAddr, &str)> {
+    let starts = 0..candidate.len();
+    starts.into_iter().find_map(|start| {
+        let ends = (start + 2..=candidate.len().min(start + LONGEST)).rev();
+        ends.into_iter().find_map(|end| {
+            let ip = candidate.get(start..end)?.parse().ok()?;
+            Some((&candidate[..start], ip, &candidate[end..]))
+        })
+    })
 }
 
 #[cfg(test)]
@@ -81,6 +97,20 @@ mod tests {
         assert!(value["message"].as_str().unwrap().contains(&format!("Banned {name} for 1h")), "{text}");
         assert!(value["by"].get(&name).is_some(), "{text}");
         assert!(value["prefix"].as_str().unwrap().ends_with("/24"));
+    }
+
+    #[test]
+    fn an_address_is_found_beside_what_could_be_a_part_of_it() {
+        let masks = Masks::new();
+        let (v4, v6) = (masks.text("45.129.14.30"), masks.text("2001:db8::1"));
+        for (text, wanted) in [
+            ("node:45.129.14.30", format!("node:{v4}")),
+            ("reported by abuse:45.129.14.30:25", format!("reported by abuse:{v4}:25")),
+            ("from 2001:db8::1.Bad", format!("from {v6}.Bad")),
+            ("45.129.14.30:2001:db8::1:", format!("{v4}:{v6}:")),
+        ] {
+            assert_eq!(masks.text(text), wanted, "{text}");
+        }
     }
 
     #[test]

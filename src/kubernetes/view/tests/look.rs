@@ -95,6 +95,7 @@ fn a_ban_of_the_house_an_observing_jail_or_a_jail_that_is_gone_drops_nothing() {
         .map(|seen| seen.ban.subject.to_string())
         .collect::<Vec<_>>();
     assert_eq!(bite, ["45.129.14.30"]);
+    assert_eq!(view.held(NOW), 1);
     assert!(!view.why(address("192.0.2.11"), NOW).why.dropped);
     assert_eq!(view.why(address("192.0.2.11"), NOW).why.allowed[0].why, "part of the cluster (node n1)");
 }

@@ -120,6 +120,18 @@ impl Reading {
         Shift::from_micros(self.correction)
     }
 
+    /// What a person is to be told of the clock where it is corrected for: `clock is 120 s ahead of …`.
+    #[must_use]
+    pub fn complaint(self) -> Option<String> {
+        let seconds = self.seconds.abs();
+        let how = if self.seconds > 0 { "ahead of" } else { "behind" };
+        self.is_skewed().then(|| {
+            format!(
+                "clock is {seconds} s {how} the API server's, which is corrected for: set it, e.g. with chrony"
+            )
+        })
+    }
+
     /// Whether the clock is so wrong that it is corrected for.
     #[must_use]
     pub fn is_skewed(self) -> bool {
@@ -187,6 +199,12 @@ impl ClusterClock {
             Some(measured) => measured.to_cluster(now, setting),
             None => now,
         }
+    }
+
+    /// The same, as the API writes it.
+    #[must_use]
+    pub fn stamp(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.now().as_micros()).unwrap_or_default()
     }
 }
 

@@ -1,0 +1,103 @@
+//! Pardons that others gave end penalties of rate limits too, as an unban on this host does.
+
+use std::time::Duration;
+
+use super::detector::Detector;
+use crate::bans::{Ledger, Pardon};
+use crate::engine::{Subject, Timestamp};
+use crate::firewall::enforcer::Order;
+
+/// A pardon not older than this ends a penalty also where it began anew since: who waits for a pardon goes on trying.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// Received pardons that rate limits have not followed yet.
+#[derive(Debug, Default)]
+pub(super) struct LimitPardons {
+    waiting: Vec<(Subject, Timestamp)>,
+    stands: bool,
+}
+
+impl LimitPardons {
+    /// Notes those that are new. One that is received again ends nothing that began since.
+    fn note(&mut self, pardons: &[Pardon], ledger: &Ledger) {
+        let new = pardons.iter().filter(|pardon| pardon.jail.is_none() && !ledger.knows(pardon));
+        self.waiting.extend(new.map(|pardon| (Subject::new(pardon.prefix), pardon.at)));
+    }
+
+    /// The limits are in the kernel. Before, nobody knows their sets, and those of an earlier run hold.
+    pub(super) fn table_stands(&mut self) {
+        self.stands = true;
+    }
+
+    /// Who is pardoned now, and how old a penalty must be to end with it.
+    fn take(&mut self, now: Timestamp) -> Vec<(Subject, Duration)> {
+        if !self.stands {
+            return Vec::new();
+        }
+        let age = |at: Timestamp| Some(now.since(at)).filter(|age| *age >= FRESH).unwrap_or_default();
+        self.waiting.drain(..).map(|(from, at)| (from, age(at))).collect()
+    }
+}
+
+impl Detector {
+    /// Notes received pardons, before the ledger knows them.
+    pub(super) fn note_for_limits(&mut self, pardons: &[Pardon]) {
+        self.limit_pardons.note(pardons, &self.court.ledger);
+    }
+
+    /// Ends the penalties that were pardoned.
+    pub(super) fn pardon_in_limits(&mut self, now: Timestamp) {
+        let releases = self.limit_pardons.take(now);
+        if releases.is_empty() {
+            return;
+        }
+        self.order(Order::Release(
+            releases,
+            Box::new(|released| match released {
+                Ok(released) if released.is_empty() => {}
+                Ok(released) => {
+                    tracing::info!(count = released.len(), "pardons ended penalties of rate limits")
+                }
+                Err(error) => tracing::warn!(%error, "pardons cannot end penalties of rate limits"),
+            }),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bans::LedgerLimits;
+
+    fn pardon(prefix: &str, at: u64) -> Pardon {
+        let at = Timestamp::from_secs(at.cast_signed());
+        Pardon { prefix: prefix.parse().unwrap(), jail: None, at, reason: String::new() }
+    }
+
+    #[test]
+    fn a_pardon_counts_once_and_waits_for_the_table() {
+        let (mut ledger, mut pardons) = (Ledger::new(LedgerLimits::NONE), LimitPardons::default());
+        let now = Timestamp::from_secs(1000);
+        let given = pardon("198.51.100.7/32", 995);
+        let of_one_jail = Pardon { jail: Some("james".into()), ..pardon("198.51.100.8/32", 995) };
+        pardons.note(&[given.clone(), of_one_jail], &ledger);
+        assert_eq!(pardons.take(now), [], "nobody knows the sets yet");
+        pardons.table_stands();
+        let host = Subject::new(given.prefix);
+        assert_eq!(pardons.take(now), [(host, Duration::ZERO)]);
+        ledger.pardon(given.clone(), now);
+        pardons.note(&[given.clone(), pardon("198.51.100.7/32", 980)], &ledger);
+        assert_eq!(pardons.take(now), [], "it is received again");
+        pardons.note(&[pardon("198.51.100.7/32", 998)], &ledger);
+        assert_eq!(pardons.take(now).len(), 1, "a new one");
+    }
+
+    #[test]
+    fn an_old_pardon_ends_only_what_is_as_old() {
+        let (ledger, mut pardons) = (Ledger::new(LedgerLimits::NONE), LimitPardons::default());
+        pardons.table_stands();
+        pardons.note(&[pardon("2001:db8::/32", 400)], &ledger);
+        let taken = pardons.take(Timestamp::from_secs(1000));
+        assert_eq!(taken, [("2001:db8::/32".parse().unwrap(), Duration::from_secs(600))]);
+    }
+}
