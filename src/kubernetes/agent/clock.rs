@@ -20,12 +20,12 @@ impl Listener for Station {
     async fn hear(&self, reading: Reading, setting: ClockSetting) -> Result<(), Gone> {
         self.agent.set_ahead(reading.ahead(), setting).await?;
         self.clock.note(reading, setting);
-        self.concerns.say(NAME, reading.complaint().map(skewed).into_iter().collect());
+        self.concerns.say(NAME, reading.complaint().as_deref().map(skewed).into_iter().collect());
         Ok(())
     }
 }
 
-fn skewed(complaint: String) -> Condition {
+fn skewed(complaint: &str) -> Condition {
     Condition {
         kind: ConditionType::ClockSkew,
         status: true,

@@ -21,7 +21,7 @@ impl Listener for Hours {
         self.0.note(reading, setting);
         match reading.complaint() {
             Some(complaint) if before.as_ref() != Some(&complaint) => {
-                tracing::warn!("this machine's {complaint}")
+                tracing::warn!("this machine's {complaint}");
             }
             None if before.is_some() => tracing::info!("this machine's clock is right again"),
             _ => {}
