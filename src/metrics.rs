@@ -74,6 +74,7 @@ pub struct Metrics {
     offenders: Family<LimitLabel, Gauge>,
     bans_active: Gauge,
     firewall_up: Gauge,
+    firewall_observing: Gauge,
     firewall_applied: Counter,
     firewall_refused: Counter,
     firewall_repaired: Counter,
@@ -98,6 +99,7 @@ impl Metrics {
         }
         metrics.bans_active.set(signed(status.bans as u64));
         metrics.firewall_up.set(i64::from(status.firewall.state == FirewallState::Enforcing));
+        metrics.firewall_observing.set(i64::from(status.firewall.state == FirewallState::Observing));
         metrics.firewall_applied.inc_by(status.firewall.applied);
         metrics.firewall_refused.inc_by(status.firewall.refused);
         metrics.firewall_repaired.inc_by(status.firewall.repaired);
@@ -235,6 +237,11 @@ impl Metrics {
         r.register("ratelimit_offenders", "Sources that the rate limit refuses now, bounded", self.offenders);
         r.register("active_bans", "Bans in force", self.bans_active);
         r.register("firewall_enforcing", "1 where bans bite", self.firewall_up);
+        r.register(
+            "firewall_observing",
+            "1 where nothing is to bite: it was told to observe only",
+            self.firewall_observing,
+        );
         r.register("firewall_changes", "Elements the kernel took", self.firewall_applied);
         r.register("firewall_refused_changes", "Elements the kernel refused", self.firewall_refused);
         r.register(

@@ -84,7 +84,8 @@ impl Detector {
     fn rate_limits(&self) -> Vec<RateLimitReport> {
         let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let report = |limit: &Arc<RateLimitConfig>| {
-            let counts = totals.limits.get(&limit_name(limit)).cloned().unwrap_or_default();
+            let none = LimitCounts::default();
+            let counts = totals.limits.get(&limit_name(limit)).unwrap_or(&none);
             let observes = self.court.observe || limit.mode == Mode::Observe;
             let mut conditions = self.situation.remarks_on_limit(&limit.name).to_vec();
             conditions.extend(counts.hindrance.as_deref().map(no_escalation));

@@ -56,7 +56,7 @@ impl Detector {
             Box::new(|released| match released {
                 Ok(released) if released.is_empty() => {}
                 Ok(released) => {
-                    tracing::info!(count = released.len(), "pardons ended penalties of rate limits")
+                    tracing::info!(count = released.len(), "pardons ended penalties of rate limits");
                 }
                 Err(error) => tracing::warn!(%error, "pardons cannot end penalties of rate limits"),
             }),

@@ -1,5 +1,7 @@
 //! When somebody behind a subject logged in.
 
+use smallvec::SmallVec;
+
 use super::{Duration, Shift, Timestamp};
 
 /// Clusters of successes kept at most; more cannot lie within the time that matters.
@@ -9,18 +11,18 @@ const MOST_CLUSTERS: usize = 8;
 /// is all it takes to say exactly whether a moment has a success within `findTime` before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
-    clusters: Vec<(Timestamp, Timestamp)>,
+    /// Nearly everybody has one.
+    clusters: Clusters,
 }
+
+type Clusters = SmallVec<[(Timestamp, Timestamp); 1]>;
 
 impl Trust {
     /// Notes a success.
     pub fn note(&mut self, time: Timestamp, span: Duration) {
         // In order of time, as nearly all of them come.
         match self.clusters.last_mut() {
-            None => {
-                self.clusters.reserve_exact(1);
-                return self.clusters.push((time, time));
-            }
+            None => return self.clusters.push((time, time)),
             Some((first, last)) if *first <= time && time <= *last + span => {
                 *last = time.max(*last);
                 return;
@@ -29,7 +31,7 @@ impl Trust {
         }
         let at = self.clusters.partition_point(|(first, _)| *first <= time);
         self.clusters.insert(at, (time, time));
-        let mut merged: Vec<(Timestamp, Timestamp)> = Vec::with_capacity(self.clusters.len());
+        let mut merged = Clusters::with_capacity(self.clusters.len());
         for &(first, last) in &self.clusters {
             match merged.last_mut() {
                 Some(open) if first <= open.1 + span => open.1 = open.1.max(last),
@@ -78,13 +80,17 @@ impl Trust {
 
     /// Trust with these clusters, as [`Trust::clusters`] gave them.
     pub(super) fn from_clusters(clusters: Vec<(Timestamp, Timestamp)>) -> Self {
-        Self { clusters }
+        Self { clusters: clusters.into_iter().collect() }
     }
 
     /// Bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.clusters.capacity() * size_of::<(Timestamp, Timestamp)>()
+        if self.clusters.spilled() {
+            self.clusters.capacity() * size_of::<(Timestamp, Timestamp)>()
+        } else {
+            0
+        }
     }
 }
 

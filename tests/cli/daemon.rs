@@ -209,6 +209,9 @@ fn probes_and_metrics_are_served_without_any_address() {
     let metrics = get("/metrics");
     assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"));
     assert!(metrics.contains("gaoler_bans_total{jail=\"james\"} 1\n"), "{metrics}");
+    // An alert on bans that do not bite leaves out who was told to observe.
+    assert!(metrics.contains("gaoler_firewall_enforcing 0\n"), "{metrics}");
+    assert!(metrics.contains("gaoler_firewall_observing 1\n"), "{metrics}");
     assert!(metrics.ends_with("# EOF\n"));
     assert!(!metrics.contains("203.0.113"), "{metrics}");
 }

@@ -216,8 +216,10 @@ fn those_over_a_limit_are_named_the_latest_first_and_no_more_than_twenty() {
         let mut firewall = wishes::firewall(&limits(&[silence, lasting, excess]));
         for (name, port, span) in ports {
             let from = |range: std::ops::Range<u32>| {
-                for n in range {
-                    let _ = knock(net, &forge, &format!("198.51.100.{n}"), Knock::Tcp(port), 21);
+                for from in range.map(|n| address(&format!("198.51.100.{n}"))) {
+                    for mark in 1..=21 {
+                        forge.send(from, net.host_address(from), Knock::Tcp(port), mark);
+                    }
                 }
                 thread::sleep(Duration::from_millis(50));
             };

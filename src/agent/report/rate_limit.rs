@@ -62,7 +62,7 @@ impl RateLimitReport {
     #[must_use]
     pub fn new(
         limit: &RateLimitConfig,
-        counts: LimitCounts,
+        counts: &LimitCounts,
         at: Timestamp,
         conditions: Vec<Condition>,
     ) -> Self {

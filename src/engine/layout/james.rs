@@ -28,7 +28,7 @@ impl<'a> Line<'a> {
         let (logger, rest) = rest.split_at_checked(memchr(b' ', rest.as_bytes())?)?;
         let rest = rest.strip_prefix(' ')?;
         let message = rest.strip_prefix("- ")?;
-        if logger.is_empty() || !logger.bytes().all(is_logger) {
+        if logger.is_empty() || !is_logger(logger) {
             return None;
         }
         Some(Self { time, level, logger, message })
@@ -86,7 +86,8 @@ pub(crate) fn level(text: &str) -> Option<(&str, &str)> {
     matches!(level, "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR").then_some((level, rest))
 }
 
-/// Characters of logger names; no blank and nothing that could end the field.
-pub(crate) fn is_logger(byte: u8) -> bool {
-    byte.is_ascii_graphic() || !byte.is_ascii()
+/// Whether there are only characters of logger names: no blank and nothing that could end the field. Looks at all of
+/// them whatever the first ones are, many at a time.
+pub(crate) fn is_logger(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & (byte.is_ascii_graphic() | !byte.is_ascii()))
 }

@@ -19,7 +19,8 @@ struct Bucket {
 /// The places of `anchors`, all of one length and of four bytes at most, in the order to search for them, judged by `sample`.
 pub(super) fn order(anchors: &[Vec<u8>], sample: &[u8]) -> Vec<usize> {
     let count = if anchors.len() > SLIM { 16 } else { 8 };
-    let halves: Vec<Vec<u8>> = anchors.iter().map(|anchor| halves(anchor, sample)).collect();
+    let mut halves: Vec<Vec<u8>> = anchors.iter().map(|anchor| halves(anchor, sample)).collect();
+    keep_doubtful(&mut halves);
     let cost = |members: &[usize]| look_alikes(&halves, members);
     let mut buckets = vec![Bucket::default(); count];
     for anchor in 0..anchors.len() {
@@ -34,22 +35,25 @@ pub(super) fn order(anchors: &[Vec<u8>], sample: &[u8]) -> Vec<usize> {
             buckets.splice(at..=at, [Bucket { anchors, cost }]);
         }
     }
-    let alone = (0..anchors.len()).map(|anchor| cost(&[anchor])).sum();
-    improve(&mut buckets, alone, &cost);
+    let alone: Vec<usize> = (0..anchors.len()).map(|anchor| cost(&[anchor])).collect();
+    improve(&mut buckets, &alone, &cost);
     let rounds = 0..anchors.len().div_ceil(count);
     rounds.flat_map(|round| buckets.iter().filter_map(move |b| b.anchors.get(round).copied())).collect()
 }
 
-/// Exchanges anchors between buckets while that helps, once for each. No order costs less than `alone`.
-fn improve(buckets: &mut [Bucket], alone: usize, cost: &impl Fn(&[usize]) -> usize) {
+/// Exchanges anchors between buckets while that helps, once for each. No bucket costs less than its anchors do `alone`.
+fn improve(buckets: &mut [Bucket], alone: &[usize], cost: &impl Fn(&[usize]) -> usize) {
+    let excess = |bucket: &Bucket| {
+        bucket.cost.saturating_sub(bucket.anchors.iter().filter_map(|anchor| alone.get(*anchor)).sum())
+    };
     let places: Vec<(usize, usize)> =
         buckets.iter().enumerate().flat_map(|(at, b)| (0..b.anchors.len()).map(move |i| (at, i))).collect();
     for &(a, i) in &places {
-        if buckets.iter().map(|bucket| bucket.cost).sum::<usize>() <= alone {
-            return;
-        }
         let exchange = |&(b, j): &(usize, usize)| {
             let (mut one, mut other) = (buckets.get(a)?.clone(), buckets.get(b)?.clone());
+            if excess(&one) + excess(&other) == 0 {
+                return None;
+            }
             let before = one.cost + other.cost;
             std::mem::swap(one.anchors.get_mut(i)?, other.anchors.get_mut(j)?);
             (one.cost, other.cost) = (cost(&one.anchors), cost(&other.anchors));
@@ -79,6 +83,18 @@ fn halves(anchor: &[u8], sample: &[u8]) -> Vec<u8> {
     sample.windows(anchor.len().max(1)).map(bits).collect()
 }
 
+/// Drops the places of the sample that look like no anchor even if all were in one bucket. Few are left.
+fn keep_doubtful(halves: &mut [Vec<u8>]) {
+    let mut all = vec![0; halves.first().map_or(0, Vec::len)];
+    for bits in halves.iter() {
+        all.iter_mut().zip(bits).for_each(|(all, bits)| *all |= bits);
+    }
+    for bits in halves {
+        let mut doubtful = all.iter().map(|all| *all == u8::MAX);
+        bits.retain(|_| doubtful.next().unwrap_or(false));
+    }
+}
+
 /// Places of the sample that look like an anchor of a bucket with these members.
 fn look_alikes(halves: &[Vec<u8>], members: &[usize]) -> usize {
     let mut members = members.iter().filter_map(|at| halves.get(*at));
@@ -91,7 +107,23 @@ fn look_alikes(halves: &[Vec<u8>], members: &[usize]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn places_that_are_dropped_look_like_nothing(
+            anchors in prop::collection::vec("[a-dA-D]{4}", 1..6),
+            sample in "[a-dA-D]{0,60}",
+            members in prop::collection::vec(0usize..6, 1..4),
+        ) {
+            let all: Vec<Vec<u8>> = anchors.iter().map(|a| halves(a.as_bytes(), sample.as_bytes())).collect();
+            let mut kept = all.clone();
+            keep_doubtful(&mut kept);
+            prop_assert_eq!(look_alikes(&kept, &members), look_alikes(&all, &members));
+        }
+    }
 
     #[test]
     fn anchors_that_look_like_the_sample_together_come_into_buckets_of_their_own() {

@@ -127,6 +127,8 @@ class Tenancy(NodeCase):
     def test_a_jail_that_names_a_neighbours_pods_and_services_finds_none(self):
         one, victim = self.one, self.victim()
         theirs = service(self.plane, "smtp", {25: 25}, namespace=self.victims)
+        # A node knows the Services of namespaces with jails only: the neighbour has one, of other pods and ports.
+        self.jail("theirs", namespace=self.victims, pods={"selector": {"matchLabels": {"app": "shop"}}}, enforce={"services": ["shop"]})
         self.jail(enforce={"services": ["smtp"]})
         agent = self.agent(one)
         self.fails(victim.log, "45.20.3.1")

@@ -112,6 +112,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes the value, an object within the line's own, key by key as [`fields`] does.
+    #[inline]
     pub(crate) fn inner(
         &mut self,
         field: impl FnMut(Cow<'a, str>, &mut Cursor<'a>) -> Option<()>,
@@ -122,6 +123,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
+    #[inline]
     fn object(&mut self, mut field: impl FnMut(Cow<'a, str>, &mut Cursor<'a>) -> Option<()>) -> Option<()> {
         self.expect(b'{')?;
         if self.take(b'}') {
@@ -140,6 +142,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes the value.
+    #[inline(always)]
     pub(crate) fn value(&mut self) -> Option<Value<'a>> {
         self.blanks();
         match self.peek()? {
@@ -205,6 +208,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline(always)]
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.blanks();
         let (raw, escaped) = self.raw_string()?;
@@ -212,6 +216,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The text between the quotes, and whether it holds escapes.
+    #[inline(always)]
     fn raw_string(&mut self) -> Option<(&'a str, bool)> {
         if self.peek() != Some(b'"') {
             return None;

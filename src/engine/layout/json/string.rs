@@ -1,16 +1,18 @@
 //! What stands between the quotes of a JSON string.
 
 /// The first `"` or `\`. Eight bytes at a time: most strings are shorter than what a vector search needs to pay off.
+#[inline(always)]
 pub(super) fn quote_or_escape(text: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 0xff;
-    /// The high bit of each byte of `word` that is 0. Bits above the lowest one may be set in error.
+    /// The high bit of each byte of `word` that is 0, among others. High bits above the lowest one may be set in error.
     const fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & (ONES << 7)
+        word.wrapping_sub(ONES) & !word
     }
     let (words, rest) = text.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         let found = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
+        let found = found & (ONES << 7);
         if found != 0 {
             return Some(index * 8 + found.trailing_zeros() as usize / 8);
         }

@@ -272,7 +272,7 @@ impl<'a> Found<'a, '_> {
                 };
                 let value = before_colours(text.get(..end)?);
                 let value = if *width > 0 { value.trim_matches(' ') } else { value };
-                if matches!(kind, Kind::Logger) && !value.bytes().all(james::is_logger) {
+                if matches!(kind, Kind::Logger) && !james::is_logger(value) {
                     return None;
                 }
                 self.field(kind, value);
