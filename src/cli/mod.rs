@@ -21,6 +21,7 @@ mod context;
 pub mod controller;
 #[cfg(feature = "kubernetes")]
 pub mod crds;
+mod days;
 pub mod doctor;
 mod exit;
 pub mod explain;

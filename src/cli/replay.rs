@@ -8,18 +8,22 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::tz::TimeZone;
 
+use super::days::{self, Part};
 use super::plural::counted;
 use super::{Context, ExitStatus, Table, when};
 use crate::agent::replay::{Replay, ReplayReport};
 use crate::agent::report::BanReport;
 use crate::config::{JailConfig, Loaded, load};
-use crate::engine::{JailName, Timestamp};
+use crate::engine::JailName;
 
 /// Show who a jail would have banned, and when, had it read this log
 ///
-/// Reads the log from its beginning with the clock of its own lines. Nothing is banned and no daemon is asked. Times of
-/// day without a date are taken for the last ones before the file was modified; on standard input, before now.
+/// Reads the log from its beginning with the clock of its own lines. Nothing is banned and no daemon is asked. Where lines
+/// bear a time of day and no date, the last one was written when the file was modified, and a new day began where the
+/// time goes back; on standard input and in .gz, all are taken for the last ones before now, or before the file was
+/// modified.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -108,7 +112,8 @@ fn bar(logs: &[PathBuf], context: &Context) -> ProgressBar {
 
 fn read(log: &Path, replay: &mut Replay, bar: &ProgressBar) -> anyhow::Result<()> {
     if log.as_os_str() == "-" {
-        return lines(bar.wrap_read(io::stdin().lock()), replay, jiff::Timestamp::now().into());
+        let parts = days::whole(jiff::Timestamp::now().into());
+        return lines(bar.wrap_read(io::stdin().lock()), replay, &parts);
     }
     let file = File::open(log)?;
     let metadata = file.metadata()?;
@@ -117,18 +122,25 @@ fn read(log: &Path, replay: &mut Replay, bar: &ProgressBar) -> anyhow::Result<()
     }
     let written = metadata.modified().ok().and_then(|time| jiff::Timestamp::try_from(time).ok());
     let written = written.unwrap_or_else(jiff::Timestamp::now).into();
-    let file = bar.wrap_read(file);
-    match log.extension() {
-        Some(gz) if gz == "gz" => lines(MultiGzDecoder::new(BufReader::new(file)), replay, written),
-        _ => lines(file, replay, written),
+    if log.extension().is_some_and(|extension| extension == "gz") {
+        let file = MultiGzDecoder::new(BufReader::new(bar.wrap_read(file)));
+        return lines(file, replay, &days::whole(written));
     }
+    // What is no file in a file system cannot be looked at twice.
+    let days = if metadata.is_file() {
+        days::parts(&file, written, &TimeZone::system())?
+    } else {
+        days::whole(written)
+    };
+    lines(bar.wrap_read(file), replay, &days)
 }
 
 /// Gives whole lines to the jail. The last one may lack its newline.
-fn lines(mut from: impl Read, replay: &mut Replay, written: Timestamp) -> anyhow::Result<()> {
+fn lines(mut from: impl Read, replay: &mut Replay, parts: &[Part]) -> anyhow::Result<()> {
     // One buffer for the whole log: memory that was touched once costs no more page faults. Room for a last newline.
     let mut buffer = vec![0; BLOCK + 1];
     let mut held = 0;
+    let mut total = 0;
     loop {
         let read = match from.read(buffer.get_mut(held..BLOCK).unwrap_or_default()) {
             Ok(0) => break,
@@ -137,10 +149,11 @@ fn lines(mut from: impl Read, replay: &mut Replay, written: Timestamp) -> anyhow
             Err(error) => return Err(error.into()),
         };
         let end = held + read;
+        total += read as u64;
         match memchr::memrchr(b'\n', buffer.get(held..end).unwrap_or_default()) {
             Some(newline) => {
                 let next = held + newline + 1;
-                replay.read(buffer.get(..next).unwrap_or_default(), written)?;
+                give(buffer.get(..next).unwrap_or_default(), total - (end - next) as u64, replay, parts)?;
                 buffer.copy_within(next..end, 0);
                 held = end - next;
             }
@@ -152,7 +165,22 @@ fn lines(mut from: impl Read, replay: &mut Replay, written: Timestamp) -> anyhow
         && let Some(newline) = buffer.get_mut(held)
     {
         *newline = b'\n';
-        replay.read(buffer.get(..=held).unwrap_or_default(), written)?;
+        give(buffer.get(..=held).unwrap_or_default(), total + 1, replay, parts)?;
+    }
+    Ok(())
+}
+
+/// Gives lines that end at this offset of the log to the jail, those of each day for themselves.
+fn give(mut lines: &[u8], end: u64, replay: &mut Replay, parts: &[Part]) -> anyhow::Result<()> {
+    for part in parts {
+        // A line too long to be held whole began before.
+        let behind = end.saturating_sub(part.end);
+        let here = lines.len().saturating_sub(usize::try_from(behind).unwrap_or(usize::MAX));
+        let (of_it, rest) = lines.split_at(here);
+        if !of_it.is_empty() {
+            replay.read(of_it, part.written)?;
+        }
+        lines = rest;
     }
     Ok(())
 }
@@ -211,6 +239,7 @@ fn summary(report: &ReplayReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Timestamp;
 
     const MANIFESTS: &str = r"
 kind: Filter
@@ -246,7 +275,7 @@ spec:
         std::fs::write(&file, MANIFESTS).unwrap();
         let loaded = load(&[file], None);
         let mut replay = Replay::new(loaded.config.jails.first().unwrap(), &[]).unwrap();
-        lines(Pieces(log, piece), &mut replay, Timestamp::from_secs(1_700_000_000)).unwrap();
+        lines(Pieces(log, piece), &mut replay, &days::whole(Timestamp::from_secs(1_700_000_000))).unwrap();
         let report = replay.finish();
         (report.lines, report.addresses.iter().map(|a| (a.address.to_string(), a.failures)).collect())
     }
@@ -276,5 +305,40 @@ spec:
                 assert_eq!(read(log.as_bytes(), piece), expected, "{length}");
             }
         }
+    }
+
+    #[test]
+    fn failures_at_the_same_time_of_three_days_are_no_attack_and_those_around_midnight_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, file) = (dir.path().join("james.log"), dir.path().join("all.yaml"));
+        std::fs::write(
+            &file,
+            r"
+kind: Jail
+apiVersion: gaoler.dev/v1alpha1
+metadata: {name: james}
+spec:
+  filters: [james-smtp-auth]
+  source: {files: [/nowhere.log]}
+  maxRetry: 3
+  findTime: 10m
+  enforce: {ports: [25]}
+",
+        )
+        .unwrap();
+        let failure = |time: &str, host: u8| {
+            format!(
+                "{time}.000 [INFO ] o.a.j.p.s.AUTHENTICATION - AUTH method LOGIN failed from bob@203.0.113.{host}\n"
+            )
+        };
+        let noon = failure("12:00:00", 1);
+        let midnight = [failure("23:59:50", 2), failure("23:59:59", 2), failure("00:00:01", 2)].concat();
+        std::fs::write(&log, [noon.clone(), midnight, noon.clone(), failure("06:00:00", 3), noon].concat())
+            .unwrap();
+        let loaded = load(&[file], None);
+        let mut replay = Replay::new(loaded.config.jails.first().unwrap(), &[]).unwrap();
+        super::read(&log, &mut replay, &ProgressBar::hidden()).unwrap();
+        let banned: Vec<String> = replay.finish().bans.iter().map(|ban| ban.subject.to_string()).collect();
+        assert_eq!(banned, ["203.0.113.2"]);
     }
 }

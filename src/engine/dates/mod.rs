@@ -26,6 +26,13 @@ pub(crate) use directive::month;
 pub(crate) use fields::{Fields as DateFields, most_recent};
 pub(crate) use zone::offset as zone_offset;
 
+/// The second of the day that a line begins with which bears the time of day only.
+pub(crate) fn second_of_day(line: &[u8]) -> Option<u32> {
+    let head = std::str::from_utf8(line.get(..9).unwrap_or(line)).ok()?;
+    let (time, _) = time_of_day::at_start(head)?;
+    Some(u32::from(time.hour) * 3_600 + u32::from(time.minute) * 60 + u32::from(time.second))
+}
+
 /// Why a date pattern was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
