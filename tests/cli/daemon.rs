@@ -32,7 +32,7 @@ fn a_jail_that_is_not_there_is_an_error() {
     let host = Host::guarded();
     let output = host.ask(&["status", "jams"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("there is no jail jams"), "{}", said(&output));
+    assert!(said(&output).contains("there is no jail or rate limit jams"), "{}", said(&output));
     let output = host.ask(&["bans", "--jail", "jams"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("there is no jail jams"), "{}", said(&output));
