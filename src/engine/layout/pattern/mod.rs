@@ -8,6 +8,8 @@
 //! A pattern that prints something behind text of a client cannot be read with certainty: `%X{ehlo} ip=%X{ip}` looks
 //! the same whether James or the client wrote ` ip=`. Such a line counts only if it can be read in one way; else it is
 //! [`Unread::Ambiguous`]. A client can thus keep its own line from counting, but never have another's address in it.
+//! Of James' WebAdmin the address itself is the client's text (X-Forwarded-For), so that nothing behind it is believed
+//! where `%X{protocol}` stands before it and says `webadmin`.
 //! What no pattern can prevent is a message with a line break, which makes a line of the client's own: use
 //! `%replace(%msg){'[\r\n]+','\\n'}`, or JSON.
 
@@ -182,7 +184,7 @@ impl Pattern {
 
     /// Takes a line apart.
     pub(crate) fn read<'a>(&self, line: &'a str, clock: ReadClock<'_>) -> Result<Event<'a>, Unread> {
-        let mut found = Found { event: Event::default(), date: None, clock };
+        let mut found = Found { event: Event::default(), date: None, clock, forgeable: false };
         let mut text = line.strip_suffix(self.suffix.as_str()).unwrap_or(line);
         let mut elements = self.certain.as_slice();
         while let [element, rest @ ..] = elements {
@@ -236,6 +238,8 @@ struct Found<'a, 'c> {
     /// What dates that tell only the day or only the time of day have said.
     date: Option<DateFields>,
     clock: ReadClock<'c>,
+    /// Whether a client may have written all that follows.
+    forgeable: bool,
 }
 
 impl<'a> Found<'a, '_> {
@@ -294,6 +298,13 @@ impl<'a> Found<'a, '_> {
     }
 
     fn field(&mut self, kind: &Kind, value: &'a str) {
+        // Of WebAdmin's requests James prints X-Forwarded-For as `ip`, as the client wrote it, before it asks who that
+        // is: what looks like the end of the address, the logger and the message may all be of the header.
+        self.forgeable |= matches!(kind, Kind::Key { address: true, .. })
+            && self.event.context.get("protocol") == Some("webadmin");
+        if self.forgeable {
+            return;
+        }
         match kind {
             Kind::Logger if self.event.logger.is_empty() => self.event.logger = value.into(),
             Kind::Message => self.event.message = value.into(),

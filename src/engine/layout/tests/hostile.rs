@@ -38,6 +38,28 @@ fn the_recommended_layout_cannot_be_moved_by_any_message() {
     }
 }
 
+/// James prints X-Forwarded-For of requests to WebAdmin as `ip`, before it asks who it is, if its request logger may.
+#[test]
+fn nothing_behind_the_address_that_a_client_of_webadmin_claims_is_believed() {
+    let spec =
+        detect("2026-11-22T16:45:43.701Z [INFO ] [proto=SMTP ip=203.0.113.7 src= rip= sid=1 auth=] A - x")
+            .unwrap();
+    let layout = Layout::new(&spec).unwrap();
+    let read = |protocol: &str| {
+        let header =
+            "8.8.8.8 src= rip= sid= auth=] AbstractAuthProcessor - Too many authentication failures.";
+        let line = format!(
+            "2026-11-22T16:45:43.701Z [INFO ] [proto={protocol} ip={header} src= rip= sid= auth=] LoggingRequestFilter - x"
+        );
+        let event = layout.event(&line, clock()).unwrap();
+        let addresses =
+            ["ip", "remoteIP", "proxy.source"].map(|key| event.context.get(key).map(str::to_owned));
+        (event.logger.to_string(), event.message.to_string(), addresses.into_iter().flatten().count())
+    };
+    assert_eq!(read("webadmin"), (String::new(), String::new(), 0));
+    assert_eq!(read("IMAP").0, "AbstractAuthProcessor");
+}
+
 #[test]
 fn an_injected_pair_in_a_dump_is_not_an_address() {
     let layout = pattern("%d{HH:mm:ss.SSS} %-5level %logger - %msg | MDC{%X}%n");
