@@ -1,7 +1,6 @@
 //! Rules that drop who knocks too often, as rate limits.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::rule::Rule;
 use crate::api::v1alpha1::{
@@ -48,6 +47,9 @@ fn list(rule: &Rule) -> &str {
 pub(super) fn is_judge_of(judge: &Rule, set: &Rule) -> bool {
     matches!(recent(judge), Some(Recent::Judge)) && list(judge) == list(set)
 }
+
+/// The longest window of a RateLimit, in seconds.
+const DAY: u64 = 86_400;
 
 /// The options this module understands; a rule with any other means more than a rate limit does.
 const KNOWN: [&str; 30] = [
@@ -125,8 +127,7 @@ fn common(rule: &Rule) -> Result<(RateLimitSpec, Vec<String>), Unlimited> {
             }
         }
     }
-    let opens =
-        rule.has("syn") || rule.get("state").or(rule.get("ctstate")).is_some_and(|states| states == "NEW");
+    let opens = opens(rule, protocol)?;
     if protocol == Protocol::TCP && !opens {
         notes.push("it counted every packet of a connection; a RateLimit counts new connections".into());
     }
@@ -203,8 +204,9 @@ pub(super) fn of_recent(judge: &Rule, rules: &[Rule]) -> Result<Limit, Unlimited
             "xt_recent remembers 20 packets by default: --hitcount {hits} may never have matched"
         ));
     }
-    spec.hits = hits;
-    spec.window = GoDuration::from_secs(seconds.into());
+    // Who is judged first and remembered then is judged without the packet itself.
+    spec.hits = if judge.line < set.line { hits.saturating_add(1) } else { hits };
+    spec.window = window(seconds.into())?;
     // A refused packet counts where it is remembered before it is judged, and where judging updates.
     let refused_count = set.line < judge.line || judge.has("update");
     spec.penalty = if refused_count { Penalty::Silence } else { Penalty::Excess };
@@ -235,7 +237,14 @@ fn counts_where_it_drops(spec: &RateLimitSpec, judge: &Rule, sets: &[&Rule]) -> 
                 set.line
             )));
         }
-        counted.extend(if spec.protocol == Protocol::ICMP { vec![] } else { ports(set).unwrap_or_default() });
+        let here = if spec.protocol == Protocol::ICMP { vec![] } else { ports(set).unwrap_or_default() };
+        if here.is_empty() && sets.len() > 1 || here.iter().any(|port| counted.contains(port)) {
+            return Err(Unlimited(format!(
+                "line {} counts a second time what another rule has counted; a RateLimit counts a packet once",
+                set.line
+            )));
+        }
+        counted.extend(here);
     }
     let refused: BTreeSet<u16> = spec.ports.iter().flatten().copied().collect();
     if counted == refused {
@@ -252,6 +261,40 @@ fn counts_where_it_drops(spec: &RateLimitSpec, judge: &Rule, sets: &[&Rule]) -> 
         lines.join(" and "),
         words(&counted)
     )))
+}
+
+/// Whether only what opens a connection is counted.
+///
+/// # Errors
+/// When nothing that opens one is.
+fn opens(rule: &Rule, protocol: Protocol) -> Result<bool, Unlimited> {
+    let states = rule.get("state").or(rule.get("ctstate"));
+    if let Some(states) = states
+        && !states.split(',').any(|state| state == "NEW")
+    {
+        return Err(Unlimited(format!("it counts packets of state {states}; a RateLimit counts new ones")));
+    }
+    let flags = rule.get("tcp-flags").filter(|_| protocol == Protocol::TCP);
+    if let Some(flags) = flags {
+        let (mask, set) = flags.split_once(' ').unwrap_or((flags, ""));
+        if set != "SYN" || !mask.split(',').any(|flag| matches!(flag, "SYN" | "ALL")) {
+            return Err(Unlimited(format!(
+                "it counts packets with the flags `{flags}`, which open no connection; a RateLimit counts new connections"
+            )));
+        }
+    }
+    Ok(rule.has("syn") || flags.is_some() || states == Some("NEW"))
+}
+
+/// The window of a limit.
+///
+/// # Errors
+/// When it is longer than a RateLimit's may be.
+fn window(seconds: u64) -> Result<GoDuration, Unlimited> {
+    if seconds > DAY {
+        return Err(Unlimited(format!("it counts over {seconds} seconds; a window is at most 24h")));
+    }
+    Ok(GoDuration::from_secs(seconds))
 }
 
 fn set_prefix(
@@ -297,10 +340,15 @@ pub(super) fn of_hashlimit(rule: &Rule) -> Result<Limit, Unlimited> {
     let (mut spec, mut notes) = common(rule)?;
     let (rate, per) = rate(above).ok_or_else(|| Unlimited(format!("`{above}` is no rate of packets")))?;
     let burst = number(rule, "hashlimit-burst", 5)?.max(1);
-    // A bucket of `burst` that is refilled within `window`, rounded up to whole seconds: never more generous.
-    let window = (u64::from(burst) * per).div_ceil(u64::from(rate)).max(1);
-    spec.hits = burst.saturating_add(1);
-    spec.window = GoDuration(Duration::from_secs(window));
+    // A bucket is refilled within whole seconds. Where `burst` would take part of one, the bucket is larger, so that as
+    // many pass in the long run.
+    let seconds = (u64::from(burst) * per).div_ceil(u64::from(rate)).max(1);
+    let room = u32::try_from(u64::from(rate) * seconds / per).unwrap_or(u32::MAX).max(burst);
+    if room > burst {
+        notes.push(format!("{room} pass at once, not {burst}, as a window is whole seconds; the rate stays"));
+    }
+    spec.hits = room.saturating_add(1);
+    spec.window = window(seconds)?;
     spec.penalty = Penalty::Excess;
     if spec.hits <= 16 {
         notes.push(

@@ -106,8 +106,60 @@ fn a_hashlimit_is_a_bucket() {
 }
 
 #[test]
+fn a_rate_stays_where_a_window_is_whole_seconds() {
+    for (above, hits, window) in [
+        ("50/sec", 51, "1s"),
+        ("50/sec --hashlimit-burst 20", 51, "1s"),
+        ("10000/sec --hashlimit-burst 1", 10_001, "1s"),
+        ("3/sec --hashlimit-burst 5", 7, "2s"),
+        ("30/min --hashlimit-burst 60", 61, "2m"),
+    ] {
+        let rule = format!(
+            "-A INPUT -p tcp --dport 25 --syn -m hashlimit --hashlimit-above {above} --hashlimit-mode srcip \
+             --hashlimit-name x -j DROP"
+        );
+        let [(_, spec)] = &limits(&rule)[..] else { panic!("{:?}", import(&rule)) };
+        assert_eq!((spec.hits, spec.window.to_string().as_str()), (hits, window), "{above}");
+    }
+}
+
+#[test]
+fn who_is_judged_before_being_remembered_is_judged_one_packet_later() {
+    let judge =
+        "-A INPUT -p tcp --syn --dport 25 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP";
+    let set = "-A INPUT -p tcp --syn --dport 25 -m recent --set --name A";
+    for (rules, hits) in [(format!("{set}\n{judge}"), 4), (format!("{judge}\n{set}"), 5)] {
+        let [(_, spec)] = &limits(&rules)[..] else { panic!("{:?}", import(&rules)) };
+        assert_eq!(spec.hits, hits, "{rules}");
+    }
+}
+
+#[test]
 fn what_cannot_be_said_is_left_with_a_reason() {
     for (rule, reason) in [
+        (
+            "-A INPUT -p tcp --dport 25 -m recent --set --name A\n\
+             -A INPUT -p tcp --dport 25 -m recent --update --seconds 60 --hitcount 4 --name A -j DROP\n\
+             -A INPUT -p tcp --dport 25 -m recent --set --name A",
+            "line 3 counts a second time",
+        ),
+        (
+            "-A INPUT -p tcp --dport 25 --tcp-flags ALL SYN,FIN -m hashlimit --hashlimit-above 5/min --hashlimit-mode srcip --hashlimit-name x -j DROP",
+            "the flags `ALL SYN,FIN`, which open no connection",
+        ),
+        (
+            "-A INPUT -p tcp --dport 25 -m conntrack --ctstate RELATED,ESTABLISHED -m hashlimit --hashlimit-above 5/min --hashlimit-mode srcip --hashlimit-name x -j DROP",
+            "packets of state RELATED,ESTABLISHED",
+        ),
+        (
+            "-A INPUT -p tcp --dport 25 -m hashlimit --hashlimit-above 1/day --hashlimit-mode srcip --hashlimit-name x -j DROP",
+            "over 432000 seconds; a window is at most 24h",
+        ),
+        (
+            "-A INPUT -p tcp --dport 25 -m recent --set --name A\n\
+             -A INPUT -p tcp --dport 25 -m recent --update --seconds 86401 --hitcount 4 --name A -j DROP",
+            "over 86401 seconds",
+        ),
         ("-A INPUT -p icmp -m limit --limit 1/s -j DROP", "all sources together"),
         ("-A INPUT -p tcp --dport 25 -m connlimit --connlimit-above 3 -j DROP", "open connections"),
         ("-A INPUT -i lo -j ACCEPT", "no limit by packets"),
