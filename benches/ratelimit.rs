@@ -276,7 +276,7 @@ fn spray() {
         }
         for family in ["4_32", "6_64"] {
             for slot in 1..4 {
-                let set = format!("smtp_slot{family}_65536_{slot}");
+                let set = format!("smtp_slot{family}_65536_3600s_{slot}");
                 let listed = net.host.run(&["nft", "list", "set", "inet", "gaoler", &set]);
                 let held = listed.matches("expires").count();
                 println!("{set}: {held} elements");
