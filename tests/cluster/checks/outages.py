@@ -101,6 +101,8 @@ class Without(NodeCase):
 class Restored(NodeCase):
     """The storage is emptied: tests of other classes would miss what was in it."""
 
+    takes = 70
+
     def test_what_is_declared_after_the_storage_was_emptied_is_learnt(self):
         node = self.node(1)
         self.jail("before")
@@ -125,6 +127,8 @@ class Restored(NodeCase):
 
 class WentBack(NodeCase):
     """The storage is restored from a backup: tests of other classes would miss what was in it."""
+
+    takes = 95
 
     def test_what_is_declared_after_the_storage_went_back_is_learnt_though_no_watch_broke_off(self):
         forwarder = Forwarder(self.plane.net, self.plane.fabric.API4, 7443, PORT)
