@@ -151,10 +151,11 @@ class Malformed(SharedCase):
 
     def crowd(self, numbers):
         """Jails of a tenant. Half of them read his own pod, half of them choose what nobody has, each something else."""
-        for i in numbers:
-            labels = {"app": "james"} if i % 2 else {"app": f"nobody-{i}"}
-            spec = jail(source={"pods": {"selector": {"matchLabels": labels}}})
-            self.plane.api.create(self.where("jails"), self.object("jails", f"crowd-{i:04}", spec))
+        with self.plane.api.one_connection():
+            for i in numbers:
+                labels = {"app": "james"} if i % 2 else {"app": f"nobody-{i}"}
+                spec = jail(source={"pods": {"selector": {"matchLabels": labels}}})
+                self.plane.api.create(self.where("jails"), self.object("jails", f"crowd-{i:04}", spec))
 
     def test_beside_five_thousand_jails_of_a_tenant_the_good_jail_bans(self):
         began = time.monotonic()
