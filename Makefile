@@ -60,7 +60,39 @@ test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes
 e2e: ## The image and the chart on a whole cluster: three nodes with kubelets, James in pods, attackers outside; needs root
 	@scripts/setup.sh e2e
 	@$(PYTHON) tests/e2e/run.py --image "$$(scripts/image.sh | head -1)"
-test-all: test test-james test-chart test-cluster e2e ## All tests
+test-all: ## All tests; suites run side by side, and each prints what it has to say when it ends
+	@scripts/setup.sh test james helm cluster image e2e
+	@scripts/test.sh fmt deny
+	@rm -f $(FAILED)
+	@$(MAKE) -j -Otarget suite-e2e suite-cluster suite-james suite-harness suite-rust suite-chart || \
+	  { printf '\ntest-all: FAILED: %s\n' "$$(paste -sd ' ' $(FAILED))" >&2; exit 1; }
+
+# The suites of test-all: most of them wait most of the time. What the image is made of takes the compiler longest, and
+# all its suite has to do comes after it: so the others leave it a processor. They run copies of the programs, as cargo
+# goes on building, and ask cargo for nothing, because it lets one in at a time.
+TESTED := $(TARGET)/tested
+FAILED := $(TESTED)/failed
+or_told = || { mkdir -p $(TESTED); echo $@ >>$(FAILED); exit 1; }
+LEAVE := nice -n 5
+.PHONY: suite-e2e suite-cluster suite-james suite-harness suite-rust suite-chart tested
+suite-e2e:
+	@image=$$(scripts/image.sh | head -1) && MAKEFLAGS= $(PYTHON) tests/e2e/run.py --image "$$image" $(or_told)
+suite-cluster: tested
+	@$(LEAVE) $(PYTHON) tests/cluster/run.py --jobs 4 --binary $(TESTED)/whole/gaoler $(or_told)
+suite-james: tested
+	@$(LEAVE) $(PYTHON) tests/james/run.py --together --binary $(TESTED)/standalone/gaoler --james $(JAMES_VERSION) $(or_told)
+suite-harness: tested
+	@GAOLER_BINARY=$(TESTED)/whole/gaoler $(LEAVE) scripts/test.sh harness $(or_told)
+suite-rust: tested
+	@$(LEAVE) scripts/test.sh clippy cargo reference $(or_told)
+suite-chart:
+	@$(LEAVE) $(PYTHON) tests/chart/run.py $(or_told)
+# With a test, so that features of dependencies are those of `cargo test`, which then builds neither again.
+tested:
+	@scripts/test.sh standalone $(or_told)
+	@install -D $(TARGET)/debug/gaoler $(TESTED)/standalone/gaoler
+	@$(CARGO) build --locked --bins --test layers $(or_told)
+	@install -D $(TARGET)/debug/gaoler $(TESTED)/whole/gaoler
 
 .PHONY: image test-image test-image-twice test-image-arm64
 image: ## The container image, as an OCI archive; needs no image registry

@@ -20,7 +20,8 @@ step_clippy() {
 }
 step_deny() { PATH=$GAOLER_TOOLS/bin:$PATH cargo deny --locked check --hide-inclusion-graph bans licenses sources; }
 step_standalone() { cargo build --locked "${standalone[@]}"; } # the core does not know Kubernetes
-step_cargo() { cargo test --locked; }
+# Those with packets mostly wait.
+step_cargo() { RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3))} cargo test --locked; }
 step_reference() { "$python" scripts/reference.py "$target/debug/gaoler" --check; }
 step_harness() { "$python" tests/harness/run.py --jobs 3 --binary "$binary"; }
 

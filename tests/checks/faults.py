@@ -222,6 +222,8 @@ class Kernel(Fault):
 class Clock(Fault):
     """The daemon's clock alone is set."""
 
+    takes = 110
+
     def install(self, **options):
         self.clock = SettableClock(self.root / "clock")
         super().install(environment=self.clock.environment(), **options)

@@ -1,5 +1,6 @@
 """Requests to the API server without kubectl: a few milliseconds each instead of some hundred."""
 
+import contextlib
 import http.client
 import json
 import ssl
@@ -25,14 +26,27 @@ class Api:
         if certificate:
             self.tls.load_cert_chain(*map(str, certificate))
         self.token = token
+        self.kept = None
+
+    @contextlib.contextmanager
+    def one_connection(self):
+        """Meanwhile requests share a connection, which takes half as long: for many of them, while the server stays."""
+        self.kept = self._connection(30.0)
+        try:
+            yield
+        finally:
+            self.kept.close()
+            self.kept = None
 
     def request(self, method, path, body=None, content="application/json", timeout=30.0):
         """The answer, read as JSON where it is; Refused where the status is none of success."""
-        connection, response = self.open(method, path, body, content, timeout)
+        connection = self.kept or self._connection(timeout)
         try:
+            response = self._ask(connection, method, path, body, content)
             text = response.read().decode(errors="replace")
         finally:
-            connection.close()
+            if connection is not self.kept:
+                connection.close()
         answer = json.loads(text) if "json" in (response.getheader("Content-Type") or "") else text
         if response.status >= 300:
             raise Refused(response.status, answer, f"{method} {path}")
@@ -55,15 +69,22 @@ class Api:
             connection.close()
 
     def open(self, method, path, body=None, content="application/json", timeout=30.0):
-        """The connection, to be closed by the caller, and the answer, not read yet."""
-        headers = {"Content-Type": content, "Accept": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        """A connection, to be closed by the caller, and the answer, not read yet."""
+        connection = self._connection(timeout)
+        return connection, self._ask(connection, method, path, body, content)
+
+    def _connection(self, timeout):
         with self.net.inside():
             connection = http.client.HTTPSConnection(self.host, self.port, context=self.tls, timeout=timeout)
             connection.connect()
+        return connection
+
+    def _ask(self, connection, method, path, body, content):
+        headers = {"Content-Type": content, "Accept": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         connection.request(method, path, None if body is None else json.dumps(body), headers)
-        return connection, connection.getresponse()
+        return connection.getresponse()
 
     def get(self, path):
         return self.request("GET", path)

@@ -1,6 +1,7 @@
 """A real James, fetched from Maven Central once, started in a network namespace."""
 
 import base64
+import fcntl
 import json
 import os
 import re
@@ -42,16 +43,20 @@ def newer_logback():
 def fetch(version):
     """The jars of that version, in the cache. Some 314 of them, 122 MiB."""
     lib = cache() / "james" / version / "lib"
-    if (lib / "complete").exists():
+    lib.parent.mkdir(parents=True, exist_ok=True)
+    with open(lib.parent / "lock", "w") as lock:
+        # Another suite may be at it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (lib / "complete").exists():
+            return lib
+        shutil.rmtree(lib, ignore_errors=True)
+        lib.mkdir()
+        subprocess.run(
+            ["mvn", "-B", "-q", "-f", HERE / "pom.xml", "dependency:copy-dependencies", "-DincludeScope=runtime",
+             f"-DoutputDirectory={lib}", f"-Djames.version={version}"], check=True
+        )  # fmt: skip
+        (lib / "complete").touch()
         return lib
-    shutil.rmtree(lib, ignore_errors=True)
-    lib.mkdir(parents=True)
-    subprocess.run(
-        ["mvn", "-B", "-q", "-f", HERE / "pom.xml", "dependency:copy-dependencies", "-DincludeScope=runtime",
-         f"-DoutputDirectory={lib}", f"-Djames.version={version}"], check=True
-    )  # fmt: skip
-    (lib / "complete").touch()
-    return lib
 
 
 class Server:
