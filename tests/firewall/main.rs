@@ -6,6 +6,7 @@ mod netns;
 mod doctor;
 mod drops;
 mod endurance;
+mod escalation;
 mod limits;
 mod promotion;
 mod recent;
