@@ -91,7 +91,7 @@ impl Metrics {
         for jail in &status.jails {
             metrics.fill_jail(jail);
         }
-        for limit in &status.rate_limits {
+        for limit in status.rate_limits.iter().filter(|limit| limit.is_in_force()) {
             let label = LimitLabel { ratelimit: limit.name.clone() };
             metrics.limited.get_or_create(&label).inc_by(limit.limited_packets);
             metrics.uncounted.get_or_create(&label).inc_by(limit.uncounted_packets);

@@ -8,6 +8,7 @@ mod drops;
 mod endurance;
 mod escalation;
 mod limits;
+mod offenders;
 mod promotion;
 mod recent;
 mod wishes;
