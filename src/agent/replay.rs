@@ -3,25 +3,28 @@
 //! The daemon's own court reads it, so that a replay and a daemon cannot differ; only there are no sources, no kernel
 //! and no state file, and the clock is that of the log.
 
+mod report;
+#[cfg(test)]
+pub(crate) mod sample;
+
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 
 use super::court::Court;
+use super::desk::envelope_of;
 use super::heard::Heard;
-use super::intake::envelope_of;
 use super::interfaces::Interfaces;
 use super::pipeline::{Filters, Pipeline};
-use super::report::{BanReport, EventKind, Moment, Tallies};
 use crate::bans::{Ledger, LedgerLimits};
 use crate::config::{AllowEntry, Allowed, Config, JailConfig};
 use crate::engine::house::{NeverBan, Why};
-use crate::engine::scanner::{Hints, ScanError, ScanState};
-use crate::engine::{FilterName, JailName, KeyedMap, Match, Outcome, ReadClock, Subject, Timestamp};
+use crate::engine::scanner::{ScanError, ScanState};
+use crate::engine::{ReadClock, Timestamp};
+use report::Told;
+pub use report::{AddressReport, BlindReport, ReplayReport};
 
 /// Why a jail cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -34,60 +37,6 @@ pub enum ReplayError {
     Scanner(#[from] ScanError),
 }
 
-/// What would have happened. This is `-o json`: fields are added, never renamed or removed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReplayReport {
-    /// The jail.
-    pub jail: JailName,
-    /// Lines read.
-    pub lines: u64,
-    /// Matches of the jail's filters, successes included.
-    pub matched: u64,
-    /// The time of the earliest match.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<Moment>,
-    /// The time of the latest match.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<Moment>,
-    /// What became of the matches.
-    pub tallies: Tallies,
-    /// Whom each filter accused or cleared, and how often.
-    pub addresses: Vec<AddressReport>,
-    /// What filters saw besides.
-    pub blind: Vec<BlindReport>,
-    /// Every ban that would have fallen, each with the end that later failures gave it; by its beginning.
-    pub bans: Vec<BanReport>,
-}
-
-/// What one filter said of one address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AddressReport {
-    /// The address.
-    pub address: IpAddr,
-    /// The filter.
-    pub filter: FilterName,
-    /// Failures.
-    pub failures: u64,
-    /// What they weigh together.
-    pub weight: u64,
-    /// Successful logins.
-    pub successes: u64,
-}
-
-/// Failures that one filter understood but could blame on nobody, or only through a proxy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BlindReport {
-    /// The filter.
-    pub filter: FilterName,
-    /// Lines without an address.
-    pub unaddressed: u64,
-    /// Failures of clients behind a proxy.
-    pub proxied: u64,
-}
-
 /// A jail that reads a log from beginning to end.
 pub struct Replay {
     jail: Arc<JailConfig>,
@@ -97,27 +46,6 @@ pub struct Replay {
     /// Made for the envelope that the first line shows.
     pipelines: Vec<(Pipeline, ScanState)>,
     told: Told,
-}
-
-/// What the court told.
-#[derive(Default)]
-struct Told {
-    lines: u64,
-    matched: u64,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    bans: BTreeMap<(Timestamp, Subject), BanReport>,
-    /// By address, as the subject of its own, and filter.
-    addresses: KeyedMap<(Subject, u16), Said>,
-    hints: BTreeMap<u16, Hints>,
-}
-
-/// What a filter said of an address.
-#[derive(Clone, Copy, Default)]
-struct Said {
-    failures: u64,
-    weight: u64,
-    successes: u64,
 }
 
 impl std::fmt::Debug for Replay {
@@ -199,65 +127,7 @@ impl Replay {
         self.told.listen(&mut self.court);
         let mut tallies = self.court.seats.first().map(|seat| seat.tallies).unwrap_or_default();
         tallies.evicted = self.court.seats.first().map_or(0, |seat| seat.jail.evicted());
-        let Told { lines, matched, first, last, bans, addresses, hints } = self.told;
-        let name = |place: u16| match self.jail.filters.get(usize::from(place)) {
-            Some(filter) => filter.name.clone(),
-            None => FilterName::new(""),
-        };
-        let mut addresses: Vec<_> = addresses.into_iter().collect();
-        addresses.sort_unstable_by_key(|((subject, filter), _)| (in_order(*subject), *filter));
-        let addresses = addresses.into_iter().map(|((subject, filter), said)| {
-            let address = subject.addr();
-            let Said { failures, weight, successes } = said;
-            AddressReport { address, filter: name(filter), failures, weight, successes }
-        });
-        let blind = hints.into_iter().map(|(filter, Hints { unaddressed, proxied, .. })| BlindReport {
-            filter: name(filter),
-            unaddressed,
-            proxied,
-        });
-        ReplayReport {
-            jail: self.jail.name().clone(),
-            lines,
-            matched,
-            first: first.map(Moment),
-            last: last.map(Moment),
-            tallies,
-            addresses: addresses.collect(),
-            blind: blind.filter(|blind| blind.unaddressed + blind.proxied > 0).collect(),
-            bans: bans.into_values().collect(),
-        }
-    }
-}
-
-/// Sorts as the subject itself does, by numbers: addresses are compared byte by byte.
-fn in_order(subject: Subject) -> (bool, u128, u8) {
-    let (v6, bits) = match subject.addr() {
-        IpAddr::V4(address) => (false, u128::from(address.to_bits())),
-        IpAddr::V6(address) => (true, address.to_bits()),
-    };
-    (v6, bits, subject.prefix_len())
-}
-
-impl Told {
-    fn count(&mut self, m: &Match) {
-        let said = self.addresses.entry((Subject::host(m.address), m.rule.filter)).or_default();
-        match m.outcome {
-            Outcome::Failure => {
-                said.failures += 1;
-                said.weight += u64::from(m.weight);
-            }
-            Outcome::Success => said.successes += 1,
-        }
-    }
-
-    fn listen(&mut self, court: &mut Court) {
-        court.outcome.changes.clear();
-        for event in court.outcome.events.drain(..) {
-            if matches!(event.event, EventKind::Ban | EventKind::Prolong) {
-                self.bans.insert((event.ban.since.0, event.ban.subject), event.ban);
-            }
-        }
+        self.told.report(&self.jail, tallies)
     }
 }
 
@@ -279,55 +149,11 @@ pub(crate) fn never_banned(allowed: &[AllowEntry]) -> NeverBan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::report::BanReport;
     use crate::config::load;
 
-    #[test]
-    fn addresses_are_told_in_the_order_of_subjects() {
-        let texts = [
-            "192.0.2.1/32",
-            "10.0.0.0/8",
-            "10.0.0.0/9",
-            "2.0.0.0/32",
-            "::/0",
-            "2001:db8::/64",
-            "255.0.0.0/8",
-        ];
-        let mut subjects = texts.map(|text| Subject::new(text.parse().unwrap()));
-        subjects.sort_unstable_by_key(|subject| in_order(*subject));
-        assert!(subjects.is_sorted(), "{subjects:?}");
-    }
-
-    const MANIFESTS: &str = r"
-kind: Filter
-apiVersion: gaoler.dev/v1alpha1
-metadata: {name: logins}
-spec:
-  failRegex: ['^ login failed from <HOST>$']
-  examples: [{line: '2023-06-17 11:11:50 +0000 login failed from 203.0.113.7', match: true, address: 203.0.113.7}]
----
-kind: Jail
-apiVersion: gaoler.dev/v1alpha1
-metadata: {name: mail}
-spec:
-  filters: [logins]
-  source: {files: [/nowhere.log], layout: {type: Text}}
-  maxRetry: 2
-  findTime: 10m
-  banTime: 1h
-  enforce: {ports: [25]}
----
-kind: AllowList
-apiVersion: gaoler.dev/v1alpha1
-metadata: {name: office}
-spec: {entries: [{prefix: 198.51.100.0/24}]}
-";
-
     fn replay(lines: &[&str]) -> ReplayReport {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("all.yaml");
-        std::fs::write(&file, MANIFESTS).unwrap();
-        let loaded = load(&[file], None);
-        assert_eq!(loaded.all_problems().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
+        let loaded = sample::logins();
         let jail = loaded.config.jails.first().unwrap();
         let mut replay = Replay::new(jail, &loaded.config.allowed).unwrap();
         for line in lines {
@@ -344,7 +170,7 @@ spec: {entries: [{prefix: 198.51.100.0/24}]}
                 "{} {} {} {}",
                 ban.subject,
                 ban.n,
-                ban.since,
+                ban.since.unwrap(),
                 ban.until.map_or("-".into(), |u| u.to_string())
             )
         };
