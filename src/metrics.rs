@@ -91,7 +91,7 @@ impl Metrics {
         for jail in &status.jails {
             metrics.fill_jail(jail);
         }
-        for limit in &status.rate_limits {
+        for limit in status.rate_limits.iter().filter(|limit| limit.is_in_force()) {
             let label = LimitLabel { ratelimit: limit.name.clone() };
             metrics.limited.get_or_create(&label).inc_by(limit.limited_packets);
             metrics.uncounted.get_or_create(&label).inc_by(limit.uncounted_packets);
@@ -234,7 +234,11 @@ impl Metrics {
              because the rate limit has as many sources as `maxSources` lets it remember",
             self.uncounted,
         );
-        r.register("ratelimit_offenders", "Sources that the rate limit refuses now, bounded", self.offenders);
+        r.register(
+            "ratelimit_offenders",
+            "Offenders of the rate limit now, as `gaoler status` counts them, bounded",
+            self.offenders,
+        );
         r.register("active_bans", "Bans in force", self.bans_active);
         r.register("firewall_enforcing", "1 where bans bite", self.firewall_up);
         r.register(

@@ -87,12 +87,20 @@ impl Detector {
             let none = LimitCounts::default();
             let counts = totals.limits.get(&limit_name(limit)).unwrap_or(&none);
             let observes = self.court.observe || limit.mode == Mode::Observe;
-            let mut conditions = self.situation.remarks_on_limit(&limit.name).to_vec();
-            conditions.extend(counts.hindrance.as_deref().map(no_escalation));
-            conditions.push(self.ready(!observes));
-            RateLimitReport::new(limit, counts, totals.limits_at, conditions)
+            let mut report = RateLimitReport::new(limit, counts, totals.limits_at);
+            report.conditions = self.situation.remarks_on_limit(&limit.name).to_vec();
+            if let Some(hindrance) = self.hindrance(limit, counts) {
+                report.conditions.extend(hindrance.condition());
+                report.no_escalation = Some(hindrance.to_string());
+            }
+            report.conditions.push(self.ready(!observes));
+            report
         };
-        self.config.rate_limits.iter().map(report).collect()
+        let in_force = self.config.rate_limits.iter().map(report);
+        let disabled = self.config.disabled_limits.iter().map(|limit| RateLimitReport::disabled(limit));
+        let mut reports: Vec<RateLimitReport> = in_force.chain(disabled).collect();
+        reports.sort_by(|a, b| a.name.cmp(&b.name));
+        reports
     }
 
     fn jail(
@@ -251,15 +259,6 @@ impl Detector {
     }
 }
 
-/// A limit holds but cannot do what its `escalateTo` asks.
-fn no_escalation(why: &str) -> Condition {
-    let message = format!(
-        "`escalateTo` bans nobody: this kernel cannot tell who completed connections ({why}); the limit itself holds. \
-         `gaoler doctor` says what is missing"
-    );
-    condition(ConditionType::Degraded, true, "NoEscalation", message)
-}
-
-fn condition(kind: ConditionType, status: bool, reason: &str, message: String) -> Condition {
+pub(super) fn condition(kind: ConditionType, status: bool, reason: &str, message: String) -> Condition {
     Condition { kind, status, reason: reason.into(), message }
 }

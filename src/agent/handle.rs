@@ -10,9 +10,8 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use super::clock_setting::ClockSetting;
 use super::colleagues::{Account, Told};
-use super::report::{
-    BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, UnderPenalty, WhyReport,
-};
+use super::offenders::{Offences, Released};
+use super::report::{BanOrder, BanReport, Banned, Event, Refusal, Status, UnbanOrder, Unbanned, WhyReport};
 use super::situation::Situation;
 use super::wake::Waker;
 use crate::bans::{Ban, Pardon, Place};
@@ -63,10 +62,10 @@ pub enum Command {
     Bans(Vec<Place>, Reply<Vec<BanReport>>),
     /// Tell all about one address.
     Why(IpAddr, Reply<WhyReport>),
-    /// Tell which rate limits refuse this address for some time.
-    Penalties(IpAddr, Reply<Vec<UnderPenalty>>),
-    /// Have rate limits forget sources in this prefix, or everybody; tell whose penalty ended.
-    Release(Option<IpNet>, Reply<Vec<String>>),
+    /// Tell of which rate limits this address is an offender.
+    Offences(IpAddr, Reply<Offences>),
+    /// Have rate limits forget sources in this prefix, or everybody; tell which forgot an offender.
+    Release(Option<IpNet>, Reply<Released>),
     /// Ban. Answered when it is on disk, or could not be written.
     Ban(BanOrder, Reply<Result<Banned, Refusal>>),
     /// End bans. Answered when the pardon is on disk, or could not be written.
@@ -267,11 +266,12 @@ impl AgentHandle {
     pub async fn why(&self, address: IpAddr) -> Result<WhyReport, Gone> {
         let mut report = self.ask(|reply| Command::Why(address, reply)).await?;
         let of = address.to_canonical();
-        let asked = tokio::time::timeout(COUNTERS, self.ask(|reply| Command::Penalties(of, reply))).await;
+        let asked = tokio::time::timeout(COUNTERS, self.ask(|reply| Command::Offences(of, reply))).await;
         let spared = report.allowed.iter().any(|allowance| allowance.jail.is_none());
-        if let (false, Ok(Ok(penalties))) = (spared, asked) {
-            report.dropped |= !penalties.is_empty();
-            report.penalties = penalties;
+        if let (false, Ok(Ok(offences))) = (spared, asked) {
+            report.dropped |= !offences.penalties.is_empty();
+            report.penalties = offences.penalties;
+            report.over_limits = offences.over;
         }
         Ok(report)
     }
@@ -294,7 +294,9 @@ impl AgentHandle {
         if let (Ok(unbanned), None) = (&mut answer, jail) {
             let asked = self.ask(|reply| Command::Release(prefix, reply));
             if let Ok(released) = tokio::time::timeout(RELEASE, asked).await {
-                unbanned.released = released?;
+                let Released { ended, forgotten } = released?;
+                unbanned.released = ended;
+                unbanned.forgotten = forgotten;
             }
         }
         Ok(answer)

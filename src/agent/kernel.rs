@@ -1,19 +1,15 @@
 //! The detector and the kernel: what it orders of the enforcer, and what it hears back.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
-
 use super::detector::{Detector, answer};
 use super::handle::Reply;
-use super::plan::{limit_name, skeleton};
-use super::report::{FirewallState, UnderPenalty};
-use crate::engine::{Subject, Timestamp};
+use super::plan::skeleton;
+use super::report::FirewallState;
+use crate::engine::Timestamp;
+use crate::firewall::Change;
 use crate::firewall::enforcer::{EnforcerEvent, Order};
-use crate::firewall::{Change, ScopeName};
 
 /// A clock that moved by more than this against the monotonic one was set.
 const STEP: Duration = Duration::from_secs(2);
@@ -184,46 +180,5 @@ impl Detector {
             }
             answer(reply, ());
         })));
-    }
-
-    pub(super) fn ask_penalties(&mut self, address: IpAddr, reply: Reply<Vec<UnderPenalty>>) {
-        let names = self.limit_names();
-        self.order(Order::Penalties(
-            address,
-            Box::new(move |found| {
-                let now: Timestamp = jiff::Timestamp::now().into();
-                let told = found.unwrap_or_default().into_iter().filter_map(|(name, left)| {
-                    Some(UnderPenalty { limit: names.get(&name)?.clone(), until: (now + left).into() })
-                });
-                answer(reply, told.collect());
-            }),
-        ));
-    }
-
-    /// Ends penalties of rate limits for a prefix, or for everybody.
-    pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Vec<String>>) {
-        let names = self.limit_names();
-        let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
-        let prefixes = prefix.map_or_else(everybody, |prefix| vec![Subject::new(prefix)]);
-        let whatever_age = prefixes.into_iter().map(|prefix| (prefix, Duration::ZERO)).collect();
-        self.order(Order::Release(
-            whatever_age,
-            Box::new(move |released| {
-                let mut told: Vec<String> = match released {
-                    Ok(released) => released.iter().filter_map(|name| names.get(name).cloned()).collect(),
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot end penalties of rate limits");
-                        Vec::new()
-                    }
-                };
-                told.sort_unstable();
-                told.dedup();
-                answer(reply, told);
-            }),
-        ));
-    }
-
-    fn limit_names(&self) -> BTreeMap<ScopeName, String> {
-        self.config.rate_limits.iter().map(|limit| (limit_name(limit), limit.name.clone())).collect()
     }
 }

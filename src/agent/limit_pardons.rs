@@ -54,10 +54,8 @@ impl Detector {
         self.order(Order::Release(
             releases,
             Box::new(|released| match released {
-                Ok(released) if released.is_empty() => {}
-                Ok(released) => {
-                    tracing::info!(count = released.len(), "pardons ended penalties of rate limits");
-                }
+                Ok(forgot) if forgot.is_empty() => {}
+                Ok(forgot) => tracing::info!(count = forgot.len(), "rate limits forgot who was pardoned"),
                 Err(error) => tracing::warn!(%error, "pardons cannot end penalties of rate limits"),
             }),
         ));

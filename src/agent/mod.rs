@@ -27,6 +27,7 @@ pub mod interfaces;
 mod kernel;
 mod limit_pardons;
 mod obey;
+mod offenders;
 mod orders;
 mod pipeline;
 mod plan;

@@ -67,7 +67,7 @@ impl Detector {
             Command::Places(jail, reply) => answer(reply, self.court.places(jail.as_ref(), now)),
             Command::Bans(places, reply) => answer(reply, self.court.bans(&places, now)),
             Command::Why(address, reply) => answer(reply, self.court.why(address, now)),
-            Command::Penalties(address, reply) => self.ask_penalties(address, reply),
+            Command::Offences(address, reply) => self.ask_offences(address, reply),
             Command::Release(prefix, reply) => self.release(prefix, reply),
             Command::Ban(order, reply) => {
                 let banned = self.court.ban(order, now);

@@ -97,7 +97,13 @@ impl Court {
         let report = |ban: &Ban| BanReport::new(ban, self.enforces(ban.jail.as_ref()));
         let remaining = self.ledger.active(now).filter(remains).map(|ban| report(&ban)).collect();
         let ended = ended.iter().map(report).collect();
-        Ok(Unbanned { ended, remaining, released: Vec::new(), saved: Durability::NotKept })
+        Ok(Unbanned {
+            ended,
+            remaining,
+            released: Vec::new(),
+            forgotten: Vec::new(),
+            saved: Durability::NotKept,
+        })
     }
 
     /// The prefixes to pardon for what a person named. Who names one address means its /64 where a jail counts
@@ -174,7 +180,16 @@ impl Court {
             }
         }
         let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
-        WhyReport { address, dropped, bans, closed, allowed, watched, penalties: Vec::new() }
+        WhyReport {
+            address,
+            dropped,
+            bans,
+            closed,
+            allowed,
+            watched,
+            penalties: Vec::new(),
+            over_limits: Vec::new(),
+        }
     }
 
     fn ports(&self, jail: Option<&JailName>) -> Ports {

@@ -6,18 +6,57 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::census::condition;
 use super::court::Court;
 use super::detector::Detector;
 use super::plan::limit_name;
+use super::report::{Condition, ConditionType};
 use crate::bans::{Ban, Evidence, Origin};
-use crate::config::RateLimitConfig;
+use crate::config::{Mode, RateLimitConfig};
 use crate::engine::sentence::{end, next_n};
-use crate::engine::{AddressPolicy, History, Subject, Timestamp};
+use crate::engine::{AddressPolicy, History, JailName, Subject, Timestamp};
 use crate::firewall::enforcer::Order;
-use crate::firewall::{CAUGHT, Caught, ScopeName};
+use crate::firewall::{CAUGHT, Caught, LimitCounts, ScopeName};
 
 /// How often the kernel is asked; it remembers who was caught for ten seconds.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Why a limit's `escalateTo` keeps nobody out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Hindrance {
+    /// This kernel cannot do its part.
+    #[error("this kernel cannot tell who completed connections ({0})")]
+    Kernel(String),
+    /// The jail is declared and switched off.
+    #[error("jail `{0}` is `Disabled`")]
+    Disabled(JailName),
+    /// There is no such jail, or its declaration is refused.
+    #[error("no jail `{0}` is in force")]
+    Missing(JailName),
+    /// As asked.
+    #[error("the limit only observes")]
+    LimitObserves,
+    /// As asked: the jail bans, and no packet is dropped for it.
+    #[error("jail `{0}` only observes")]
+    JailObserves(JailName),
+}
+
+impl Hindrance {
+    /// What somebody should look at: where it is not as asked.
+    pub(super) fn condition(&self) -> Option<Condition> {
+        let (reason, remedy) = match self {
+            Self::Kernel(_) => ("NoEscalation", "`gaoler doctor` says what is missing"),
+            Self::Disabled(_) => {
+                ("JailDisabled", "write `mode: Enforce` in the jail, or remove `escalateTo`")
+            }
+            Self::Missing(_) => ("NoSuchJail", "declare the jail, or remove `escalateTo`"),
+            Self::LimitObserves | Self::JailObserves(_) => return None,
+        };
+        let message =
+            format!("`escalateTo` bans nobody: {self}; the limit itself holds. To mend it: {remedy}");
+        Some(condition(ConditionType::Degraded, true, reason, message))
+    }
+}
 
 type Answer = BTreeMap<ScopeName, Vec<Caught>>;
 
@@ -70,6 +109,23 @@ impl Detector {
     pub(super) fn promotion_due(&self) -> Option<Instant> {
         let any = self.configured && self.config.rate_limits.iter().any(|limit| limit.escalate_to.is_some());
         any.then_some(self.promotions.look_at)
+    }
+
+    /// Why a limit's `escalateTo` keeps nobody out; `None` where it does, and where nothing of the kind is asked.
+    pub(super) fn hindrance(&self, limit: &RateLimitConfig, counts: &LimitCounts) -> Option<Hindrance> {
+        let jail = limit.escalate_to.as_ref()?;
+        let Some(seat) = self.court.seats.iter().find(|seat| seat.name() == jail) else {
+            let is_disabled = self.config.disabled_jails.contains(jail);
+            let why = if is_disabled { Hindrance::Disabled } else { Hindrance::Missing };
+            return Some(why(jail.clone()));
+        };
+        if limit.mode == Mode::Observe {
+            return Some(Hindrance::LimitObserves);
+        }
+        if let Some(why) = &counts.hindrance {
+            return Some(Hindrance::Kernel(why.clone()));
+        }
+        (seat.config.mode == Mode::Observe).then(|| Hindrance::JailObserves(jail.clone()))
     }
 
     /// Bans whom the kernel caught, and asks for more.

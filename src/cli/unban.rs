@@ -8,7 +8,8 @@ use crate::standalone::protocol::Verb;
 
 /// End bans and penalties of rate limits, and forget the failures that led to them
 ///
-/// Exits with 1 when nothing was banned, or when a ban remains (one of a BanList, or wider than what was named).
+/// A rate limit that refuses only what is over (`penalty: Excess`) forgets what it counted. Exits with 1 when nobody was
+/// banned or over a rate limit, or when a ban remains (one of a BanList, or wider than what was named).
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

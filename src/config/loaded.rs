@@ -88,12 +88,15 @@ impl Loaded {
                 GoodObject::RateLimit { config, mode } if *mode != LimitMode::Disabled => {
                     self.config.rate_limits.push(Arc::clone(config));
                 }
+                GoodObject::RateLimit { config, .. } => {
+                    self.config.disabled_limits.push(Arc::clone(config));
+                }
+                GoodObject::Jail { config, .. } => {
+                    self.config.disabled_jails.push(config.name().clone());
+                }
                 GoodObject::BanList(entries) => self.config.ban_entries.extend(entries.iter().cloned()),
                 GoodObject::AllowList(entries) => self.config.allowed.extend(entries.iter().cloned()),
-                GoodObject::Jail { .. }
-                | GoodObject::RateLimit { .. }
-                | GoodObject::Filter { .. }
-                | GoodObject::Checked => {}
+                GoodObject::Filter { .. } | GoodObject::Checked => {}
             }
         }
         self.good = good;

@@ -49,6 +49,11 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
         ));
     }
     let kinds = || Kind::ALL.map(Kind::as_str);
+    let other = |field: &str, otherwise: String| {
+        let other = node.get(field).filter(|n| n.value != NodeValue::Null && node.text(field).is_none())?;
+        let (message, fix) = not_text(field, other, &otherwise);
+        Some(Identified::Unknown(problem(field, message, fix)))
+    };
     let written = node.text("kind").unwrap_or_default();
     let version = node.text("apiVersion").unwrap_or_default();
     let group = version.split('/').next().unwrap_or_default();
@@ -60,6 +65,9 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
         return Identified::Foreign(warning);
     }
     if version != API_VERSION {
+        if let Some(other) = other("apiVersion", format!("write `apiVersion: {API_VERSION}`")) {
+            return other;
+        }
         let message = if version.is_empty() {
             "`apiVersion` is missing".into()
         } else {
@@ -72,6 +80,9 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
         ));
     }
     let Some(kind) = Kind::from_name(written) else {
+        if let Some(other) = other("kind", format!("write `kind:` and one of {}", listed(kinds()))) {
+            return other;
+        }
         let (message, fix) = if written.is_empty() {
             ("`kind` is missing".into(), format!("write `kind:` and one of {}", listed(kinds())))
         } else if MACHINE_KINDS.contains(&written) {
@@ -87,11 +98,9 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
     };
     let metadata = node.get("metadata");
     let Some(name) = metadata.and_then(|m| m.text("name")) else {
-        let number = metadata.and_then(|m| m.get("name")).filter(|n| n.value != NodeValue::Null);
-        let (message, fix) = match number {
-            Some(name) => {
-                (format!("the name must be text, but is {}", name.what()), "put it into quotes".to_owned())
-            }
+        let other = metadata.and_then(|m| m.get("name")).filter(|n| n.value != NodeValue::Null);
+        let (message, fix) = match other {
+            Some(name) => not_text("metadata.name", name, "write a name such as `name: james`"),
             None => ("`metadata.name` is missing".into(), "write `metadata: {name: ...}`".to_owned()),
         };
         let mut problem = problem("metadata.name", message, fix);
@@ -104,6 +113,18 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
         _ => name.to_owned(),
     };
     Identified::Ours { kind, name: ObjectName { kind: kind.as_str(), name: full }, namespace }
+}
+
+/// What is said of a field that holds something else than text, and what to write; `otherwise` where what is meant cannot
+/// be told.
+fn not_text(field: &str, node: &Node, otherwise: &str) -> (String, String) {
+    let last = field.rsplit('.').next().unwrap_or(field);
+    let fix = match (node.scalar(), node.only_scalar()) {
+        (Some(written), _) => format!("put it into quotes: `{last}: '{written}'`"),
+        (None, Some(inside)) => format!("write `{last}: {inside}`"),
+        (None, None) => otherwise.to_owned(),
+    };
+    (format!("`{field}` must be text, but is {}", node.what()), fix)
 }
 
 /// Fields that API servers put into `metadata`; ignored, so that `kubectl get -o yaml` can be saved as a file.

@@ -15,6 +15,7 @@ mod lists;
 mod load;
 mod loaded;
 mod manifest;
+mod memory;
 pub mod node;
 mod origin;
 mod ports;
@@ -67,6 +68,10 @@ pub struct Config {
     pub jails: Vec<Arc<JailConfig>>,
     /// Rate limits that are not `Disabled`, sorted by name.
     pub rate_limits: Vec<Arc<RateLimitConfig>>,
+    /// Rate limits that are `Disabled`, sorted by name: they are only told.
+    pub disabled_limits: Vec<Arc<RateLimitConfig>>,
+    /// Jails that are `Disabled`, sorted by name.
+    pub disabled_jails: Vec<JailName>,
     /// Manual bans of all BanLists.
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.

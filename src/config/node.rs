@@ -136,6 +136,33 @@ impl Node {
         at
     }
 
+    /// What is written there, where it is neither a list, a mapping nor nothing.
+    #[must_use]
+    pub fn scalar(&self) -> Option<String> {
+        match &self.value {
+            NodeValue::Text(text) => Some(text.clone()),
+            NodeValue::Bool(b) => Some(b.to_string()),
+            NodeValue::Number(n) => Some(n.to_string()),
+            NodeValue::Null | NodeValue::List(_) | NodeValue::Map(_) => None,
+        }
+    }
+
+    /// What a list or mapping of a single entry holds.
+    #[must_use]
+    pub fn only_scalar(&self) -> Option<String> {
+        match &self.value {
+            NodeValue::List(items) => match items.as_slice() {
+                [only] => only.scalar(),
+                _ => None,
+            },
+            NodeValue::Map(entries) => match entries.as_slice() {
+                [(_, only)] => only.scalar(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// How a person would call what this is.
     #[must_use]
     pub fn what(&self) -> &'static str {

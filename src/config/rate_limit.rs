@@ -5,27 +5,22 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::api::v1alpha1 as api;
-use crate::engine::{JailName, PrefixPolicy};
+use crate::engine::{JailName, PrefixPolicy, Timestamp};
 use crate::firewall::Action;
 
 use super::origin::Notes;
 use super::resolve::Book;
-use super::{Mode, prefix};
+use super::{Mode, memory, prefix};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Kernel memory of one remembered source, about, in bytes.
-const ELEMENT: u64 = 100;
-/// A limit that may take more is worth a warning.
-const MUCH_MEMORY: u64 = 1 << 30;
-
-/// One accepted rate limit that is not `Disabled`.
+/// One accepted rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimitConfig {
     /// Its name: `name` on a host, `namespace/name` in a cluster.
     pub name: String,
-    /// Whether packets over it are refused.
+    /// Whether packets over it are refused; of one that is `Disabled` this says nothing.
     pub mode: Mode,
     /// What is a hit.
     pub hit: Hit,
@@ -55,6 +50,13 @@ impl RateLimitConfig {
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.name.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// When an offender that is one until then was over the limit last. Only with `Excess`: of a penalty the end is what
+    /// counts.
+    #[must_use]
+    pub fn last_over(&self, until: Timestamp) -> Option<Timestamp> {
+        (self.penalty == LimitPenalty::Excess).then(|| until - self.window)
     }
 }
 
@@ -115,32 +117,13 @@ pub(super) fn lower(
         escalate_to: escalate_to(name, limit, book, notes),
     };
     whole_seconds("window", limit.window, DAY, notes);
-    let bytes = most_memory(limit);
-    if limit.mode != api::LimitMode::Disabled && bytes > MUCH_MEMORY {
-        let (hits, sources) = (limit.hits, limit.max_sources);
-        notes.warning(
-            "spec.maxSources",
-            format!(
-                "a flood from many senders could make it take {:.1} GB of kernel memory (`hits: {hits}`, `maxSources: {sources}`)",
-                bytes as f64 / 1e9
-            ),
-            "write a smaller `maxSources`, or `hits` above 16, which needs one set in place of many",
-        );
+    if limit.mode != api::LimitMode::Disabled {
+        memory::warn(&config, notes);
     }
     if let api::Penalty::For(span) = limit.penalty {
         whole_seconds("penalty", span, WEEK, notes);
     }
     config
-}
-
-/// Bytes of kernel memory when all its sets are full (see `firewall::limits`).
-fn most_memory(limit: &api::RateLimitSpec) -> u64 {
-    let sources = u64::from(limit.max_sources);
-    let counting = if limit.hits <= 16 { u64::from(limit.hits.saturating_sub(1)) } else { 1 };
-    // Who is over it; and of completed connections two sets of twice as many.
-    let offenders = sources.min(65_536);
-    let proofs = if limit.escalate_to.is_some() { 4 * sources } else { 0 };
-    2 * (counting * sources + offenders + proofs) * ELEMENT
 }
 
 fn hit(limit: &api::RateLimitSpec, notes: &mut Notes<'_>) -> Hit {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::api::v1alpha1::{JailMode, Kind};
+use crate::api::v1alpha1::{JailMode, Kind, LimitMode};
 use crate::engine::FilterName;
 
 use super::last_good::{Good, GoodObject};
@@ -16,7 +16,8 @@ use super::node::{Node, Position};
 use super::origin::{Notes, Origin};
 use super::resolve::{Book, Found};
 use super::{
-    ObjectName, Problem, Severity, Surroundings, crowd, examples, filters, jails, lint, lists, rate_limit,
+    ObjectName, Problem, Severity, Surroundings, crowd, examples, filters, jails, lint, lists, memory,
+    rate_limit,
 };
 
 /// One document and where it comes from.
@@ -118,8 +119,21 @@ pub fn assemble(
         }
         statuses.push(status);
     }
+    let limits = other_entries.iter().filter(|entry| entry.kind == Kind::RateLimit);
+    let limits: Vec<memory::Declared> = limits
+        .map(|entry| memory::Declared::new(&entry.name, &entry.notes(), &entry.object.origin))
+        .collect();
     for entry in other_entries {
         statuses.push(accept(entry, &book, previous, around, &mut good));
+    }
+    let in_force = good.iter().filter_map(|(name, good)| match &good.object {
+        GoodObject::RateLimit { config, mode } if *mode != LimitMode::Disabled => Some((name, &**config)),
+        _ => None,
+    });
+    if let Some(problem) = memory::together(in_force, &limits)
+        && let Some(status) = statuses.iter_mut().find(|status| problem.object.as_ref() == Some(&status.name))
+    {
+        status.problems.push(problem);
     }
     for (name, object) in lost {
         statuses.push(ObjectStatus {

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::v1alpha1::explain;
+use crate::api::v1alpha1::{explain, form};
 
 use super::node::{Key, Node, NodeValue};
 use super::origin::Notes;
@@ -99,11 +99,9 @@ impl<'a> Schema<'a> {
             "boolean" => "write `true` or `false`",
             "integer" => "write a whole number",
             "number" => "write a number",
-            _ => match self.text("pattern") {
-                Some(pattern) if explain(pattern, "10m").is_ok() && explain(pattern, "x y").is_err() => {
-                    "write a duration such as `10m`"
-                }
-                _ => "write text",
+            _ => match self.text("pattern").and_then(form) {
+                Some(form) => return format!("write {form}"),
+                None => "write text",
             },
         };
         thing.into()
@@ -123,12 +121,7 @@ fn named(field: &str) -> String {
 }
 
 fn check_word(words: &[&str], node: &Node, field: &str, notes: &mut Notes<'_>) {
-    let written = match &node.value {
-        NodeValue::Text(text) => text.clone(),
-        NodeValue::Bool(b) => b.to_string(),
-        NodeValue::Number(n) => n.to_string(),
-        _ => String::new(),
-    };
+    let written = node.scalar().unwrap_or_default();
     if words.contains(&written.as_str()) {
         return;
     }
@@ -287,12 +280,7 @@ fn is_port(field: &str) -> bool {
 }
 
 fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'_>) {
-    let written = match &node.value {
-        NodeValue::Text(text) => text.clone(),
-        NodeValue::Number(n) => n.to_string(),
-        NodeValue::Bool(b) => b.to_string(),
-        _ => String::new(),
-    };
+    let written = node.scalar().unwrap_or_default();
     // `findTime: 600` deserves the answer of the form, not "text expected".
     if let ("string", Some(pattern), false) = (schema.kind, schema.text("pattern"), written.is_empty())
         && let Err(fault) = explain(pattern, &written)
@@ -320,6 +308,12 @@ fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'
             format!("remove the quotes: write {}", text.trim())
         }
         ("string", NodeValue::Number(_) | NodeValue::Bool(_)) => format!("put it into quotes: '{written}'"),
+        ("string", NodeValue::List(_) | NodeValue::Map(_)) => match node.only_scalar() {
+            Some(inside) if schema.text("pattern").is_none_or(|form| explain(form, &inside).is_ok()) => {
+                format!("write `{inside}` alone: one text, without {}", node.what())
+            }
+            _ => schema.wanted(),
+        },
         ("array", NodeValue::Text(_) | NodeValue::Number(_)) => format!("write a list: [{written}]"),
         ("boolean", NodeValue::Text(text)) => match text.to_ascii_lowercase().as_str() {
             "yes" | "on" | "y" => "write `true`".into(),

@@ -1,7 +1,6 @@
 //! The firewall of a real kernel.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -17,8 +16,8 @@ use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
 use super::wishes::element;
 use super::{
-    Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, MOST_OFFENDERS, Offender,
-    SHOWN_OFFENDERS, ScopeName, Skeleton, limits, listing, probe, proof, ruleset,
+    Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, ScopeName, Skeleton,
+    limits, listing, offenders, probe, proof, ruleset,
 };
 use crate::engine::{Subject, Timestamp};
 
@@ -32,6 +31,8 @@ pub struct Nftables {
     /// Those that were made empty here and took each element once since.
     young: HashSet<BanSet>,
     limits: Vec<Limit>,
+    /// Who is never dropped.
+    never: Vec<IpNet>,
     /// Why no limit can catch anybody here, once that was found out.
     blind: Option<String>,
 }
@@ -51,6 +52,7 @@ impl Nftables {
             sets: HashSet::new(),
             young: HashSet::new(),
             limits: vec![],
+            never: vec![],
             blind: None,
         })
     }
@@ -124,21 +126,6 @@ impl Nftables {
         self.nft.apply(ruleset::transition(existing, &without))
     }
 
-    /// The limit's sources in this prefix that may be forgotten.
-    fn sources_in(&mut self, limit: &Limit, from: Subject, age: Duration) -> io::Result<Vec<IpAddr>> {
-        let family = Family::of(from.net());
-        let set = limits::offender_set(limit, family);
-        let is_old = |left: Duration| limits::offence(limit).saturating_sub(left) >= age;
-        if from.prefix_len() < limits::bits(limit, family) {
-            let held = listing::addresses(&set)?.into_iter();
-            let meant = held.filter(|(at, left)| from.net().contains(at) && is_old(*left));
-            return Ok(meant.map(|(at, _)| at).collect());
-        }
-        let Some(source) = source_of(limit, from.addr()) else { return Ok(Vec::new()) };
-        let meant = age.is_zero() || elements::left(&mut self.netlink, &set, source)?.is_some_and(is_old);
-        Ok(meant.then_some(source).into_iter().collect())
-    }
-
     /// Sends elements whose sets are there; adds to `applied`.
     fn send(&mut self, ready: Vec<(&Change, Element)>, applied: &mut Applied) -> Result<(), FirewallError> {
         let (changes, elements): (Vec<&Change>, Vec<Element>) = ready.into_iter().unzip();
@@ -171,6 +158,7 @@ impl Firewall for Nftables {
         self.make(inventory, skeleton)?;
         self.scopes = skeleton.scopes.iter().map(|scope| scope.name.clone()).collect();
         self.limits = skeleton.limits.clone();
+        self.never = skeleton.never.clone();
         let before = inventory.into_iter().flat_map(|inventory| inventory.sets.keys());
         self.left(&before.filter_map(|name| BanSet::parse(name)).collect())
     }
@@ -237,7 +225,8 @@ impl Firewall for Nftables {
         let counted = |name: String| counters.get(&name).copied().unwrap_or_default();
         let mut counts = BTreeMap::new();
         for limit in &self.limits {
-            let (offenders, latest) = offenders(limit).map_err(FirewallError::Netlink)?;
+            let (offenders, latest) =
+                offenders::offenders(limit, &self.never).map_err(FirewallError::Netlink)?;
             let over = counted(limits::over_counter(&limit.name));
             let uncounted = counted(limits::uncounted_counter(&limit.name));
             let hindrance = self.blind.clone().filter(|_| limit.catches);
@@ -266,13 +255,10 @@ impl Firewall for Nftables {
         Ok(caught)
     }
 
-    fn penalties(&mut self, of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
-        let family = Family::of(IpNet::from(of));
+    fn offences(&mut self, of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
         let mut found = Vec::new();
-        for limit in self.limits.iter().filter(|limit| !limit.observe) {
-            let Some(set) = limits::penalty_set(limit, family) else { continue };
-            let Some(source) = source_of(limit, of) else { continue };
-            let left = elements::left(&mut self.netlink, &set, source).map_err(FirewallError::Netlink)?;
+        for limit in &self.limits {
+            let left = offenders::offence_of(limit, of, &mut self.netlink).map_err(FirewallError::Netlink)?;
             found.extend(left.map(|left| (limit.name.clone(), left)));
         }
         Ok(found)
@@ -280,11 +266,12 @@ impl Firewall for Nftables {
 
     fn release(&mut self, from: Subject, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         let family = Family::of(from.net());
-        let mut released = Vec::new();
-        for limit in self.limits.clone() {
-            let penalty = limits::penalty_set(&limit, family);
-            let sources = self.sources_in(&limit, from, age).map_err(FirewallError::Netlink)?;
-            for set in limits::sets_of_sources(&limit, family) {
+        let mut forgot = Vec::new();
+        for limit in &self.limits {
+            let offenders = limits::offender_set(limit, family);
+            let sources =
+                offenders::sources_in(limit, from, age, &mut self.netlink).map_err(FirewallError::Netlink)?;
+            for set in limits::sets_of_sources(limit, family) {
                 let mut gone = 0;
                 for source in &sources {
                     let out = elements::remove(&mut self.netlink, &set, *source);
@@ -293,12 +280,12 @@ impl Firewall for Nftables {
                 if let Some(watch) = &mut self.watch {
                     watch.elements_left(gone);
                 }
-                if gone > 0 && penalty.as_ref() == Some(&set) && !limit.observe {
-                    released.push(limit.name.clone());
+                if gone > 0 && offenders == set {
+                    forgot.push(limit.name.clone());
                 }
             }
         }
-        Ok(released)
+        Ok(forgot)
     }
 
     fn teardown(&mut self) -> Result<(), FirewallError> {
@@ -317,29 +304,7 @@ impl Firewall for Nftables {
         self.sets.clear();
         self.young.clear();
         self.limits.clear();
+        self.never.clear();
         Ok(())
     }
-}
-
-/// How many sources are over the limit, and the latest of them.
-fn offenders(limit: &Limit) -> io::Result<(usize, Vec<Offender>)> {
-    let (mut count, mut latest) = (0, Vec::new());
-    for family in [Family::V4, Family::V6] {
-        let set = limits::offender_set(limit, family);
-        let (here, shown) = listing::latest(&set, MOST_OFFENDERS, SHOWN_OFFENDERS)?;
-        count += here;
-        let bits = limits::bits(limit, family);
-        latest.extend(shown.into_iter().filter_map(|(at, left)| {
-            Some(Offender { source: Subject::new(IpNet::new(at, bits).ok()?), left })
-        }));
-    }
-    latest.sort_by_key(|offender| std::cmp::Reverse(offender.left));
-    latest.truncate(SHOWN_OFFENDERS);
-    Ok((count, latest))
-}
-
-/// The source that this address belongs to, as the limit's sets hold it.
-fn source_of(limit: &Limit, address: IpAddr) -> Option<IpAddr> {
-    let bits = limits::bits(limit, Family::of(IpNet::from(address)));
-    IpNet::new(address, bits).ok().map(|net| net.network())
 }

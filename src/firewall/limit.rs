@@ -84,8 +84,8 @@ pub struct LimitCounts {
     pub over: Dropped,
     /// Packets that passed uncounted because no further source could be remembered.
     pub uncounted: Dropped,
-    /// Sources under a penalty now; with [`Penalty::Excess`] those that were refused within the last window. At most
-    /// [`MOST_OFFENDERS`] of a family are counted.
+    /// Sources under a penalty now; with [`Penalty::Excess`] those that were refused within the last window. Without those
+    /// that are never limited by now. At most [`MOST_OFFENDERS`] of a family are counted.
     pub offenders: usize,
     /// Those of them that were refused last, or whose penalty began last; at most [`SHOWN_OFFENDERS`].
     pub latest: Vec<Offender>,

@@ -196,9 +196,14 @@ pub(super) fn has_set(netlink: &mut Netlink, set: &str) -> io::Result<bool> {
     Ok(!answer.is_empty())
 }
 
-/// How many elements a set of addresses has, and those that are there longest from now on, at most `shown`. Of more than
-/// `most` only so many are looked at.
-pub(super) fn latest(set: &str, most: usize, shown: usize) -> io::Result<(usize, Vec<(IpAddr, Duration)>)> {
+/// How many elements that are `meant` a set of addresses has, and those of them that are there longest from now on, at
+/// most `shown`. Of more than `most` only so many are looked at.
+pub(super) fn latest(
+    set: &str,
+    most: usize,
+    shown: usize,
+    meant: impl Fn(IpAddr) -> bool,
+) -> io::Result<(usize, Vec<(IpAddr, Duration)>)> {
     let (mut count, mut latest) = (0, Vec::new());
     let keep = |latest: &mut Vec<(IpAddr, Duration)>| {
         latest.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -206,7 +211,7 @@ pub(super) fn latest(set: &str, most: usize, shown: usize) -> io::Result<(usize,
     };
     Netlink::open()?.ask_until(elements_of(set), |body| {
         let before = latest.len();
-        latest.extend(elements_in(body));
+        latest.extend(elements_in(body).filter(|(at, _)| meant(*at)));
         count += latest.len() - before;
         keep(&mut latest);
         count < most

@@ -17,6 +17,7 @@ mod listing;
 mod memory;
 mod netlink;
 mod nft;
+mod offenders;
 mod phrase;
 mod plan;
 pub mod probe;
@@ -107,16 +108,17 @@ pub trait Firewall: Send {
     /// When the kernel cannot be asked.
     fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError>;
 
-    /// The limits under whose penalty this address is, and for how long yet. None where no packets are seen.
+    /// The limits of which this address is an offender, whatever that means for it, and for how long yet. None where no
+    /// packets are seen.
     ///
     /// # Errors
     /// When the kernel cannot be asked.
-    fn penalties(&mut self, _of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
+    fn offences(&mut self, _of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
         Ok(Vec::new())
     }
 
-    /// Has all limits forget what they know of sources in this prefix, hits and penalties; tells those whose penalty
-    /// ended. With an `age` only sources are forgotten whose penalty, or last refusal, is at least so old.
+    /// Has all limits forget what they know of sources in this prefix, hits and penalties; tells those that forgot
+    /// an offender. With an `age` only sources are forgotten whose penalty, or last refusal, is at least so old.
     ///
     /// # Errors
     /// When the kernel refuses.

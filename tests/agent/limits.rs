@@ -2,7 +2,7 @@
 
 use gaoler::firewall::{Counted, Penalty};
 
-use crate::world::World;
+use crate::world::{JAMES, World};
 
 const LIMITS: &str = "
 apiVersion: gaoler.dev/v1alpha1
@@ -20,7 +20,9 @@ spec: {mode: Disabled, protocol: ICMP, hits: 6, window: 5s}
 fn a_rate_limit_reaches_the_firewall_without_any_jail_and_is_told() {
     let mut world = World::guarded(LIMITS);
     let status = world.status();
-    let [limit] = &status.rate_limits[..] else { panic!("{:?}", status.rate_limits) };
+    let [off, limit] = &status.rate_limits[..] else { panic!("{:?}", status.rate_limits) };
+    assert_eq!((off.name.as_str(), off.mode.as_str(), off.limited_packets), ("off", "Disabled", 0));
+    assert!(off.conditions.is_empty(), "it is as asked: {off:?}");
     assert_eq!(
         (limit.name.as_str(), limit.mode.as_str(), limit.protocol.as_str()),
         ("smtp", "Enforce", "TCP")
@@ -37,4 +39,41 @@ fn a_rate_limit_reaches_the_firewall_without_any_jail_and_is_told() {
     // Orders are carried out one after the other: with this answer the reload is done.
     let _ = world.status();
     assert!(world.skeleton().limits.iter().all(|limit| limit.observe));
+}
+
+const ESCALATING: &str = "
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: smtp}
+spec: {protocol: TCP, ports: [25], hits: 4, window: 60s, escalateTo: james}
+---
+";
+
+#[test]
+fn an_escalation_to_a_jail_that_is_not_in_force_is_told_and_one_that_is_as_asked_is_no_trouble() {
+    let mut world = World::guarded(ESCALATING);
+    let told = |world: &World| {
+        let limit = world.status().rate_limits.remove(0);
+        assert_eq!(limit.escalate_to.as_ref().map(gaoler::engine::JailName::as_str), Some("james"));
+        let troubles = limit.conditions.iter().filter(|condition| condition.is_trouble());
+        let reasons: Vec<String> = troubles.map(|condition| condition.reason.clone()).collect();
+        (limit.no_escalation.unwrap_or_default(), reasons)
+    };
+    assert_eq!(told(&world), ("no jail `james` is in force".into(), vec!["NoSuchJail".into()]));
+    let with = |world: &mut World, limit: &str, jail: &str| {
+        let limit = ESCALATING.replace("hits:", &format!("mode: {limit}, hits:"));
+        let jail = JAMES.replace("spec:", &format!("spec:\n  mode: {jail}"));
+        world.declare("jails.yaml", &format!("{limit}{jail}"));
+        world.reload();
+    };
+    with(&mut world, "Enforce", "Disabled");
+    assert_eq!(told(&world), ("jail `james` is `Disabled`".into(), vec!["JailDisabled".into()]));
+    with(&mut world, "Enforce", "Enforce");
+    assert_eq!(told(&world), (String::new(), vec![]));
+    with(&mut world, "Enforce", "Observe");
+    assert_eq!(told(&world), ("jail `james` only observes".into(), vec![]));
+    with(&mut world, "Observe", "Enforce");
+    assert_eq!(told(&world), ("the limit only observes".into(), vec![]));
+    with(&mut world, "Disabled", "Enforce");
+    assert_eq!(told(&world), ("the limit is `Disabled`".into(), vec![]));
 }

@@ -76,6 +76,43 @@ class Limits(GaolerCase):
         self.assertEqual(self.gaoler.stop(), 0)
         self.assertEqual(self.knocks(self.ATTACKER, 25, 1), "n")
 
+    def test_who_is_over_a_limit_that_shuts_nobody_out_is_told_and_let_go_as_it_is(self):
+        self.serve([25, 143])
+        self.install(start=False, ports=[587])
+        manifests = LIMITS.replace("IMAP", "3").replace("{protocol: TCP, ports: [25]", "{mode: Observe, protocol: TCP, ports: [25]")
+        off = "---\n" + LIMITS.partition("---")[0].replace("name: smtp", "name: off").replace("{protocol", "{mode: Disabled, escalateTo: none, protocol")
+        self.gaoler.manifest("limits.yaml", manifests + off)
+        self.gaoler.start()
+        self.assertEqual(self.knocks(self.ATTACKER, 143, 4), "yynn")
+        self.assertEqual(self.knocks(self.ATTACKER, 25, 5), "yyyyy")
+        source = re.escape(self.ATTACKER)
+        told = self.gaoler.ask("status", check=False).stdout
+        self.assertRegex(told, rf"(?m)^imap +refused what was over +{source} \(\d+s ago\)$")
+        self.assertRegex(told, rf"(?m)^smtp +would refuse for +{source} \((59m|1h)")
+        self.assertRegex(told, r"(?m)^off +Disabled +TCP 25 .* 0 +0 packets +0 packets$")
+        self.assertIn("OVER THE LIMIT LAST AT", self.gaoler.ask("status", "imap", check=False).stdout)
+        self.assertIn("WOULD BE REFUSED UNTIL", self.gaoler.ask("status", "smtp", check=False).stdout)
+        self.assertRegex(self.gaoler.ask("status", "off").stdout, "escalates to +jail none, which keeps nobody out: the limit is `Disabled`")
+        why = self.gaoler.ask("why", self.ATTACKER, check=False)
+        self.assertEqual(why.returncode, 1, "it is shut out of nothing")
+        self.assertIn("is not banned", why.stdout)
+        self.assertRegex(why.stdout, r"over rate limit imap, which refuses only what is over, the last at .* \(\d+s ago\)")
+        self.assertRegex(why.stdout, r"over rate limit smtp, which only observes and would refuse it until .* \(in (59m|1h)")
+        unban = self.gaoler.ask("unban", self.ATTACKER, check=False)
+        self.assertEqual((unban.returncode, "nobody" in unban.stdout), (0, False), unban.stdout)
+        for limit in ("imap", "smtp"):
+            self.assertIn(f"rate limit {limit} has forgotten what was over it and counts anew", unban.stdout)
+        self.assertEqual(self.gaoler.ask("unban", self.ATTACKER, check=False).returncode, 1, "there is nothing left")
+        self.assertEqual(self.knocks(self.ATTACKER, 143, 3), "yyn")
+        # Who is put on an AllowList is none of them any more.
+        self.assertEqual(self.limits()["imap"]["offenders"], 1)
+        entries = f"{{entries: [{{prefix: {self.ATTACKER}}}]}}"
+        self.gaoler.manifest("allow.yaml", f"apiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {{name: office}}\nspec: {entries}\n")
+        self.gaoler.ask("reload")
+        wait_until(lambda: self.limits()["imap"]["offenders"] == 0, 30, self.why)
+        self.assertNotIn(self.ATTACKER, self.gaoler.ask("status", check=False).stdout)
+        self.assertEqual(self.knocks(self.ATTACKER, 143, 3), "yyy")
+
     def test_forged_packets_ban_nobody_and_who_completes_connections_and_goes_on_is_banned(self):
         self.serve([25, 143])
         self.install(start=False, ports=[25, 143])

@@ -85,7 +85,6 @@ fn with_excess_only_what_is_over_falls_and_with_a_duration_everything_for_so_lon
             assert_eq!(knock(net, &forge, from, Knock::Udp(53), 6), "ppdddd");
             assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 6), "ppdddd");
         }
-        assert_eq!(firewall.penalties(address(V4)).expect("asked").len(), 1, "that is no penalty");
         thread::sleep(Duration::from_millis(2300));
         assert_eq!(counts(&mut firewall, "excess").offenders, 0, "they were silent for a window");
         for from in [V4, V6] {
@@ -155,115 +154,6 @@ fn what_opens_no_connection_is_neither_counted_nor_refused() {
             assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "{from}");
         }
         assert_eq!(counts(&mut firewall, "smtp").over.packets, 4);
-    });
-}
-
-#[test]
-fn who_is_under_a_penalty_is_told_and_let_go() {
-    netns::on_the_host(|net| {
-        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let week = Duration::from_secs(7 * 86_400);
-        let lasting =
-            Limit { penalty: Penalty::Lasting(week), ..limit("lasting", Counted::tcp(&[25]), 3, 600) };
-        let wide = Limit { prefix_v4: 24, ..limit("wide", Counted::tcp(&[25, 143]), 6, 600) };
-        let mut firewall = wishes::firewall(&limits(&[lasting.clone(), wide.clone()]));
-        let names = |found: Vec<(ScopeName, Duration)>| -> Vec<String> {
-            found.into_iter().map(|(name, _)| name.as_str().to_owned()).collect()
-        };
-        for (from, other) in [(V4, "198.51.100.8"), (V6, "2001:db8:bad:8::1")] {
-            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd");
-            let _ = knock(net, &forge, from, Knock::Tcp(143), 9);
-            let found = firewall.penalties(address(from)).expect("asked");
-            let (_, left) = found.iter().find(|(name, _)| name.as_str() == "lasting").expect("told");
-            assert!(*left <= week && *left > week - Duration::from_secs(600), "{left:?}");
-            assert_eq!(names(found), ["lasting", "wide"]);
-            let beside = if address(other).is_ipv4() { vec!["wide"] } else { vec![] };
-            assert_eq!(names(firewall.penalties(address(other)).expect("asked")), beside, "of the /24");
-        }
-        let let_go = |firewall: &mut Nftables, prefix: &str| {
-            firewall.release(prefix.parse().expect("a prefix"), Duration::ZERO).expect("asked")
-        };
-        assert_eq!(let_go(&mut firewall, "198.51.100.8"), [ScopeName::new("wide")], "its own is its /24");
-        assert_eq!(let_go(&mut firewall, V4), [ScopeName::new("lasting")]);
-        assert_eq!(let_go(&mut firewall, "2001:db8::/32").len(), 2);
-        assert!(firewall.is_intact().expect("asked"), "what is taken out is no drift");
-        for from in [V4, V6] {
-            assert!(firewall.penalties(address(from)).expect("asked").is_empty(), "{from}");
-            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "it begins anew");
-        }
-        // A penalty that is made shorter holds nobody for as long as the old one.
-        let shorter = Limit { penalty: Penalty::Lasting(Duration::from_secs(1)), ..lasting };
-        firewall.ensure(&limits(&[shorter, wide])).expect("changed");
-        assert!(
-            firewall
-                .penalties(address(V4))
-                .expect("asked")
-                .iter()
-                .all(|(name, _)| name.as_str() != "lasting")
-        );
-    });
-}
-
-#[test]
-fn those_over_a_limit_are_named_the_latest_first_and_no_more_than_twenty() {
-    netns::on_the_host(|net| {
-        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let silence = limit("silence", Counted::tcp(&[25]), 2, 600);
-        let lasting = Penalty::Lasting(Duration::from_secs(7200));
-        let lasting = Limit { penalty: lasting, ..limit("lasting", Counted::tcp(&[143]), 2, 60) };
-        let excess = Limit { penalty: Penalty::Excess, ..limit("excess", Counted::tcp(&[110]), 20, 600) };
-        let ports = [("silence", 25, 600), ("lasting", 143, 7200), ("excess", 110, 600)];
-        let mut firewall = wishes::firewall(&limits(&[silence, lasting, excess]));
-        for (name, port, span) in ports {
-            let from = |range: std::ops::Range<u32>| {
-                for from in range.map(|n| address(&format!("198.51.100.{n}"))) {
-                    for mark in 1..=21 {
-                        forge.send(from, net.host_address(from), Knock::Tcp(port), mark);
-                    }
-                }
-                thread::sleep(Duration::from_millis(50));
-            };
-            from(1..11);
-            from(11..31);
-            let _ = knock(net, &forge, V6, Knock::Tcp(port), 21);
-            let seen = counts(&mut firewall, name);
-            assert_eq!((seen.offenders, seen.latest.len()), (31, 20), "{name} {seen:?}");
-            let named: Vec<String> = seen.latest.iter().map(|one| one.source.to_string()).collect();
-            assert_eq!(named[0], "2001:db8:bad::/64", "{name}");
-            let last = |address: &String| address.rsplit('.').next().and_then(|n| n.parse::<u32>().ok());
-            assert!(named[1..].iter().all(|of| last(of).is_some_and(|n| n > 10)), "{name} {named:?}");
-            let within =
-                |left: Duration| left <= Duration::from_secs(span) && left > Duration::from_secs(span - 60);
-            assert!(seen.latest.iter().all(|one| within(one.left)), "{name} {seen:?}");
-        }
-    });
-}
-
-#[test]
-fn of_a_certain_age_only_penalties_that_are_as_old_are_ended() {
-    netns::on_the_host(|net| {
-        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
-        let week = Duration::from_secs(7 * 86_400);
-        let lasting =
-            Limit { penalty: Penalty::Lasting(week), ..limit("lasting", Counted::tcp(&[25]), 3, 600) };
-        let mut firewall = wishes::firewall(&limits(&[lasting]));
-        let everybody = ["198.51.100.7/32", "0.0.0.0/0", "2001:db8:bad::7", "2001:db8::/32"];
-        let release = |firewall: &mut Nftables, prefix: &str, age: Duration| {
-            firewall.release(prefix.parse().expect("a prefix"), age).expect("asked").len()
-        };
-        for from in [V4, V6] {
-            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd");
-        }
-        for prefix in everybody {
-            assert_eq!(release(&mut firewall, prefix, Duration::from_secs(60)), 0, "{prefix} began just now");
-        }
-        thread::sleep(Duration::from_millis(1200));
-        for prefix in ["198.51.100.7/32", "2001:db8::/32"] {
-            assert_eq!(release(&mut firewall, prefix, Duration::from_secs(1)), 1, "{prefix}");
-        }
-        for from in [V4, V6] {
-            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "it begins anew");
-        }
     });
 }
 

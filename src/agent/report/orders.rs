@@ -62,6 +62,10 @@ pub struct Unbanned {
     /// Rate limits whose penalty ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub released: Vec<String>,
+    /// Rate limits that forgot who was over them and that shut it out in no case: those with `Excess`, and those that only
+    /// observe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<String>,
     /// Whether the pardon outlives the agent.
     pub saved: Durability,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, Moment};
 use crate::config::{Hit, LimitPenalty, Mode, RateLimitConfig};
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{JailName, Subject, Timestamp};
 use crate::firewall::{LimitCounts, MOST_OFFENDERS, Offender};
 
 /// One rate limit.
@@ -13,7 +13,7 @@ use crate::firewall::{LimitCounts, MOST_OFFENDERS, Offender};
 pub struct RateLimitReport {
     /// Its name.
     pub name: String,
-    /// `Enforce` or `Observe`.
+    /// `Enforce`, `Observe`, or `Disabled`: then nothing is counted.
     pub mode: String,
     /// `TCP`, `UDP` or `ICMP`.
     pub protocol: String,
@@ -28,7 +28,14 @@ pub struct RateLimitReport {
     pub window_seconds: u64,
     /// `Silence`, `Excess`, or seconds such as `600s`.
     pub penalty: String,
-    /// Sources under a penalty now; with `Excess` those that were refused within the last window.
+    /// The jail that shall ban those who completed connections and go on over the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate_to: Option<JailName>,
+    /// Why `escalateTo` keeps nobody out; absent where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_escalation: Option<String>,
+    /// Sources under a penalty now; with `Excess` those that were refused within the last window. With `Observe` those
+    /// that would be.
     pub offenders: usize,
     /// Whether there are more offenders than were counted.
     pub more_offenders: bool,
@@ -53,22 +60,21 @@ pub struct OffenderReport {
     /// Who: an address, or the prefix that the limit counts.
     #[serde(with = "super::subject")]
     pub source: Subject,
-    /// Until when it stays one if it is not refused again.
+    /// Until when it stays one if it is not over the limit again: so long it is refused, or with `Observe` would be. Not so
+    /// with `Excess`, see `lastOver`.
     pub until: Moment,
+    /// With `Excess`: when a packet of it was over the limit last. It is let in again as soon as it is within the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_over: Option<Moment>,
 }
 
 impl RateLimitReport {
-    /// The report of this limit with the counts of this moment.
+    /// The report of this limit with the counts of this moment, without conditions.
     #[must_use]
-    pub fn new(
-        limit: &RateLimitConfig,
-        counts: &LimitCounts,
-        at: Timestamp,
-        conditions: Vec<Condition>,
-    ) -> Self {
+    pub fn new(limit: &RateLimitConfig, counts: &LimitCounts, at: Timestamp) -> Self {
         let reported = |offender: &Offender| {
-            let Offender { source, left } = *offender;
-            OffenderReport { source, until: (at + left).into() }
+            let (source, until) = (offender.source, at + offender.left);
+            OffenderReport { source, until: until.into(), last_over: limit.last_over(until).map(Moment) }
         };
         let (protocol, ports) = match &limit.hit {
             Hit::Tcp(ports) => ("TCP", ports.clone()),
@@ -88,13 +94,29 @@ impl RateLimitReport {
                 LimitPenalty::Excess => "Excess".into(),
                 LimitPenalty::For(span) => format!("{}s", span.as_secs()),
             },
+            escalate_to: limit.escalate_to.clone(),
+            no_escalation: None,
             offenders: counts.offenders,
             latest_offenders: counts.latest.iter().map(reported).collect(),
             more_offenders: counts.offenders >= MOST_OFFENDERS,
             limited_packets: counts.over.packets,
             limited_bytes: counts.over.bytes,
             uncounted_packets: counts.uncounted.packets,
-            conditions,
+            conditions: Vec::new(),
         }
+    }
+
+    /// The report of a limit that is `Disabled`.
+    #[must_use]
+    pub fn disabled(limit: &RateLimitConfig) -> Self {
+        let nothing = Self::new(limit, &LimitCounts::default(), Timestamp::default());
+        let no_escalation = limit.escalate_to.is_some().then(|| "the limit is `Disabled`".into());
+        Self { mode: "Disabled".into(), no_escalation, ..nothing }
+    }
+
+    /// Whether it counts, be it only to observe.
+    #[must_use]
+    pub fn is_in_force(&self) -> bool {
+        self.mode != "Disabled"
     }
 }

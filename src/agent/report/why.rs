@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{BanReport, Moment};
-use crate::engine::{JailName, Subject};
+use crate::config::{Mode, RateLimitConfig};
+use crate::engine::{JailName, Subject, Timestamp};
 
 /// All the agent knows of one address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct WhyReport {
     /// Rate limits that refuse it for some time. Only what this host's kernel knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub penalties: Vec<UnderPenalty>,
+    /// Rate limits that it was over lately and that let it in all the same. Only what this host's kernel knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_limits: Vec<OverLimit>,
 }
 
 /// A rate limit that refuses a source for some time.
@@ -36,6 +40,35 @@ pub struct UnderPenalty {
     pub limit: String,
     /// Until when; later when it goes on and the penalty is `Silence`.
     pub until: Moment,
+}
+
+/// A rate limit that a source was over lately and that does not shut it out: with `Excess` only what is over is
+/// refused, in mode `Observe` nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverLimit {
+    /// The limit.
+    pub limit: String,
+    /// Whether it only observes.
+    pub observes: bool,
+    /// Until when it is remembered as an offender; with any penalty but `Excess` the limit would refuse it until then.
+    pub until: Moment,
+    /// With `Excess`: when a packet of it was over the limit last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_over: Option<Moment>,
+}
+
+impl OverLimit {
+    /// What is to be said of an offender of this limit that is remembered until then.
+    #[must_use]
+    pub fn new(limit: &RateLimitConfig, until: Timestamp) -> Self {
+        Self {
+            limit: limit.name.clone(),
+            observes: limit.mode == Mode::Observe,
+            until: until.into(),
+            last_over: limit.last_over(until).map(Moment),
+        }
+    }
 }
 
 /// A reason not to ban.

@@ -42,7 +42,9 @@ pub use penalty::Penalty;
 pub use rate_limit::*;
 pub use sighting_list::*;
 pub use source::{Journal, LabelRequirement, LabelSelector, Layout, LayoutType, Operator, Pods, Source};
-pub use text::{Fault, HostName, Name, NodeName, Prefix, QualifiedName, RuleName, Scope, Time, explain};
+pub use text::{
+    Fault, HostName, Name, NodeName, Prefix, QualifiedName, RuleName, Scope, Time, explain, form,
+};
 
 /// The API group.
 pub const GROUP: &str = "gaoler.dev";

@@ -146,7 +146,11 @@ pub struct NodeOffender {
     /// Who: an address, or the prefix that the limit counts.
     #[schemars(length(max = 64))]
     pub source: String,
-    /// Until when it stays one if it is not refused again (RFC 3339).
+    /// Until when it stays one if it is not over the limit again (RFC 3339).
     #[schemars(length(max = 40))]
     pub until: String,
+    /// With `penalty: Excess`: when a packet of it was over the limit last (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub last_over: Option<String>,
 }

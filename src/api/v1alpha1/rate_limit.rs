@@ -138,12 +138,18 @@ pub struct LimitOffender {
     /// Who: an address, or the prefix that the limit counts.
     #[schemars(length(max = 64))]
     pub source: String,
-    /// The node that refuses it.
+    /// The node that refuses it, or with `mode: Observe` would.
     #[schemars(length(max = 253))]
     pub node: String,
-    /// Until when it stays one if it is not refused again (RFC 3339), as the node said last.
+    /// Until when it stays one if it is not over the limit again (RFC 3339), as the node said last: so long it is refused.
+    /// Not so with `penalty: Excess`, see `lastOver`, and with `mode: Observe`.
     #[schemars(length(max = 40))]
     pub until: String,
+    /// With `penalty: Excess`: when a packet of it was over the limit last (RFC 3339). It is let in again as soon as it is
+    /// within the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub last_over: Option<String>,
 }
 
 fn usual_sources() -> u32 {

@@ -113,6 +113,23 @@ pub fn explain(pattern: &str, text: &str) -> Result<(), Fault> {
     }
 }
 
+/// What belongs into a field of this form, with an example: `a name such as `james``. `None` for a pattern that is none of
+/// ours.
+#[must_use]
+pub fn form(pattern: &str) -> Option<&'static str> {
+    Some(match pattern {
+        Name::PATTERN => "a name such as `james`",
+        Prefix::PATTERN => "an address such as `198.51.100.7` or a prefix such as `198.51.100.0/24`",
+        HostName::PATTERN => "a host name such as `vpn.example.org`",
+        Time::PATTERN => "a point in time such as `2026-12-31T23:59:59Z`",
+        Scope::PATTERN => "`All`, or the name of a jail such as `james`",
+        GoDuration::PATTERN => "a duration such as `10m`",
+        BanTime::PATTERN => "a duration such as `10m`, or `Permanent`",
+        Penalty::PATTERN => "`Silence`, `Excess`, or a duration such as `10m`",
+        _ => return None,
+    })
+}
+
 fn name(text: &str) -> Result<(), Fault> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.is_empty() {

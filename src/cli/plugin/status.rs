@@ -4,7 +4,7 @@ use super::Session;
 use super::session::now;
 use crate::agent::report::Moment;
 use crate::api::v1alpha1::{Condition, JailMode, LimitMode};
-use crate::cli::show::{Offending, offender_lines};
+use crate::cli::show::{Offended, Offending, offender_lines};
 use crate::cli::{Context, ExitStatus, Table};
 use crate::kubernetes::view::{AgentReport, ClusterStatus, JailOverview, LimitOverview, status};
 
@@ -50,16 +50,20 @@ fn text(status: &ClusterStatus, context: &Context) -> String {
     out
 }
 
-/// Who a limit refuses, each on the node that does.
-fn offending(limit: &LimitOverview) -> (&str, Vec<Offending>, usize) {
-    let named = limit.status.latest_offenders.iter().map(|one| {
-        let until = one.until.parse::<jiff::Timestamp>().ok();
-        Offending {
-            source: format!("{} on {}", one.source, one.node),
-            until: until.map(|t| Moment(t.into())),
-        }
+/// Who is over a limit, each on the node that says so.
+fn offending(limit: &LimitOverview) -> Offended<'_> {
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok().map(|time| Moment(time.into()));
+    let named = limit.status.latest_offenders.iter().map(|one| Offending {
+        source: format!("{} on {}", one.source, one.node),
+        until: moment(&one.until),
+        last_over: one.last_over.as_deref().and_then(moment),
     });
-    (&limit.name, named.collect(), limit.status.offenders as usize)
+    Offended {
+        limit: &limit.name,
+        observes: limit.mode == LimitMode::Observe,
+        named: named.collect(),
+        count: limit.status.offenders as usize,
+    }
 }
 
 fn jails(jails: &[JailOverview], context: &Context) -> Table {

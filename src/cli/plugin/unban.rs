@@ -11,8 +11,8 @@ use crate::kubernetes::view::orders::{self, BY_HAND};
 /// End bans and penalties of rate limits on every node, and forget the failures that led to them
 ///
 /// Writes a Pardon, which nodes that are away now obey when they come back, and removes what it covers from the BanList
-/// `by-hand`. Other BanLists stay as they are: what they hold is named. Exits with 1 when nothing was banned, or when a
-/// ban remains.
+/// `by-hand`. Other BanLists stay as they are: what they hold is named. Rate limits forget who is over
+/// them. Exits with 1 when nobody was banned or over a rate limit, as far as nodes told, or when a ban remains.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -50,6 +50,7 @@ pub(super) fn run(args: &Args, session: &Session<'_>) -> anyhow::Result<ExitStat
             ended: reports(lift.ended),
             remaining: reports(lift.remaining),
             released: lift.released,
+            forgotten: lift.forgotten,
             saved: Durability::Saved,
         };
         show::unbanned(&unbanned, session.context)

@@ -12,8 +12,22 @@ const FEW: usize = 5;
 pub(in crate::cli) struct Offending {
     /// Who.
     pub(in crate::cli) source: String,
-    /// Until when, if it is not refused again.
+    /// Until when it is told, if it is not over the limit again; so long it is refused.
     pub(in crate::cli) until: Option<Moment>,
+    /// Where only what is over is refused: when that was last.
+    pub(in crate::cli) last_over: Option<Moment>,
+}
+
+/// A rate limit and who is over it.
+pub(in crate::cli) struct Offended<'a> {
+    /// The limit.
+    pub(in crate::cli) limit: &'a str,
+    /// Whether it only observes.
+    pub(in crate::cli) observes: bool,
+    /// Those that are known.
+    pub(in crate::cli) named: Vec<Offending>,
+    /// How many there are.
+    pub(in crate::cli) count: usize,
 }
 
 /// All limits, one a line.
@@ -22,7 +36,7 @@ pub(in crate::cli) fn limit_table(limits: &[RateLimitReport], context: &Context)
     for limit in limits {
         table.row([
             context.bold(&limit.name),
-            limit.mode.clone(),
+            if limit.is_in_force() { limit.mode.clone() } else { context.faint(&limit.mode) },
             at(limit),
             format!("{}, {}", grant(limit), penalty(limit)),
             offenders(limit),
@@ -40,15 +54,27 @@ pub(in crate::cli) fn limit_text(limit: &RateLimitReport, context: &Context) -> 
     facts.row(["mode".to_string(), limit.mode.clone()]);
     facts.row(["counts".to_string(), at(limit)]);
     facts.row(["limit".to_string(), format!("{}, penalty {}", grant(limit), penalty(limit))]);
+    if let Some(jail) = &limit.escalate_to {
+        let dead = limit.no_escalation.as_ref();
+        let dead = dead.map(|why| format!(", {}", context.yellow(format!("which keeps nobody out: {why}"))));
+        facts.row(["escalates to".to_string(), format!("jail {jail}{}", dead.unwrap_or_default())]);
+    }
     let over = format!("{} packets, {} bytes", limit.limited_packets, limit.limited_bytes);
     facts.row(["over".to_string(), over]);
     facts.row(["uncounted".to_string(), uncounted(limit, context)]);
     facts.row(["offenders".to_string(), context.bold(offenders(limit))]);
     let mut out = facts.to_string();
     if !limit.latest_offenders.is_empty() {
-        let mut table = Table::new(&["OFFENDER", "UNTIL"]);
+        let is_excess = limit.latest_offenders.iter().any(|one| one.last_over.is_some());
+        let title = match (is_excess, observes(limit)) {
+            (true, _) => "OVER THE LIMIT LAST AT",
+            (false, false) => "REFUSED UNTIL",
+            (false, true) => "WOULD BE REFUSED UNTIL",
+        };
+        let mut table = Table::new(&["OFFENDER", title]);
         for offender in &limit.latest_offenders {
-            table.row([offender.source.to_string(), when::relative(offender.until)]);
+            let moment = offender.last_over.unwrap_or(offender.until);
+            table.row([offender.source.to_string(), when::relative(moment)]);
         }
         out += &format!("\n\n{table}");
         match limit.offenders.saturating_sub(limit.latest_offenders.len()) {
@@ -63,25 +89,32 @@ pub(in crate::cli) fn limit_text(limit: &RateLimitReport, context: &Context) -> 
 /// Who is over the limits of this host; empty when nobody is.
 pub(in crate::cli) fn offenders_of(limits: &[RateLimitReport], context: &Context) -> String {
     let told = limits.iter().map(|limit| {
-        let offending = limit.latest_offenders.iter();
-        let named = offending
-            .map(|one| Offending { source: one.source.to_string(), until: Some(one.until) })
-            .collect();
-        (limit.name.as_str(), named, limit.offenders)
+        let named = limit.latest_offenders.iter().map(|one| Offending {
+            source: one.source.to_string(),
+            until: Some(one.until),
+            last_over: one.last_over,
+        });
+        Offended {
+            limit: &limit.name,
+            observes: observes(limit),
+            named: named.collect(),
+            count: limit.offenders,
+        }
     });
     offender_lines(told, FEW, context)
 }
 
-/// One line for each limit that somebody is over: its name, who is known, how many there are. Names `most` of each.
+/// One line for each limit that somebody is over: its name, what that means, who is known, how many there are. Names
+/// `most` of each.
 pub(in crate::cli) fn offender_lines<'a>(
-    limits: impl Iterator<Item = (&'a str, Vec<Offending>, usize)>,
+    limits: impl Iterator<Item = Offended<'a>>,
     most: usize,
     context: &Context,
 ) -> String {
     let now = when::now();
-    let mut table = Table::new(&["RATE LIMIT", "REFUSES NOW (FOR)"]);
+    let mut table = Table::new(&["RATE LIMIT", "WHAT IT DOES", "OFFENDERS"]);
     let mut any = false;
-    for (name, mut named, count) in limits {
+    for Offended { limit, observes, mut named, count } in limits {
         named.retain(|one| one.until.is_none_or(|until| until > now));
         named.truncate(most);
         if named.is_empty() {
@@ -89,21 +122,33 @@ pub(in crate::cli) fn offender_lines<'a>(
         }
         any = true;
         let more = count.saturating_sub(named.len());
+        let is_excess = named.iter().any(|one| one.last_over.is_some());
+        let does = match (is_excess, observes) {
+            (false, false) => "refuses for",
+            (false, true) => "would refuse for",
+            (true, false) => "refused what was over",
+            (true, true) => "would have refused what was over",
+        };
         let mut told: Vec<String> = named.into_iter().map(|one| told(one, now)).collect();
         if more > 0 {
             told.push(format!("and {more} more"));
         }
-        table.row([context.bold(name), told.join(", ")]);
+        table.row([context.bold(limit), does.into(), told.join(", ")]);
     }
     if any { table.to_string() } else { String::new() }
 }
 
-/// `198.51.100.7 (59s)`
+/// `198.51.100.7 (59s)`, `198.51.100.7 (4s ago)`
 fn told(one: Offending, now: Moment) -> String {
-    match one.until {
-        Some(until) => format!("{} ({})", one.source, when::span(until.0.since(now.0))),
-        None => one.source,
+    match (one.last_over, one.until) {
+        (Some(last), _) => format!("{} ({} ago)", one.source, when::span(now.0.since(last.0))),
+        (None, Some(until)) => format!("{} ({})", one.source, when::span(until.0.since(now.0))),
+        (None, None) => one.source,
     }
+}
+
+fn observes(limit: &RateLimitReport) -> bool {
+    limit.mode == "Observe"
 }
 
 fn at(limit: &RateLimitReport) -> String {

@@ -7,7 +7,7 @@ mod why;
 
 pub(super) use bans::{BanTable, ban_line, event_line, why};
 #[cfg(feature = "kubernetes")]
-pub(super) use limits::{Offending, offender_lines};
+pub(super) use limits::{Offended, Offending, offender_lines};
 pub(super) use limits::{limit_table, limit_text, offenders_of};
 pub(super) use orders::{banned, unbanned};
 pub(super) use why::dossier;

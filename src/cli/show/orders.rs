@@ -29,6 +29,7 @@ pub(in crate::cli) fn banned(banned: &Banned, context: &Context) -> anyhow::Resu
 /// # Errors
 /// When stdout cannot be written.
 pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow::Result<ExitStatus> {
+    let ended = !(unbanned.ended.is_empty() && unbanned.released.is_empty() && unbanned.forgotten.is_empty());
     if context.data() {
         context.print_data(unbanned)?;
     } else {
@@ -43,11 +44,13 @@ pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow
         for limit in &unbanned.released {
             context.say(format!("the penalty of rate limit {limit} has ended"))?;
         }
-        if unbanned.ended.is_empty() && unbanned.released.is_empty() && unbanned.remaining.is_empty() {
+        for limit in &unbanned.forgotten {
+            context.say(format!("rate limit {limit} has forgotten what was over it and counts anew"))?;
+        }
+        if !ended && unbanned.remaining.is_empty() {
             context.say("nobody was banned; failures so far are forgotten")?;
         }
     }
-    let ended = !unbanned.ended.is_empty() || !unbanned.released.is_empty();
     let positive = ended && unbanned.remaining.is_empty();
     Ok(match saved(&unbanned.saved, context) {
         ExitStatus::Success => ExitStatus::from_answer(positive),

@@ -1,7 +1,7 @@
 //! All about one address.
 
 use super::why;
-use crate::agent::report::{BanReport, WhyReport};
+use crate::agent::report::{BanReport, OverLimit, WhyReport};
 use crate::cli::{Context, Table, when};
 
 /// A line about a ban: what it tells, and what is told.
@@ -32,6 +32,9 @@ pub(in crate::cli) fn dossier(
             when::relative(penalty.until)
         );
     }
+    for over in &report.over_limits {
+        out += &format!("\n{}", over_limit(over));
+    }
     for allowance in &report.allowed {
         let by = allowance.jail.as_ref().map_or_else(String::new, |jail| format!(" by jail {jail}"));
         out += &format!("\nnever banned{by}: {}", allowance.why);
@@ -47,6 +50,24 @@ pub(in crate::cli) fn dossier(
         );
     }
     out
+}
+
+fn over_limit(over: &OverLimit) -> String {
+    let limit = &over.limit;
+    match (over.last_over, over.observes) {
+        (Some(last), false) => format!(
+            "over rate limit {limit}, which refuses only what is over, the last at {}",
+            when::relative(last)
+        ),
+        (Some(last), true) => format!(
+            "over rate limit {limit}, which only observes and would have refused what was over, the last at {}",
+            when::relative(last)
+        ),
+        (None, _) => format!(
+            "over rate limit {limit}, which only observes and would refuse it until {}",
+            when::relative(over.until)
+        ),
+    }
 }
 
 fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {

@@ -35,9 +35,9 @@ pub enum Order {
     Limits(Reply<BTreeMap<ScopeName, LimitCounts>>),
     /// Say which sources of the last seconds each rate limit caught that may lead to bans.
     Caught(Reply<BTreeMap<ScopeName, Vec<Caught>>>),
-    /// Say under which limits' penalty an address is, and for how long yet.
-    Penalties(IpAddr, Reply<Vec<(ScopeName, Duration)>>),
-    /// Have limits forget what they know of these prefixes, as far as it is of that age, and say whose penalty ended.
+    /// Say of which limits an address is an offender, and for how long yet.
+    Offences(IpAddr, Reply<Vec<(ScopeName, Duration)>>),
+    /// Have limits forget what they know of these prefixes, as far as it is of that age, and say which forgot an offender.
     Release(Vec<(Subject, Duration)>, Reply<Vec<ScopeName>>),
     /// Remove the table, and with it every ban. A later skeleton makes it again.
     Teardown,

@@ -116,7 +116,7 @@ impl Thread {
             Order::Counters(reply) => reply(self.firewall.counters()),
             Order::Limits(reply) => reply(self.firewall.limits()),
             Order::Caught(reply) => reply(self.firewall.caught()),
-            Order::Penalties(of, reply) => reply(self.firewall.penalties(of)),
+            Order::Offences(of, reply) => reply(self.firewall.offences(of)),
             Order::Release(releases, reply) => {
                 let released: Result<Vec<_>, _> =
                     releases.into_iter().map(|(from, age)| self.firewall.release(from, age)).collect();

@@ -48,7 +48,8 @@ pub fn status_of(
         .take(MOST_JAILS)
         .collect();
     let mut room = NAMED_OF_ALL;
-    let limits = status.rate_limits.iter().take(MOST_LIMITS).map(|limit| {
+    let in_force = status.rate_limits.iter().filter(|limit| limit.is_in_force());
+    let limits = in_force.take(MOST_LIMITS).map(|limit| {
         let before =
             before.and_then(|b| b.rate_limits.iter().find(|of| of.name.as_str() == limit.name.as_str()));
         let limit = node_limit(limit, before, room.min(NAMED_OF_ONE), now);
@@ -155,6 +156,7 @@ fn node_limit(
     let offender = |offender: &OffenderReport| NodeOffender {
         source: offender.source.to_string(),
         until: offender.until.to_string(),
+        last_over: offender.last_over.map(|last| last.to_string()),
     };
     NodeRateLimit {
         name: QualifiedName::from(limit.name.as_str()),

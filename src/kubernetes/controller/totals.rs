@@ -128,6 +128,7 @@ pub(super) fn latest_offenders(words: &[LimitWord<'_>]) -> Vec<LimitOffender> {
             source: offender.source.clone(),
             node: (*node).to_owned(),
             until: offender.until.clone(),
+            last_over: offender.last_over.clone(),
         })
     });
     let mut named: Vec<LimitOffender> = named.collect();

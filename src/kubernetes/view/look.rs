@@ -216,10 +216,18 @@ impl View {
             }
         }
         let watched = self.jails().iter().filter_map(|jail| self.watched(jail, address, now)).collect();
-        let penalties = self.penalties.over(address, now);
-        let penalties = if spared.is_none() { penalties } else { Vec::new() };
+        let (penalties, over_limits) = match spared {
+            None => (self.penalties.over(address, now), self.penalties.let_in(address, now)),
+            Some(_) => (Vec::new(), Vec::new()),
+        };
         let dropped = !penalties.is_empty() || spared.is_none() && bans.iter().any(|ban| ban.enforced);
-        ClusterWhy { why: WhyReport { address, dropped, bans, closed, allowed, watched, penalties }, saw }
+        let why = WhyReport { address, dropped, bans, closed, allowed, watched, penalties, over_limits };
+        ClusterWhy { why, saw }
+    }
+
+    /// Whether no packet of the source is ever refused.
+    pub(super) fn spares(&self, source: Subject) -> bool {
+        self.never.prefixes().any(|(net, _)| source.is_within(net))
     }
 
     /// Why nobody may ban `subject` in `jail`; `None`: everywhere.

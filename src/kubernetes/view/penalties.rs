@@ -1,48 +1,59 @@
-//! Penalties of rate limits, as far as nodes told of them: a limit's status names the latest offenders.
+//! Who is over rate limits, as far as nodes told: a limit's status names the latest offenders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use kube::ResourceExt;
 
 use super::status::moment;
-use crate::agent::report::UnderPenalty;
+use crate::agent::report::{OverLimit, UnderPenalty};
 use crate::api::v1alpha1 as api;
 use crate::engine::{Subject, Timestamp};
 
-/// Sources under the penalty of a rate limit.
+/// Sources over a rate limit: under its penalty, or let in all the same.
 #[derive(Debug, Default)]
 pub(super) struct Penalties(Vec<Known>);
 
 #[derive(Debug)]
 struct Known {
     limit: String,
+    observes: bool,
     source: Subject,
     until: Timestamp,
+    /// With `Excess`.
+    last_over: Option<Timestamp>,
+}
+
+impl Known {
+    /// Whether it is refused, and not only what is over, or nothing.
+    fn is_shut_out(&self) -> bool {
+        !self.observes && self.last_over.is_none()
+    }
 }
 
 impl Penalties {
-    /// What the statuses of these limits tell. Where only the excess is refused nobody is under a penalty.
+    /// What the statuses of these limits tell.
     pub(super) fn of(limits: &[api::RateLimit]) -> Self {
-        let lasting = limits.iter().filter(|limit| {
-            limit.spec.penalty != api::Penalty::Excess && limit.spec.mode == api::LimitMode::Enforce
-        });
-        let known = lasting.flat_map(|limit| {
+        let in_force = limits.iter().filter(|limit| limit.spec.mode != api::LimitMode::Disabled);
+        let known = in_force.flat_map(|limit| {
+            let observes = limit.spec.mode == api::LimitMode::Observe;
+            let excess = (limit.spec.penalty == api::Penalty::Excess).then_some(limit.spec.window.0);
             let name = format!("{}/{}", limit.namespace().unwrap_or_default(), limit.name_any());
             let offenders = limit.status.iter().flat_map(|status| &status.latest_offenders);
             offenders.filter_map(move |offender| {
                 let (source, until) = (offender.source.parse().ok()?, moment(&offender.until)?);
-                Some(Known { limit: name.clone(), source, until })
+                let last_over = excess.map(|window| until - window);
+                Some(Known { limit: name.clone(), observes, source, until, last_over })
             })
         });
         Self(known.collect())
     }
 
-    /// Those of this address.
+    /// Penalties that this address is under.
     pub(super) fn over(&self, address: IpAddr, now: Timestamp) -> Vec<UnderPenalty> {
         let mut longest: BTreeMap<&str, Timestamp> = BTreeMap::new();
-        for known in self.now(now).filter(|known| known.source.net().contains(&address)) {
+        for known in self.of_address(address, now).filter(|known| known.is_shut_out()) {
             let until = longest.entry(&known.limit).or_insert(known.until);
             *until = known.until.max(*until);
         }
@@ -51,14 +62,39 @@ impl Penalties {
         longest.into_iter().map(told).collect()
     }
 
-    /// Limits of which a pardon of these prefixes ends a penalty.
-    pub(super) fn ended_by(&self, pardons: &[IpNet], now: Timestamp) -> Vec<String> {
+    /// Limits that this address was over lately and that let it in all the same; of all nodes what lasts longest.
+    pub(super) fn let_in(&self, address: IpAddr, now: Timestamp) -> Vec<OverLimit> {
+        let mut longest: BTreeMap<&str, &Known> = BTreeMap::new();
+        for known in self.of_address(address, now).filter(|known| !known.is_shut_out()) {
+            let kept = longest.entry(&known.limit).or_insert(known);
+            if known.until > kept.until {
+                *kept = known;
+            }
+        }
+        let told = |known: &Known| OverLimit {
+            limit: known.limit.clone(),
+            observes: known.observes,
+            until: known.until.into(),
+            last_over: known.last_over.map(Into::into),
+        };
+        longest.into_values().map(told).collect()
+    }
+
+    /// Limits of which a pardon of these prefixes ends a penalty, and those that forget offenders whom they let in.
+    pub(super) fn ended_by(&self, pardons: &[IpNet], now: Timestamp) -> (Vec<String>, Vec<String>) {
         // Who names an address means the source that it belongs to.
         let ends = |known: &&Known| pardons.iter().any(|net| known.source.overlaps(*net));
-        let mut limits: Vec<String> = self.now(now).filter(ends).map(|known| known.limit.clone()).collect();
-        limits.sort_unstable();
-        limits.dedup();
-        limits
+        let (ended, forgotten): (Vec<_>, Vec<_>) =
+            self.now(now).filter(ends).partition(|known| known.is_shut_out());
+        let names = |known: Vec<&Known>| -> Vec<String> {
+            let limits: BTreeSet<&str> = known.into_iter().map(|known| known.limit.as_str()).collect();
+            limits.into_iter().map(str::to_owned).collect()
+        };
+        (names(ended), names(forgotten))
+    }
+
+    fn of_address(&self, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Known> {
+        self.now(now).filter(move |known| known.source.net().contains(&address))
     }
 
     fn now(&self, now: Timestamp) -> impl Iterator<Item = &Known> {
@@ -80,6 +116,11 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    fn observing(limit: api::RateLimit) -> api::RateLimit {
+        let spec = api::RateLimitSpec { mode: api::LimitMode::Observe, ..limit.spec };
+        api::RateLimit { spec, ..limit }
+    }
+
     fn penalties() -> Penalties {
         let offender = |source: &str, left: i64| json!({"source": source, "node": "n1", "until": at(left)});
         Penalties::of(&[
@@ -89,7 +130,8 @@ mod tests {
                 &json!([offender("45.1.2.3", 60), offender("45.1.2.3", 90), offender("45.1.2.4", -1)]),
             ),
             limit("mail/ping", "Silence", &json!([offender("2001:db8:bad:1::/64", 30)])),
-            limit("mail/imap", "Excess", &json!([offender("45.1.2.3", 60)])),
+            limit("mail/imap", "Excess", &json!([offender("45.1.2.3", 50), offender("45.1.2.3", 20)])),
+            observing(limit("mail/sieve", "10m", &json!([offender("45.1.2.3", 70)]))),
         ])
     }
 
@@ -107,8 +149,21 @@ mod tests {
     #[test]
     fn a_pardon_ends_those_of_sources_in_it_or_around_it() {
         let ended = |net: &str| penalties().ended_by(&[net.parse().unwrap()], NOW);
-        assert_eq!(ended("45.0.0.0/8"), ["mail/smtp"]);
-        assert_eq!(ended("2001:db8:bad:1::77/128"), ["mail/ping"]);
-        assert_eq!(ended("45.1.2.4/32"), Vec::<String>::new());
+        let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(ended("45.0.0.0/8"), (texts(&["mail/smtp"]), texts(&["mail/imap", "mail/sieve"])));
+        assert_eq!(ended("2001:db8:bad:1::77/128"), (texts(&["mail/ping"]), vec![]));
+        assert_eq!(ended("45.1.2.4/32"), (vec![], vec![]));
+    }
+
+    #[test]
+    fn where_only_the_excess_or_nothing_is_refused_an_offender_is_told_without_a_penalty() {
+        let told = |address: &str| -> Vec<(String, bool, Option<Timestamp>)> {
+            let found = penalties().let_in(address.parse().unwrap(), NOW);
+            found.into_iter().map(|one| (one.limit, one.observes, one.last_over.map(|last| last.0))).collect()
+        };
+        // Refused last a window of sixty seconds before it is forgotten.
+        let last = moment(&at(-10));
+        assert_eq!(told("45.1.2.3"), [("mail/imap".into(), false, last), ("mail/sieve".into(), true, None)]);
+        assert_eq!(told("2001:db8:bad:1::77"), []);
     }
 }

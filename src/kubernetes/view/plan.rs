@@ -20,6 +20,8 @@ pub struct Lift {
     pub remaining: Vec<SeenBan>,
     /// Rate limits whose penalty ends, as far as nodes told of it.
     pub released: Vec<String>,
+    /// Rate limits that forget who is over them and was let in all the same, as far as nodes told of it.
+    pub forgotten: Vec<String>,
 }
 
 /// Which jail somebody means.
@@ -71,12 +73,12 @@ impl View {
         };
         let ended = self.bans(now, ends);
         let remaining = self.bans(now, |ban| concerned(ban) && !ends(ban));
-        let released = match &order.jail {
+        let (released, forgotten) = match &order.jail {
             None => self.penalties.ended_by(&pardons, now),
             // A rate limit belongs to no jail.
-            Some(_) => Vec::new(),
+            Some(_) => (Vec::new(), Vec::new()),
         };
-        Lift { pardons, ended, remaining, released }
+        Lift { pardons, ended, remaining, released, forgotten }
     }
 
     /// The prefixes to pardon for what a person named. Who names one address means its /64 where a jail counts that,

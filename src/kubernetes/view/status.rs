@@ -102,6 +102,7 @@ pub fn status(objects: Objects, now: Timestamp) -> ClusterStatus {
     let mut limits: Vec<LimitOverview> = objects.limits.iter().map(limit).collect();
     limits.sort_by(|a, b| a.name.cmp(&b.name));
     let view = View::new(objects, now);
+    limits.iter_mut().for_each(|limit| spare(&mut limit.status, &view));
     let jails: Vec<JailOverview> = declared.iter().map(|jail| overview(jail, &view, now)).collect();
     let mut troubles = troubles(&view, &jails, &agents);
     for limit in &limits {
@@ -132,6 +133,14 @@ fn limit(limit: &api::RateLimit) -> LimitOverview {
         limit: format!("{} in {}, {}", spec.hits, spec.window, spec.penalty),
         status: limit.status.clone().unwrap_or_default(),
     }
+}
+
+/// Leaves out who came to be never limited after the nodes told of it.
+fn spare(status: &mut api::RateLimitStatus, view: &View) {
+    let before = status.latest_offenders.len();
+    status.latest_offenders.retain(|one| !one.source.parse().is_ok_and(|source| view.spares(source)));
+    let gone = before - status.latest_offenders.len();
+    status.offenders = status.offenders.saturating_sub(u32::try_from(gone).unwrap_or(u32::MAX));
 }
 
 fn overview(jail: &api::Jail, view: &View, now: Timestamp) -> JailOverview {

@@ -352,6 +352,62 @@ class Told(LimitCase, InstalledCase):
             self.assertEqual(agent.metric("gaoler_ratelimit_offenders", ratelimit=f"{self.mail}/sieve"), 1, node.name)
         del servers
 
+    def test_who_is_over_a_limit_that_shuts_nobody_out_and_an_escalation_to_no_jail_are_told_as_they_are(self):
+        one = self.node(1)
+        self.limit("excess", ports=[4190])
+        self.limit("observed", ports=[4191], penalty="Silence", mode="Observe")
+        self.limit("dead", ports=[4192], escalateTo="james")
+        self.limit("off", ports=[4193], mode="Disabled")
+        servers = [one.listen([4190, 4191])]
+        agent = self.agent(one)
+        controller = self.controller("teller")
+        for name in ("excess", "observed", "dead"):
+            controller.wait(lambda name=name: self.status(name).get("nodes") == 1, 90)
+        four = "45.8.0.1"
+        self.assertEqual(self.opens(one, four, (one.wan4, 4190)), "yynn")
+        self.assertEqual(self.opens(one, four, (one.wan4, 4191)), "yyyy")
+        for name in ("excess", "observed"):
+            agent.wait(lambda name=name: self.status(name).get("latestOffenders"), 150)
+        [offender] = self.status("excess")["latestOffenders"]
+        self.assertLess(offender["lastOver"], offender["until"])
+        self.assertNotIn("lastOver", self.status("observed")["latestOffenders"][0])
+        told = self.plugin("status")
+        self.assertRegex(told, rf"{self.mail}/excess +refused what was over +{four} on {one.name} \([0-9ms ]+ ago\)")
+        self.assertRegex(told, rf"{self.mail}/observed +would refuse for +{four} on {one.name} \((5\dm|1h)")
+        why = self.plugin("why", four)
+        self.assertIn(f"{four} is not banned", why)
+        self.assertIn(f"over rate limit {self.mail}/excess, which refuses only what is over, the last at ", why)
+        self.assertIn(f"over rate limit {self.mail}/observed, which only observes and would refuse it until ", why)
+        # Of one that is off agents say nothing.
+        self.assertEqual((self.ready("off")["reason"], self.status("off")["nodes"]), ("Disabled", 0))
+        # The jail is not there; once it is the limit has nothing to complain of.
+        degraded = lambda: next((c for c in self.status("dead")["conditions"] if c["type"] == "Degraded"), {})  # noqa: E731
+        self.assertEqual((degraded().get("status"), degraded().get("reason")), ("True", "NoSuchJail"), self.status("dead"))
+        self.assertIn(f"no jail `{self.mail}/james` is in force", degraded()["message"])
+        self.assertIn(f"RateLimit {self.mail}/dead: Degraded: on {one.name}: `escalateTo` bans nobody", told)
+        self.jail(enforce={"ports": [4192]}, mode="Disabled")
+        agent.wait(lambda: degraded().get("reason") == "JailDisabled", 90)
+        self.plane.api.patch(f"/apis/gaoler.dev/v1alpha1/namespaces/{self.mail}/jails/james", {"spec": {"mode": "Enforce"}})
+        agent.wait(lambda: degraded().get("status") != "True", 90)
+        # An unban ends what the limits hold, and says so.
+        told = self.plugin("unban", four)
+        for name in ("excess", "observed"):
+            self.assertIn(f"rate limit {self.mail}/{name} has forgotten what was over it and counts anew", told)
+        agent.wait(lambda: self.opens(one, four, (one.wan4, 4190), 1) == "y", 60)
+        # Who comes to be on an AllowList is not shown, be the nodes' word as old as it may.
+        other = "45.8.0.2"
+        names = lambda: [one["source"] for one in self.status("observed").get("latestOffenders", ())]  # noqa: E731
+        self.assertEqual(self.opens(one, other, (one.wan4, 4191)), "yyyy")
+        agent.wait(lambda: other in names(), 150)
+        self.assertIn(other, self.plugin("status"))
+        allow = f"{GROUP}/allowlists"
+        body = {"apiVersion": "gaoler.dev/v1alpha1", "kind": "AllowList", "metadata": {"name": "office"}, "spec": {"entries": [{"prefix": other}]}}
+        self.plane.api.create(allow, body)
+        self.addCleanup(lambda: self.gone(f"{allow}/office"))
+        self.assertNotIn(other, self.plugin("status"))
+        agent.wait(lambda: other not in names(), 150)
+        del servers
+
 
 class Samples(LimitCase):
     def test_the_sample_for_a_mail_server_is_accepted_and_limits_what_its_services_offer(self):

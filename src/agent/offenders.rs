@@ -1,0 +1,92 @@
+//! Who is over rate limits: asked of the kernel, and told by what that means for them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::detector::{Detector, answer};
+use super::handle::Reply;
+use super::plan::limit_name;
+use super::report::{OverLimit, UnderPenalty};
+use crate::config::{LimitPenalty, Mode, RateLimitConfig};
+use crate::engine::{Subject, Timestamp};
+use crate::firewall::ScopeName;
+use crate::firewall::enforcer::Order;
+
+/// Limits that an address is an offender of.
+#[derive(Debug, Default)]
+pub struct Offences {
+    /// Those that refuse it.
+    pub(super) penalties: Vec<UnderPenalty>,
+    /// Those that let it in all the same.
+    pub(super) over: Vec<OverLimit>,
+}
+
+/// Limits that forgot offenders.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// Those that refused them.
+    pub(super) ended: Vec<String>,
+    /// Those that let them in all the same.
+    pub(super) forgotten: Vec<String>,
+}
+
+/// Whether the limit shuts its offenders out, and not only refuses what is over, or nothing.
+fn shuts_out(limit: &RateLimitConfig) -> bool {
+    limit.mode == Mode::Enforce && limit.penalty != LimitPenalty::Excess
+}
+
+impl Detector {
+    pub(super) fn ask_offences(&mut self, address: IpAddr, reply: Reply<Offences>) {
+        let limits = self.limits_by_scope();
+        self.order(Order::Offences(
+            address,
+            Box::new(move |found| {
+                let now: Timestamp = jiff::Timestamp::now().into();
+                let mut offences = Offences::default();
+                for (name, left) in found.unwrap_or_default() {
+                    let Some(limit) = limits.get(&name) else { continue };
+                    if shuts_out(limit) {
+                        let (limit, until) = (limit.name.clone(), (now + left).into());
+                        offences.penalties.push(UnderPenalty { limit, until });
+                    } else {
+                        offences.over.push(OverLimit::new(limit, now + left));
+                    }
+                }
+                answer(reply, offences);
+            }),
+        ));
+    }
+
+    /// Has rate limits forget who is over them in a prefix, or everybody.
+    pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Released>) {
+        let limits = self.limits_by_scope();
+        let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
+        let prefixes = prefix.map_or_else(everybody, |prefix| vec![Subject::new(prefix)]);
+        let whatever_age = prefixes.into_iter().map(|prefix| (prefix, Duration::ZERO)).collect();
+        self.order(Order::Release(
+            whatever_age,
+            Box::new(move |forgot| {
+                let mut forgot = forgot.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "rate limits cannot forget who is over them");
+                    Vec::new()
+                });
+                forgot.sort_unstable();
+                forgot.dedup();
+                let forgot = forgot.iter().filter_map(|name| limits.get(name));
+                let (ended, forgotten): (Vec<_>, Vec<_>) = forgot.partition(|limit| shuts_out(limit));
+                let names = |limits: Vec<&Arc<RateLimitConfig>>| -> Vec<String> {
+                    limits.into_iter().map(|limit| limit.name.clone()).collect()
+                };
+                answer(reply, Released { ended: names(ended), forgotten: names(forgotten) });
+            }),
+        ));
+    }
+
+    fn limits_by_scope(&self) -> BTreeMap<ScopeName, Arc<RateLimitConfig>> {
+        self.config.rate_limits.iter().map(|limit| (limit_name(limit), Arc::clone(limit))).collect()
+    }
+}
