@@ -135,7 +135,7 @@ class Orders(PluginCase):
         self.write("allowlists", "office", {"entries": [{"prefix": "203.0.113.77"}]})
         self.write("banlists", "feed", {"entries": [{"prefix": "45.129.14.30"}, {"prefix": "203.0.113.0/24"}]})
         told = self.gaoler("check")
-        self.assertIn("BanList feed: spec.entries[1].prefix", told)
+        self.assertIn("BanList feed, spec.entries[1].prefix", told)
         self.assertIn("`203.0.113.0/24` is not banned: `203.0.113.77` is on the AllowList `office`", told)
         self.assertNotIn("45.129.14.30", told)
         self.gaoler("check", "--strict", expect=1)

@@ -33,7 +33,7 @@ class Agents(InstalledCase):
     def test_an_agent_reads_what_it_needs_and_writes_what_is_its_own_nodes(self):
         for kind in self.KINDS:
             self.agent.get(f"{GROUP}/{kind}")
-        for path in ("/api/v1/pods", "/api/v1/services", "/api/v1/nodes/n1"):
+        for path in ("/api/v1/pods", "/api/v1/services", "/api/v1/nodes/n1", "/api/v1/namespaces/kube-system"):
             self.agent.get(path)
         self.make("banslices", "n1-0001", {"node": "n1", "bans": [sliced("45.1.2.3", moment())]}, api=self.agent, labels=SENT)
         self.make("sightinglists", "n1", {"node": "n1", "jails": []}, api=self.agent)
