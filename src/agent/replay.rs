@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
+use memchr::memchr_iter;
 use serde::Serialize;
 
 use super::court::Court;
@@ -20,7 +21,7 @@ use super::report::{BanReport, EventKind, Moment, Tallies};
 use crate::bans::{Ledger, LedgerLimits};
 use crate::config::{AllowEntry, Allowed, Config, JailConfig};
 use crate::engine::house::{NeverBan, Why};
-use crate::engine::scanner::{Hints, ScanError, ScanState};
+use crate::engine::scanner::{Hints, ScanError, ScanState, Survey, layout_name};
 use crate::engine::{FilterName, JailName, KeyedMap, Match, Outcome, ReadClock, Subject, Timestamp};
 
 /// Why a jail cannot be replayed.
@@ -56,6 +57,11 @@ pub struct ReplayReport {
     pub addresses: Vec<AddressReport>,
     /// What filters saw besides.
     pub blind: Vec<BlindReport>,
+    /// Where the log has another layout than before; the lines from there on were read so.
+    pub layouts: Vec<LayoutReport>,
+    /// Lines of another layout that were not understood, being too few for a change, or with a layout declared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<UnreadReport>,
     /// Every ban that would have fallen, each with the end that later failures gave it; by its beginning.
     pub bans: Vec<BanReport>,
 }
@@ -88,6 +94,30 @@ pub struct BlindReport {
     pub proxied: u64,
 }
 
+/// A change of layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayoutReport {
+    /// The log; empty where it has no name.
+    pub log: String,
+    /// The first line of the new layout, from 1.
+    pub line: u64,
+    /// The layout.
+    pub layout: String,
+}
+
+/// Lines of another layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadReport {
+    /// How many.
+    pub lines: u64,
+    /// The log that holds the first; empty where it has no name.
+    pub log: String,
+    /// The first, from 1.
+    pub line: u64,
+}
+
 /// A jail that reads a log from beginning to end.
 pub struct Replay {
     jail: Arc<JailConfig>,
@@ -95,8 +125,12 @@ pub struct Replay {
     filters: Filters,
     zone: TimeZone,
     /// Made for the envelope that the first line shows.
-    pipelines: Vec<(Pipeline, ScanState)>,
+    pipelines: Vec<(Pipeline, ScanState, Survey)>,
     told: Told,
+    /// The log that is read, and how many lines of it were.
+    log: (String, u64),
+    layouts: Vec<LayoutReport>,
+    unread: Option<UnreadReport>,
 }
 
 /// What the court told.
@@ -144,7 +178,22 @@ impl Replay {
         court.furnish(never_banned(allowed));
         let zone = TimeZone::system();
         let jail = Arc::clone(jail);
-        Ok(Self { jail, court, filters, zone, pipelines: Vec::new(), told: Told::default() })
+        Ok(Self {
+            jail,
+            court,
+            filters,
+            zone,
+            pipelines: Vec::new(),
+            told: Told::default(),
+            log: Default::default(),
+            layouts: Vec::new(),
+            unread: None,
+        })
+    }
+
+    /// Another log begins; its name is what places in it are told by.
+    pub fn begin(&mut self, log: &str) {
+        self.log = (log.to_owned(), 0);
     }
 
     /// Reads whole lines, each with its newline. `written` is when the last line of the log was written, at the
@@ -157,34 +206,41 @@ impl Replay {
             let jails = [(0, Arc::clone(&self.jail))];
             for built in Pipeline::build(&jails, envelope_of(lines).unwrap_or_default(), &mut self.filters) {
                 let pipeline = built.map_err(|(_, error)| error)?;
-                self.pipelines.push((pipeline, ScanState::default()));
+                self.pipelines.push((pipeline, ScanState::default(), Survey::default()));
             }
         }
-        let Self { court, zone, pipelines, told, .. } = self;
+        let Self { court, zone, pipelines, told, log, layouts, unread, .. } = self;
         let clock = ReadClock { now: written, live: false, zone };
         let mut count = 0;
-        for (pipeline, state) in pipelines {
-            let routes = pipeline.routes();
-            let mut heard = Heard::default();
-            let stats = pipeline.scanner.scan(state, lines, clock, &mut |m| {
-                Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| {
-                    let last = told.last.map_or(m.time, |last| last.max(m.time));
-                    told.first = Some(told.first.map_or(m.time, |first| first.min(m.time)));
-                    told.last = Some(last);
-                    told.count(m);
-                    let counted = court.hear(seat, m, last);
-                    told.listen(court);
-                    counted
-                });
-            });
-            count = stats.lines.max(count);
-            told.matched += stats.matches;
-            for (filter, hints) in state.take_hints() {
-                for (_, place) in routes.get(usize::from(filter)).into_iter().flatten() {
-                    *told.hints.entry(*place).or_default() += hints;
+        for (pipeline, state, survey) in pipelines {
+            let place = |at: usize| {
+                let before = lines.get(..at).unwrap_or_default();
+                log.1 + memchr_iter(b'\n', before).count() as u64 + 1
+            };
+            let mut from = 0;
+            let mut read = 0;
+            while from < lines.len() {
+                let rest = lines.get(from..).unwrap_or_default();
+                let stretch = survey.stretch(&pipeline.scanner, state, rest, clock);
+                let (of_it, next) = rest.split_at_checked(stretch.end).unwrap_or((rest, &[]));
+                if let Some((at, strange)) = stretch.strange {
+                    let report = || UnreadReport { lines: 0, log: log.0.clone(), line: place(from + at) };
+                    unread.get_or_insert_with(report).lines += strange;
+                }
+                read += told.hear(court, (&*pipeline, &mut *state), of_it, clock);
+                from += of_it.len();
+                if let Some(layout) = stretch.change {
+                    pipeline.scanner.adopt(state, &layout, next);
+                    layouts.push(LayoutReport {
+                        log: log.0.clone(),
+                        line: place(from),
+                        layout: layout_name(&layout),
+                    });
                 }
             }
+            count = read.max(count);
         }
+        log.1 += count;
         told.lines += count;
         if let Some(last) = told.last {
             court.expire(last);
@@ -199,8 +255,9 @@ impl Replay {
         self.told.listen(&mut self.court);
         let mut tallies = self.court.seats.first().map(|seat| seat.tallies).unwrap_or_default();
         tallies.evicted = self.court.seats.first().map_or(0, |seat| seat.jail.evicted());
-        let Told { lines, matched, first, last, bans, addresses, hints } = self.told;
-        let name = |place: u16| match self.jail.filters.get(usize::from(place)) {
+        let Self { jail, layouts, unread, told, .. } = self;
+        let Told { lines, matched, first, last, bans, addresses, hints } = told;
+        let name = |place: u16| match jail.filters.get(usize::from(place)) {
             Some(filter) => filter.name.clone(),
             None => FilterName::new(""),
         };
@@ -217,7 +274,7 @@ impl Replay {
             proxied,
         });
         ReplayReport {
-            jail: self.jail.name().clone(),
+            jail: jail.name().clone(),
             lines,
             matched,
             first: first.map(Moment),
@@ -225,6 +282,8 @@ impl Replay {
             tallies,
             addresses: addresses.collect(),
             blind: blind.filter(|blind| blind.unaddressed + blind.proxied > 0).collect(),
+            layouts,
+            unread,
             bans: bans.into_values().collect(),
         }
     }
@@ -240,6 +299,36 @@ fn in_order(subject: Subject) -> (bool, u128, u8) {
 }
 
 impl Told {
+    /// Reads lines of one layout; gives how many they are.
+    fn hear(
+        &mut self,
+        court: &mut Court,
+        (pipeline, state): (&Pipeline, &mut ScanState),
+        lines: &[u8],
+        clock: ReadClock<'_>,
+    ) -> u64 {
+        let routes = pipeline.routes();
+        let mut heard = Heard::default();
+        let stats = pipeline.scanner.scan(state, lines, clock, &mut |m| {
+            Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| {
+                let last = self.last.map_or(m.time, |last| last.max(m.time));
+                self.first = Some(self.first.map_or(m.time, |first| first.min(m.time)));
+                self.last = Some(last);
+                self.count(m);
+                let counted = court.hear(seat, m, last);
+                self.listen(court);
+                counted
+            });
+        });
+        self.matched += stats.matches;
+        for (filter, hints) in state.take_hints() {
+            for (_, place) in routes.get(usize::from(filter)).into_iter().flatten() {
+                *self.hints.entry(*place).or_default() += hints;
+            }
+        }
+        stats.lines
+    }
+
     fn count(&mut self, m: &Match) {
         let said = self.addresses.entry((Subject::host(m.address), m.rule.filter)).or_default();
         match m.outcome {
