@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/cache.sh
 standalone=(--no-default-features --features standalone)
 target=${CARGO_TARGET_DIR:-target}
+binary=${GAOLER_BINARY:-$target/debug/gaoler} # what the harness runs
 python=/usr/bin/python3
 export INSTA_UPDATE=no INSTA_WORKSPACE_ROOT=$PWD
 
@@ -21,7 +22,7 @@ step_deny() { PATH=$GAOLER_TOOLS/bin:$PATH cargo deny --locked check --hide-incl
 step_standalone() { cargo build --locked "${standalone[@]}"; } # the core does not know Kubernetes
 step_cargo() { cargo test --locked; }
 step_reference() { "$python" scripts/reference.py "$target/debug/gaoler" --check; }
-step_harness() { "$python" tests/harness/run.py --binary "$target/debug/gaoler"; }
+step_harness() { "$python" tests/harness/run.py --jobs 3 --binary "$binary"; }
 
 steps=("$@")
 [ ${#steps[@]} -gt 0 ] || steps=(setup fmt deny clippy standalone cargo reference harness)

@@ -282,6 +282,11 @@ impl Court {
         self.seats.binary_search_by(|seat| seat.name().cmp(name)).ok().and_then(|at| self.seats.get(at))
     }
 
+    /// Whether what this jail counted is still here.
+    pub(super) fn remembers(&self, name: &JailName) -> bool {
+        self.seat(name).is_some() || self.waiting.contains_key(name)
+    }
+
     fn scope(&self, jail: Option<&JailName>) -> crate::firewall::ScopeName {
         match jail.and_then(|name| self.seat(name)) {
             Some(seat) => seat.scope.clone(),

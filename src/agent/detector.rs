@@ -97,7 +97,7 @@ impl Detector {
             observe,
             totals,
         } = parts;
-        let Snapshot { clock, files, journals, scans, jails, ledger, hosts } = snapshot;
+        let Snapshot { clock, files, journals, readers, scans, jails, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(UNCONFIGURED, &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
             saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
@@ -126,7 +126,7 @@ impl Detector {
             enforcer,
             kernel,
             saver,
-            intake: Intake::new(files, journals, scans),
+            intake: Intake::new(files, journals, scans, readers),
             court,
             firewall: FirewallReport { state, problem: None, applied: 0, refused: 0, repaired: 0 },
             started: now,
@@ -248,6 +248,7 @@ impl Detector {
         self.house.configure(&config.allowed, now);
         self.court.house = self.house.never().clone();
         self.court.configure(&config, now);
+        self.intake.remembered_by(|jail| self.court.remembers(jail));
         let unusable = self.intake.configure(&config, &self.situation);
         for (seat, reason) in &unusable {
             if let Some(seat) = self.court.seats.get_mut(*seat) {
@@ -289,11 +290,14 @@ impl Detector {
 
     fn save(&mut self, now: Timestamp) {
         let files = self.intake.files.checkpoints();
+        let journals = self.intake.cursors();
+        let (scans, readers) = self.intake.scans(&files, &journals);
         let snapshot = Snapshot {
             clock: Some(self.saved_clock(now)),
-            scans: self.intake.scans(&files),
             files,
-            journals: self.intake.cursors(),
+            journals,
+            readers,
+            scans,
             jails: self.court.jails_snapshot(),
             ledger: self.court.ledger_snapshot(),
             hosts: self.house.answers().clone(),

@@ -42,7 +42,7 @@ impl Feed {
         horizon: Duration,
         parked: &mut Parked,
     ) -> Self {
-        let scans = Scans::unpark(&Self::source(&units), parked);
+        let scans = Scans::unpark(&Self::source_of(&Self::key(&units)), parked);
         let since = Timestamp::from(jiff::Timestamp::now()) - horizon;
         let options =
             JournalOptions { units: units.clone(), cursor, since: Some(since), ..JournalOptions::default() };
@@ -112,14 +112,19 @@ impl Feed {
         units.join(" ")
     }
 
-    /// What its scans are kept under: no path is like it.
-    fn source(units: &[String]) -> String {
-        format!("journal: {}", Self::key(units))
+    /// What the scans of a journal are kept under whose cursor has this key: no path is like it.
+    pub(super) fn source_of(key: &str) -> String {
+        format!("journal: {key}")
+    }
+
+    /// What its scans are kept under.
+    pub(super) fn source(&self) -> String {
+        Self::source_of(&Self::key(&self.units))
     }
 
     /// What its scanners remember.
     pub(super) fn scans(&self) -> (String, Vec<SavedScan>) {
-        (Self::source(&self.units), self.scans.save())
+        (self.source(), self.scans.save())
     }
 
     /// Its key and cursor, once there is one.

@@ -1,23 +1,20 @@
 //! Sources to matches: files and journals, and what scanners remember of each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
+use super::desk::Desk;
 use super::feed::Feed;
-use super::heard::Heard;
-use super::pipeline::{Filters, Pipeline, SeatId};
+use super::pipeline::SeatId;
+use super::readers::Readers;
 use super::report::{Condition, FileReport, JournalReport};
-use super::scans::{Parked, Scans};
-use super::sights::Sights;
+use super::scans::Parked;
 use super::situation::Situation;
 use crate::config::{Config, JailConfig, Source};
-use crate::engine::scanner::Envelope;
-use crate::engine::{Duration, LayoutSpec, Match, ReadClock, Timestamp, cri};
-use crate::logs::{Checkpoint, Chunk, FileId, FileState, Files, FilesOptions, GroupId, Progress};
+use crate::engine::{Duration, JailName, LayoutSpec, Match, Timestamp};
+use crate::logs::{Checkpoint, FileState, Files, FilesOptions, GroupId, Progress};
 
 /// How much is read before commands and timers get their turn, in bytes.
 const BUDGET: u64 = 1 << 20;
@@ -45,30 +42,6 @@ pub(super) struct Intake {
     next_poll: Duration,
 }
 
-/// What is done with lines of files.
-struct Desk {
-    jails: Vec<Arc<JailConfig>>,
-    filters: Filters,
-    pipelines: HashMap<(Vec<GroupId>, bool), Arc<Vec<Pipeline>>>,
-    sources: HashMap<FileId, FileScan>,
-    zone: TimeZone,
-    /// Jails whose scanner cannot be made, found when the first line came.
-    unusable: Vec<(SeatId, String)>,
-    sights: Sights,
-    /// What an earlier run remembered of files that were not read yet.
-    parked: Parked,
-}
-
-/// What is remembered of one file.
-#[derive(Default)]
-struct FileScan {
-    envelope: Option<Envelope>,
-    name: String,
-    scans: Scans,
-    lines: u64,
-    matched: u64,
-}
-
 impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Intake").field("feeds", &self.feeds).finish_non_exhaustive()
@@ -81,19 +54,31 @@ impl Intake {
         checkpoints: Vec<Checkpoint>,
         cursors: BTreeMap<String, String>,
         parked: Parked,
+        readers: Readers,
     ) -> Self {
-        let desk = Desk {
-            jails: Vec::new(),
-            filters: Filters::default(),
-            pipelines: HashMap::new(),
-            sources: HashMap::new(),
-            zone: TimeZone::system(),
-            unusable: Vec::new(),
-            sights: Sights::default(),
-            parked,
-        };
+        let desk = Desk::new(parked, readers);
         let files = Files::new(checkpoints, FilesOptions::default());
         Self { files, desk, feeds: Vec::new(), cursors, next_poll: Duration::ZERO }
+    }
+
+    /// Only these jails remember what they were given. A source of which nobody does is read as if for the first time.
+    pub(super) fn remembered_by(&mut self, remembers: impl Fn(&JailName) -> bool) {
+        let unread = self.desk.readers.forget(remembers);
+        if unread.is_empty() {
+            return;
+        }
+        self.files.forget(|path| unread.contains(&*path.to_string_lossy()));
+        self.park();
+        self.desk.parked.retain(|source, _| !unread.contains(source));
+        self.feeds.retain(|feed| !unread.contains(&feed.source()));
+        self.cursors.retain(|key, _| !unread.contains(&Feed::source_of(key)));
+    }
+
+    /// Puts aside what is remembered of files that are no longer followed.
+    fn park(&mut self) {
+        for file in self.files.take_unfollowed() {
+            self.desk.park(file);
+        }
     }
 
     /// Takes another configuration; tells which jail cannot use what.
@@ -148,6 +133,7 @@ impl Intake {
                 Feed::new(units, cursor, horizon, &mut self.desk.parked)
             });
             unusable.extend(feed.configure(&jails, &mut self.desk.filters));
+            self.desk.readers.note(&feed.source(), jails.iter().map(|(_, jail)| jail.name().clone()));
             self.feeds.push(feed);
         }
         for feed in before {
@@ -160,6 +146,7 @@ impl Intake {
         let desk = &mut self.desk;
         let mut progress = self.files.poll(now, BUDGET, &mut |chunk| desk.read(&chunk, now, sink));
         self.next_poll = progress.next_poll;
+        self.park();
         for feed in &mut self.feeds {
             progress.bytes += feed.poll(now, &self.desk.zone, &mut self.desk.sights, sink);
         }
@@ -188,15 +175,27 @@ impl Intake {
         cursors
     }
 
-    /// What scanners remember, by source:
-    /// of the files that these checkpoints name; what was read of others will not be read on.
-    pub(super) fn scans(&self, files: &[Checkpoint]) -> Parked {
-        let mut scans = self.desk.parked.clone();
-        scans.extend(self.desk.sources.values().map(|source| (source.name.clone(), source.scans.save())));
-        let names: BTreeSet<_> = files.iter().map(|file| file.path.to_string_lossy()).collect();
-        scans.retain(|name, _| names.contains(name.as_str()));
+    /// What scanners remember, and for which jails, by source: of the files that these checkpoints name and the journals
+    /// of these cursors. What was read of others will not be read on, and is forgotten.
+    pub(super) fn scans(
+        &mut self,
+        files: &[Checkpoint],
+        cursors: &BTreeMap<String, String>,
+    ) -> (Parked, Readers) {
+        let Desk { parked, sources, readers, .. } = &mut self.desk;
+        let mut names: BTreeSet<String> =
+            files.iter().map(|file| file.path.to_string_lossy().into()).collect();
+        names.extend(cursors.keys().map(|key| Feed::source_of(key)));
+        parked.retain(|name, _| names.contains(name));
+        let mut scans = parked.clone();
+        let read = sources.values().filter(|source| names.contains(&source.name));
+        scans.extend(read.map(|source| (source.name.clone(), source.scans.save())));
         scans.extend(self.feeds.iter().map(Feed::scans));
-        scans
+        // These have no place just now, and will have one again.
+        names.extend(sources.values().map(|source| source.name.clone()));
+        names.extend(self.feeds.iter().map(Feed::source));
+        readers.retain(|name| names.contains(name));
+        (scans, readers.clone())
     }
 
     /// The files of each jail, and globs that match nothing yet.
@@ -245,83 +244,6 @@ impl Intake {
     }
 }
 
-impl Desk {
-    fn configure(&mut self, jails: &[Arc<JailConfig>]) -> Vec<(SeatId, String)> {
-        self.jails = jails.to_vec();
-        self.pipelines.clear();
-        self.unusable.clear();
-        self.sights.clear();
-        self.zone = TimeZone::system();
-        for source in self.sources.values_mut() {
-            source.scans.renew();
-        }
-        self.filters.compile(jails)
-    }
-
-    fn read(&mut self, chunk: &Chunk<'_>, now: Timestamp, sink: &mut Sink<'_>) {
-        let source = self.sources.entry(chunk.file).or_insert_with(|| {
-            let name = chunk.path.to_string_lossy().into_owned();
-            FileScan { scans: Scans::unpark(&name, &mut self.parked), name, ..FileScan::default() }
-        });
-        let envelope = envelope_of(chunk.bytes).or(source.envelope).unwrap_or_default();
-        source.envelope = Some(envelope);
-        let key = (chunk.groups.to_vec(), envelope == Envelope::Cri);
-        let pipelines = match self.pipelines.get(&key) {
-            Some(pipelines) => Arc::clone(pipelines),
-            None => {
-                let pipelines = self.build(chunk.groups, envelope);
-                self.pipelines.insert(key, Arc::clone(&pipelines));
-                pipelines
-            }
-        };
-        let Some(source) = self.sources.get_mut(&chunk.file) else { return };
-        let clock = ReadClock { now, live: chunk.live, zone: &self.zone };
-        let mut lines = 0;
-        for pipeline in pipelines.iter() {
-            let Some(state) = source.scans.state(pipeline) else { continue };
-            let routes = pipeline.routes();
-            let mut heard = Heard::default();
-            let stats = pipeline.scanner.scan(state, chunk.bytes, clock, &mut |m| {
-                Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| sink(seat, m, now));
-            });
-            lines = lines.max(stats.lines);
-            source.matched += stats.matches;
-            self.sights.take(state, routes);
-        }
-        source.lines += lines;
-    }
-
-    fn build(&mut self, groups: &[GroupId], envelope: Envelope) -> Arc<Vec<Pipeline>> {
-        let seat =
-            |group: &GroupId| Some((group.0 as SeatId, Arc::clone(self.jails.get(group.0 as SeatId)?)));
-        let jails: Vec<_> = groups.iter().filter_map(seat).collect();
-        let mut pipelines = Vec::new();
-        for built in Pipeline::build(&jails, envelope, &mut self.filters) {
-            match built {
-                Ok(pipeline) => pipelines.push(pipeline),
-                Err((seats, error)) => {
-                    tracing::error!(%error, "a scanner cannot be made; its jails are blind");
-                    self.unusable.extend(seats.into_iter().map(|seat| (seat, error.to_string())));
-                }
-            }
-        }
-        Arc::new(pipelines)
-    }
-}
-
-/// A container runtime wraps every line it writes. So the first and the last line of a block tell, when they agree:
-/// one line alone may be a forged or a torn one.
-pub(super) fn envelope_of(bytes: &[u8]) -> Option<Envelope> {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let last = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    match (cri::parse(first).is_some(), cri::parse(last).is_some()) {
-        (true, true) => Some(Envelope::Cri),
-        (false, false) => Some(Envelope::None),
-        _ => None,
-    }
-}
-
 /// The name of a layout, as manifests write it.
 fn layout_name(layout: &LayoutSpec) -> String {
     match layout {
@@ -332,27 +254,5 @@ fn layout_name(layout: &LayoutSpec) -> String {
         LayoutSpec::Logstash => "Logstash".into(),
         LayoutSpec::Text => "Text".into(),
         LayoutSpec::Pattern(pattern) => format!("Pattern {pattern}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CRI: &str = "2026-11-22T16:45:43.701000000Z stdout F hello\n";
-
-    #[test]
-    fn first_and_last_line_tell_the_envelope_only_together() {
-        let text = "16:45:43.701 [INFO ] o.a.j.X - hello\n";
-        for (bytes, expected) in [
-            (format!("{CRI}{CRI}"), Some(Envelope::Cri)),
-            (CRI.to_owned(), Some(Envelope::Cri)),
-            (text.to_owned(), Some(Envelope::None)),
-            (format!("{text}{CRI}{text}"), Some(Envelope::None)),
-            (format!("{CRI}{text}"), None),
-            (format!("{text}{CRI}"), None),
-        ] {
-            assert_eq!(envelope_of(bytes.as_bytes()), expected, "{bytes}");
-        }
     }
 }

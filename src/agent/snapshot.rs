@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::readers::Readers;
 use super::resolver::Answers;
 use super::scans::Parked;
 use super::set_clock::SavedClock;
@@ -23,6 +24,8 @@ pub(super) struct Snapshot {
     pub(super) files: Vec<Checkpoint>,
     /// How far each journal was read, by its units.
     pub(super) journals: BTreeMap<String, String>,
+    /// For which jails that was. Not in files of earlier versions.
+    pub(super) readers: Readers,
     /// What scanners remember of each source.
     pub(super) scans: Parked,
     /// Failures below the threshold, by jail.

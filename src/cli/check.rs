@@ -60,7 +60,8 @@ pub(super) fn judged(paths: &[PathBuf], cluster: bool) -> anyhow::Result<Loaded>
         std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)?;
         files::text_into(&std::path::Path::new("<stdin>").into(), bytes, &mut manifests);
     }
-    let around = Surroundings { cluster, lint: true, ..Surroundings::default() };
+    let at = Some(jiff::Timestamp::now().into());
+    let around = Surroundings { cluster, lint: true, at, ..Surroundings::default() };
     Ok(assemble(manifests, None, &around))
 }
 

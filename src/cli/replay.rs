@@ -195,7 +195,7 @@ fn print(report: &ReplayReport, context: &Context) -> anyhow::Result<()> {
             table.row([
                 context.bold(ban.subject),
                 ban.n.to_string(),
-                when::local(ban.since),
+                ban.since.map_or_else(|| "-".into(), when::local),
                 ban.until.map_or_else(|| "for ever".into(), when::local),
                 ban.weight.to_string(),
                 rules(ban),
@@ -258,24 +258,8 @@ fn place(log: &str, line: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::replay::sample;
     use crate::engine::Timestamp;
-
-    const MANIFESTS: &str = r"
-kind: Filter
-apiVersion: gaoler.dev/v1alpha1
-metadata: {name: logins}
-spec:
-  failRegex: ['^ login failed from <HOST>$']
-  examples: [{line: '2023-06-17 11:11:50 +0000 login failed from 203.0.113.7', match: true, address: 203.0.113.7}]
----
-kind: Jail
-apiVersion: gaoler.dev/v1alpha1
-metadata: {name: mail}
-spec:
-  filters: [logins]
-  source: {files: [/nowhere.log], layout: {type: Text}}
-  enforce: {ports: [25]}
-";
 
     /// Gives no more than so many bytes at once.
     struct Pieces<'b>(&'b [u8], usize);
@@ -289,10 +273,7 @@ spec:
 
     /// Lines read, and whom the filter accused how often.
     fn read(log: &[u8], piece: usize) -> (u64, Vec<(String, u64)>) {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("all.yaml");
-        std::fs::write(&file, MANIFESTS).unwrap();
-        let loaded = load(&[file], None);
+        let loaded = sample::logins();
         let mut replay = Replay::new(loaded.config.jails.first().unwrap(), &[]).unwrap();
         lines(Pieces(log, piece), &mut replay, &days::whole(Timestamp::from_secs(1_700_000_000))).unwrap();
         let report = replay.finish();

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use crate::api::v1alpha1 as api;
 use crate::engine::{JailName, Subject, Timestamp};
 
+use super::node::{Node, NodeValue};
 use super::origin::Notes;
 use super::resolve::Book;
 use super::{AllowEntry, Allowed, BanEntry, prefix};
@@ -14,10 +15,20 @@ fn time(time: Option<&api::Time>) -> Option<Timestamp> {
     time.and_then(|time| time.as_str().parse::<jiff::Timestamp>().ok()).map(Into::into)
 }
 
+/// When all that an object of an API server says was written: at its making, if nobody changed it since.
+pub(super) fn written(object: &Node) -> Option<Timestamp> {
+    let metadata = object.get("metadata")?;
+    let unchanged =
+        matches!(&metadata.get("generation")?.value, NodeValue::Number(n) if n.as_u64() == Some(1));
+    let made = metadata.text("creationTimestamp").filter(|_| unchanged)?;
+    made.parse::<jiff::Timestamp>().ok().map(Into::into)
+}
+
 /// The entries of a BanList.
 pub(super) fn bans(
     name: &str,
     list: &api::BanListSpec,
+    written: Option<Timestamp>,
     book: &Book<'_>,
     notes: &mut Notes<'_>,
 ) -> Vec<BanEntry> {
@@ -34,12 +45,23 @@ pub(super) fn bans(
                 let message = format!("there is no jail `{}`: this entry closes nothing yet", jail.as_str());
                 notes.warning(&format!("spec.entries[{i}].scope"), message, advice);
             }
+            let (subject, until) = (Subject::new(net), time(entry.until.as_ref()));
+            if let Some(AllowEntry { list, who: Allowed::Prefix(spared), .. }) = book.sparing(subject, until)
+            {
+                let spared = Subject::new(*spared);
+                notes.warning(
+                    &field,
+                    format!("`{subject}` is not banned: `{spared}` is on the AllowList `{list}`"),
+                    "remove the wrong one of the two, or write prefixes that leave those addresses out",
+                );
+            }
             Some(BanEntry {
                 list: name.to_owned(),
-                subject: Subject::new(net),
-                until: time(entry.until.as_ref()),
+                subject,
+                until,
                 jail: jail.map(|jail| JailName::new(jail.as_str())),
                 reason: entry.reason.clone().unwrap_or_default(),
+                written,
             })
         })
         .collect()

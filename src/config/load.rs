@@ -9,7 +9,8 @@ use super::{Surroundings, files, resources};
 /// read, go on in their last good state from `previous`.
 #[must_use]
 pub fn load(paths: &[PathBuf], previous: Option<&Loaded>) -> Loaded {
-    load_in(paths, previous, &Surroundings::default())
+    let at = Some(jiff::Timestamp::now().into());
+    load_in(paths, previous, &Surroundings { at, ..Surroundings::default() })
 }
 
 /// As [`load`], in given surroundings.

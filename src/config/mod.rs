@@ -54,6 +54,9 @@ pub struct Surroundings {
     pub cluster: bool,
     /// Also tries out whether a client's text could lead a filter astray. Takes time; for people, not for reloads.
     pub lint: bool,
+    /// Also warns of entries of BanLists that an AllowList spares at this moment. Not in a cluster's own programs: they
+    /// have a condition for it that goes with time.
+    pub at: Option<Timestamp>,
     /// Leaves the built-in filters out.
     pub without_library: bool,
 }
@@ -156,6 +159,9 @@ pub struct BanEntry {
     pub jail: Option<JailName>,
     /// A person's words.
     pub reason: String,
+    /// When it was written, where the object tells: an API server keeps one moment for a whole list, its making, and that
+    /// is an entry's own as long as nobody changed the list.
+    pub written: Option<Timestamp>,
 }
 
 /// One entry of an AllowList.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::v1alpha1::Name;
-use crate::engine::{FilterName, FilterSpec};
+use crate::engine::house::{NeverBan, Why};
+use crate::engine::{FilterName, FilterSpec, Subject, Timestamp};
 
 use super::library;
 use super::origin::Notes;
 use super::suggest::closest;
-use super::{FilterLibrary, Surroundings};
+use super::{AllowEntry, Allowed, FilterLibrary, Surroundings};
 
 /// What stands under a filter's name.
 #[derive(Clone, Debug)]
@@ -26,13 +27,47 @@ pub(super) struct Book<'a> {
     jails: BTreeSet<String>,
     /// Those of them that are `Disabled`.
     disabled: BTreeSet<String>,
+    /// This moment, where somebody wants to know whom AllowLists spare.
+    at: Option<Timestamp>,
+    allowed: Vec<AllowEntry>,
+    spared: NeverBan,
 }
 
 impl<'a> Book<'a> {
     pub(super) fn new(around: &'a Surroundings) -> Self {
         let library: &dyn FilterLibrary =
             if around.without_library { &library::Empty } else { library::built_in() };
-        Self { filters: BTreeMap::new(), library, jails: BTreeSet::new(), disabled: BTreeSet::new() }
+        Self {
+            filters: BTreeMap::new(),
+            library,
+            jails: BTreeSet::new(),
+            disabled: BTreeSet::new(),
+            at: around.at,
+            allowed: Vec::new(),
+            spared: NeverBan::default(),
+        }
+    }
+
+    /// Notes whom AllowLists spare.
+    pub(super) fn allow<'e>(&mut self, entries: impl Iterator<Item = &'e AllowEntry>) {
+        let Some(at) = self.at else { return };
+        self.allowed = entries.filter(|entry| entry.until.is_none_or(|until| until > at)).cloned().collect();
+        self.spared = NeverBan::new(self.allowed.iter().filter_map(|entry| match &entry.who {
+            Allowed::Prefix(net) => Some((*net, Why::AllowList(entry.list.clone()))),
+            Allowed::Host(_) => None,
+        }));
+    }
+
+    /// The entry of an AllowList that keeps a ban with this end from biting.
+    pub(super) fn sparing(&self, subject: Subject, until: Option<Timestamp>) -> Option<&AllowEntry> {
+        let over = until.is_some_and(|until| self.at.is_some_and(|at| until <= at));
+        if over || self.spared.overlap(subject).is_none() {
+            return None;
+        }
+        self.allowed.iter().find(|entry| match &entry.who {
+            Allowed::Prefix(net) => subject.overlaps(*net),
+            Allowed::Host(_) => false,
+        })
     }
 
     /// The first declaration of a name counts; a second is refused elsewhere.

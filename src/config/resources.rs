@@ -97,7 +97,18 @@ pub fn assemble(
         };
         book.add_jail(&entry.name.name, mode == Some(JailMode::Disabled));
     }
+    let (allow_entries, other_entries): (Vec<_>, Vec<_>) =
+        other_entries.into_iter().partition(|e| e.kind == Kind::AllowList);
     let mut statuses = Vec::new();
+    for entry in allow_entries {
+        statuses.push(accept(entry, &book, previous, around, &mut good));
+    }
+    book.allow(good.values().chain(lost.iter().map(|(_, object)| object)).flat_map(
+        |good| match &good.object {
+            GoodObject::AllowList(entries) => &entries[..],
+            _ => &[],
+        },
+    ));
     for entry in filter_entries {
         let status = accept(entry, &book, previous, around, &mut good);
         let name = FilterName::new(&status.name.name);
@@ -282,7 +293,10 @@ fn lower(
             let config = rate_limit::lower(name, &limit, book, around.cluster, notes);
             Some(GoodObject::RateLimit { config: Arc::new(config), mode: limit.mode })
         }
-        Declared::BanList(list) => Some(GoodObject::BanList(lists::bans(name, &list, book, notes).into())),
+        Declared::BanList(list) => {
+            let written = lists::written(&entry.object.node).filter(|_| around.cluster);
+            Some(GoodObject::BanList(lists::bans(name, &list, written, book, notes).into()))
+        }
         Declared::AllowList(list) => Some(GoodObject::AllowList(lists::allowed(name, &list, notes).into())),
         Declared::Pardon(pardon) => {
             lists::pardon(&pardon, around.cluster, notes);

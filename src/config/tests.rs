@@ -240,6 +240,62 @@ fn lists_are_in_force_with_their_ends() {
 }
 
 #[test]
+fn an_entry_of_a_ban_list_that_an_allow_list_spares_is_told_with_the_one_that_spares_it() {
+    let dir = Directory::new();
+    dir.put(
+        "bans.yaml",
+        "apiVersion: gaoler.dev/v1alpha1\nkind: BanList\nmetadata: {name: feed}\nspec:\n  entries:\n  \
+         - {prefix: 203.0.113.9}\n  - {prefix: 198.51.100.0/24}\n  - {prefix: 192.0.2.7}\n  \
+         - {prefix: 198.51.100.8, until: '2020-01-01T00:00:00Z'}\n",
+    )
+    .put(
+        "office.yaml",
+        "apiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {name: office}\nspec:\n  entries:\n  \
+         - {prefix: 198.51.100.7}\n  - {prefix: 203.0.113.9, until: '2020-01-01T00:00:00Z'}\n",
+    );
+    let told = |loaded: &Loaded| {
+        let of = |p: &Problem| (p.severity, p.line, p.field.clone(), p.message.clone());
+        loaded.all_problems().map(of).collect::<Vec<_>>()
+    };
+    let message = "`198.51.100.0/24` is not banned: `198.51.100.7` is on the AllowList `office`".to_owned();
+    let expected = vec![(Severity::Warning, 7, "spec.entries[1].prefix".to_owned(), message)];
+    let first = dir.load(None);
+    assert_eq!(told(&first), expected);
+    assert_eq!(first.config.ban_entries.len(), 4, "the entry stands: the AllowList may go");
+    // Also while a broken AllowList goes on as it was, and while its file cannot be read.
+    for broken in ["spec: {entries: [{prefix: 7}]}\n", "{"] {
+        let head = "apiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {name: office}\n";
+        dir.put("office.yaml", &format!("{head}{broken}"));
+        let next = dir.load(Some(&first));
+        assert!(told(&next).contains(&expected[0]), "{next:?}");
+    }
+    fs::remove_file(dir.0.path().join("office.yaml")).unwrap();
+    assert_eq!(told(&dir.load(Some(&first))), []);
+}
+
+#[test]
+fn entries_of_an_unchanged_list_were_written_when_an_api_server_made_it() {
+    let written = |metadata: serde_json::Value, cluster| {
+        let list = resources::Object::from_json(
+            "cluster",
+            serde_json::json!({
+                "apiVersion": "gaoler.dev/v1alpha1", "kind": "BanList", "metadata": metadata,
+                "spec": {"entries": [{"prefix": "198.51.100.7"}]},
+            }),
+        );
+        let around = Surroundings { cluster, ..Surroundings::default() };
+        let loaded = resources::assemble(vec![list], &[], None, &around);
+        assert_eq!(loaded.errors(), 0, "{loaded:?}");
+        loaded.config.ban_entries[0].written.map(|at| at.to_string())
+    };
+    let of = |generation: u64| serde_json::json!({"name": "feed", "creationTimestamp": "2026-11-22T17:00:00Z", "generation": generation});
+    assert_eq!(written(of(1), true).as_deref(), Some("2026-11-22T17:00:00Z"));
+    assert_eq!(written(of(2), true), None, "nobody noted which entry changed when");
+    assert_eq!(written(serde_json::json!({"name": "feed"}), true), None);
+    assert_eq!(written(of(1), false), None, "a file that was saved somewhere says nothing of this host");
+}
+
+#[test]
 fn a_path_that_is_not_there_is_a_problem_and_forgets_nothing() {
     let dir = Directory::new();
     dir.put("f.yaml", FILTER).put("j.yaml", &jail("a", "3"));

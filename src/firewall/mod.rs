@@ -22,6 +22,7 @@ mod plan;
 pub mod probe;
 mod proof;
 mod ruleset;
+mod wishes;
 
 pub use kernel::Nftables;
 pub use limit::{

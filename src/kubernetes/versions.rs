@@ -26,13 +26,13 @@ static SEEN: Mutex<Seen> =
 pub(super) async fn run(client: Client) {
     let nodes: Api<Node> = Api::all(client);
     loop {
-        // What is told while the answer is on its way may be newer than that.
-        let told = seen().told.clone();
+        // What is told, or seen by another look, while the answer is on its way may be newer than that.
+        let before = seen().known();
         // Without a version of its own the answer is of the storage as it is now, whichever server gives it.
         let listed = timeout(PATIENCE, nodes.list_metadata(&ListParams::default().limit(1))).await;
         let version = listed.ok().and_then(Result::ok).and_then(|list| list.metadata.resource_version);
         if let Some(version) = version.and_then(|version| version.parse().ok())
-            && seen().went_back(&told, version)
+            && seen().went_back(&before, version)
         {
             tracing::warn!(version, "the API server's storage went back; everything is listed anew");
             follow::renew();
@@ -50,6 +50,13 @@ pub(super) fn note(kind: &str, version: Option<&str>) {
 
 fn seen() -> MutexGuard<'static, Seen> {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How far the storage had come when it was asked.
+#[derive(Debug)]
+struct Known {
+    looked: u64,
+    told: BTreeMap<String, u64>,
 }
 
 /// How far the storage has come.
@@ -73,12 +80,15 @@ impl Seen {
         }
     }
 
-    /// Takes note of the storage's version now; whether it is lower than it was when these were `told`.
-    fn went_back(&mut self, told: &BTreeMap<String, u64>, version: u64) -> bool {
-        let mut back = version < self.looked;
-        self.looked = version;
+    fn known(&self) -> Known {
+        Known { looked: self.looked, told: self.told.clone() }
+    }
+
+    /// Takes note of the storage's version; whether it is lower than what was known `before` it was asked for.
+    fn went_back(&mut self, before: &Known, version: u64) -> bool {
+        let mut back = version < before.looked;
         let ahead: BTreeSet<String> =
-            told.iter().filter(|(_, told)| **told > version).map(|(kind, _)| kind.clone()).collect();
+            before.told.iter().filter(|(_, told)| **told > version).map(|(kind, _)| kind.clone()).collect();
         // Everything was listed anew meanwhile.
         self.elsewhere.extend(ahead.intersection(&self.ahead).cloned());
         self.ahead = ahead;
@@ -86,6 +96,7 @@ impl Seen {
         if back {
             self.told.clear();
         }
+        self.looked = if back { version } else { version.max(self.looked) };
         back
     }
 }
@@ -95,8 +106,8 @@ mod tests {
     use super::*;
 
     fn look(seen: &mut Seen, version: u64) -> bool {
-        let told = seen.told.clone();
-        seen.went_back(&told, version)
+        let before = seen.known();
+        seen.went_back(&before, version)
     }
 
     #[test]
@@ -124,9 +135,19 @@ mod tests {
     #[test]
     fn what_is_told_while_the_answer_is_on_its_way_says_nothing() {
         let mut seen = Seen::default();
-        let told = seen.told.clone();
+        let before = seen.known();
         seen.note("Jail", 500);
-        assert!(!seen.went_back(&told, 499));
+        assert!(!seen.went_back(&before, 499));
+    }
+
+    #[test]
+    fn an_answer_overtaken_by_that_to_a_later_question_says_nothing() {
+        let mut seen = Seen::default();
+        assert!(!look(&mut seen, 490));
+        let before = seen.known();
+        assert!(!look(&mut seen, 500), "asked later, answered sooner");
+        assert!(!seen.went_back(&before, 495));
+        assert!(look(&mut seen, 497), "the storage had come to 500");
     }
 
     #[test]

@@ -149,8 +149,9 @@ impl Files {
         self.reconcile(id, now, false);
     }
 
-    fn unfollow(&mut self, id: FileId) {
+    pub(super) fn unfollow(&mut self, id: FileId) {
         let Some(mut stream) = self.streams.remove(&id) else { return };
+        self.ended.push(id);
         self.paths.remove(&stream.path);
         self.places.retain(|_, other| *other != id);
         self.unfollowed.extend(stream.checkpoints());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::pattern::Patterns;
@@ -74,6 +74,8 @@ pub struct Files {
     pub(super) ready: VecDeque<FileId>,
     /// Checkpoints of paths that are not followed (yet).
     pub(super) unfollowed: Vec<Checkpoint>,
+    /// Streams that ended since the last [`Files::take_unfollowed`].
+    pub(super) ended: Vec<FileId>,
     /// Directories that matter, with the time of their last change at the last look.
     pub(super) directories: HashMap<PathBuf, Timestamp>,
     pub(super) buffer: Vec<u8>,
@@ -109,6 +111,7 @@ impl Files {
             places: HashMap::new(),
             ready: VecDeque::new(),
             unfollowed: checkpoints,
+            ended: Vec::new(),
             directories: HashMap::new(),
             buffer: new_buffer(),
             expand: true,
@@ -127,6 +130,22 @@ impl Files {
     pub fn watch(&mut self, watched: impl AsRef<[(GroupId, Vec<PathBuf>)]>) {
         self.patterns = Patterns::new(watched.as_ref());
         self.expand = true;
+    }
+
+    /// Forgets how far the paths that are meant were read. Who follows them begins at the next poll as at the first sight of a file.
+    pub fn forget(&mut self, is_meant: impl Fn(&Path) -> bool) {
+        for id in self.ids() {
+            if self.streams.get(&id).is_some_and(|stream| is_meant(&stream.path)) {
+                self.unfollow(id);
+            }
+        }
+        self.unfollowed.retain(|checkpoint| !is_meant(&checkpoint.path));
+        self.expand = true;
+    }
+
+    /// Files that are no longer followed, each told once. One that is followed again is another [`FileId`].
+    pub fn take_unfollowed(&mut self) -> Vec<FileId> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Rotated files last written longer ago are not read: the largest `findTime` of all groups.
@@ -184,7 +203,7 @@ impl Files {
         }
     }
 
-    fn matched(&self, group: GroupId, glob: &std::path::Path) -> bool {
+    fn matched(&self, group: GroupId, glob: &Path) -> bool {
         let one = Patterns::new(&[(group, vec![glob.to_path_buf()])]);
         self.paths.keys().any(|path| !one.groups_of(path).is_empty())
     }

@@ -164,7 +164,7 @@ fn whoever_was_banned_on_another_node_is_banned_here_for_the_second_time() {
     let span = |who: &str| {
         let bans = world.bans();
         let ban = bans.iter().find(|ban| ban.subject == subject(who)).unwrap();
-        (ban.n, ban.until.unwrap().0.since(ban.since.0).as_secs())
+        (ban.n, ban.until.unwrap().0.since(ban.since.unwrap().0).as_secs())
     };
     assert_eq!((span("203.0.113.7"), span("203.0.113.8")), ((2, 7200), (1, 3600)));
     assert_eq!(block_on(world.agent().own_bans()).unwrap().len(), 2);

@@ -1,6 +1,6 @@
 //! Another configuration while it runs.
 
-use gaoler::agent::report::ConditionType;
+use gaoler::agent::report::{BanReport, ConditionType, FileReport};
 
 use crate::world::{JAMES, World, failure, until};
 
@@ -38,6 +38,95 @@ fn a_new_jail_on_a_file_already_read_counts_from_now_on() {
     world.reload();
     world.log(&[failure("203.0.113.8")]);
     world.keeps_out(&["j_strict 203.0.113.8"]);
+}
+
+/// The jail is deleted, and has been gone for long enough to be noticed.
+fn delete(world: &mut World) {
+    std::fs::remove_file(world.path("etc/jails.yaml")).unwrap();
+    world.reload();
+    assert!(world.status().jails.is_empty());
+}
+
+#[test]
+fn a_jail_that_is_made_again_knows_what_a_new_one_would() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.8"), failure("203.0.113.8")]);
+    world.keeps_out(&["j_james 203.0.113.8"]);
+    let before = world.bans();
+    delete(&mut world);
+    world.log(&[failure("203.0.113.9")]);
+    world.declare("jails.yaml", JAMES);
+    world.reload();
+    // All that was written within `findTime`, once.
+    let counters = world.heard("james", 4).counters;
+    assert_eq!(counters.failures + counters.while_banned, 4, "{counters:?}");
+    let bans = world.bans();
+    let said = |ban: &BanReport| (ban.subject, ban.n, ban.since, ban.until);
+    assert_eq!(bans.iter().map(said).collect::<Vec<_>>(), before.iter().map(said).collect::<Vec<_>>());
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.9")]);
+    world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8", "j_james 203.0.113.9"]);
+}
+
+#[test]
+fn a_jail_that_is_made_again_after_its_end_was_not_seen_knows_the_same() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.stop();
+    std::fs::remove_file(world.path("etc/jails.yaml")).unwrap();
+    world.start();
+    world.stop();
+    world.declare("jails.yaml", JAMES);
+    world.start();
+    world.log(&[failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+}
+
+#[test]
+fn a_jail_with_another_name_begins_like_a_new_one() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.declare("jails.yaml", &JAMES.replace("name: james", "name: mail"));
+    world.reload();
+    world.log(&[failure("203.0.113.7")]);
+    world.keeps_out(&["j_mail 203.0.113.7"]);
+}
+
+#[test]
+fn a_jail_that_is_made_again_beside_a_neighbour_on_its_log_counts_from_now_on_and_nothing_counts_twice() {
+    let neighbour = JAMES.replace("name: james", "name: other").replace("maxRetry: 2", "maxRetry: 3");
+    let mut world = World::guarded(JAMES);
+    world.declare("other.yaml", &neighbour);
+    world.reload();
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    std::fs::remove_file(world.path("etc/jails.yaml")).unwrap();
+    world.reload();
+    world.declare("jails.yaml", JAMES);
+    world.reload();
+    world.log(&[failure("203.0.113.7")]);
+    assert_eq!(world.heard("other", 2).counters.failures, 2);
+    world.log(&[failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7", "j_other 203.0.113.7"]);
+    let mut weights: Vec<_> = world.bans().iter().map(|ban| (ban.jail.clone(), ban.weight)).collect();
+    weights.sort();
+    assert_eq!(weights, [(Some("james".into()), 2), (Some("other".into()), 3)]);
+}
+
+#[test]
+fn a_jail_whose_log_is_elsewhere_for_a_while_counts_nothing_twice() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.declare("jails.yaml", &JAMES.replace("$LOG", "$LOG.other"));
+    world.reload();
+    let elsewhere = |file: &FileReport| file.path.ends_with("james.log.other");
+    until(|| world.jail("james").files.iter().all(elsewhere).then_some(()));
+    world.declare("jails.yaml", JAMES);
+    world.reload();
+    world.log(&[failure("203.0.113.8"), failure("203.0.113.8")]);
+    world.keeps_out(&["j_james 203.0.113.8"]);
 }
 
 #[test]

@@ -18,6 +18,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class ClusterCase(unittest.TestCase):
     """Starting a control plane takes some seconds, hence one for a class; its nodes are numbered from 1 in each test."""
 
+    # About how many seconds the class takes: of those side by side, the longest begin.
+    takes = 20
     # With a kube-controller-manager.
     controllers = False
     # Programs beside those every control plane needs.

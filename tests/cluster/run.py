@@ -9,19 +9,17 @@ Everything runs in network namespaces that end with this process. Logs and stora
 
 import argparse
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import unittest
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from cluster.programs import ALWAYS, fetched, monitoring_definitions, programs  # noqa: E402
+from harness import side_by_side as classes  # noqa: E402
 from harness import world  # noqa: E402
 
 # All that any check here wants.
@@ -33,14 +31,6 @@ def fetch():
     programs(*NEEDED)
     monitoring_definitions()
     fetched("helm.sh")
-
-
-def flat(suite):
-    for test in suite:
-        if isinstance(test, unittest.TestSuite):
-            yield from flat(test)
-        else:
-            yield test
 
 
 class Timed(unittest.TextTestResult):
@@ -61,32 +51,17 @@ class Timed(unittest.TextTestResult):
 
 def discover(only):
     found = unittest.TestLoader().discover(str(HERE / "checks"), pattern="*.py", top_level_dir=str(HERE / "checks"))
-    return [test for test in flat(found) if not only or any(name in test.id() for name in only)]
+    return [test for test in classes.flat(found) if not only or any(name in test.id() for name in only)]
 
 
 def side_by_side(arguments):
-    """Each class in a process and a network of its own, so many at a time; prints what each printed when it ends."""
-    counts = {}
-    for test in discover(arguments.only):
-        name = test.id().rpartition(".")[0] + "."
-        counts[name] = counts.get(name, 0) + 1
+    """Each class in a process and a network of its own, so many at a time."""
     keep = ["--keep"] if arguments.keep else []
-    began, passed, failed = time.monotonic(), 0, 0
 
-    def one(name):
-        command = [sys.executable, __file__, "--binary", arguments.binary, "--only", name, *keep]
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def command(name):
+        return [sys.executable, __file__, "--binary", arguments.binary, "--only", name, *keep]
 
-    # The largest first, so that none is left alone at the end.
-    with ThreadPoolExecutor(arguments.jobs) as workers:
-        for done in workers.map(one, sorted(counts, key=counts.get, reverse=True)):
-            print(done.stdout, flush=True)
-            told = re.search(r"^cluster: (\d+) passed, (\d+) failed", done.stdout, re.M)
-            passed += int(told[1]) if told else 0
-            # Who ends badly without a word failed too.
-            failed += max(int(told[2]) if told else 1, int(done.returncode != 0))
-    print(f"\ncluster: {passed} passed, {failed} failed of {sum(counts.values())}, {time.monotonic() - began:.0f} s")
-    return 0 if passed and not failed and passed == sum(counts.values()) else 1
+    return classes.run("cluster", classes.by_class(discover(arguments.only)), command, arguments.jobs)
 
 
 def main():

@@ -20,8 +20,9 @@ pub struct BanReport {
     pub jail: Option<JailName>,
     /// The how many-th ban of this subject by this jail.
     pub n: u32,
-    /// The deciding failure, or the moment of the order.
-    pub since: Moment,
+    /// The deciding failure, or the moment of the order; absent: nobody noted when a list's entry was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Moment>,
     /// The end; absent: permanent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Moment>,
@@ -64,7 +65,7 @@ impl BanReport {
             subject: ban.subject,
             jail: ban.jail.clone(),
             n: ban.n,
-            since: ban.since.into(),
+            since: Some(ban.since.into()),
             until: ban.until.map(Into::into),
             origin: match &ban.origin {
                 Origin::Jail => "jail".into(),
@@ -80,11 +81,11 @@ impl BanReport {
             reason: ban.evidence.reason.clone(),
         }
     }
+
     /// The same ban by a clock that differs by so much.
     #[must_use]
     pub fn shifted(mut self, shift: Shift) -> Self {
-        self.since.0 = self.since.0 + shift;
-        for time in self.until.iter_mut().chain(&mut self.first) {
+        for time in self.since.iter_mut().chain(&mut self.until).chain(&mut self.first) {
             time.0 = time.0 + shift;
         }
         self

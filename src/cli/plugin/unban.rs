@@ -43,9 +43,8 @@ pub(super) fn run(args: &Args, session: &Session<'_>) -> anyhow::Result<ExitStat
         let jail = args.jail.as_deref().map(|name| session.meant(&view, &client, name)).transpose()?;
         let order = UnbanOrder { prefix: args.subject.map(Subject::net), jail, reason: args.reason.clone() };
         let lift = view.lift(&order, BY_HAND, now());
-        // First the list: a Pardon does not touch it.
-        orders::remove(&client, &lift.pardons, order.jail.as_ref(), now()).await?;
-        orders::pardon(&client, &lift.pardons, order.jail.as_ref(), order.reason.as_deref()).await?;
+        let reason = order.reason.as_deref();
+        orders::unban(&client, &lift.pardons, order.jail.as_ref(), reason, now()).await?;
         let reports = |bans: Vec<SeenBan>| bans.into_iter().map(|seen| seen.ban).collect::<Vec<BanReport>>();
         let unbanned = Unbanned {
             ended: reports(lift.ended),

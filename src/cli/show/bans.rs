@@ -31,7 +31,7 @@ impl<'c> BanTable<'c> {
             self.context.bold(ban.subject),
             ban.jail.as_ref().map_or_else(|| "(all ports)".into(), ToString::to_string),
             ban.n.to_string(),
-            when::local(ban.since),
+            since(ban),
             left(ban),
             why(ban),
         ];
@@ -55,6 +55,10 @@ impl<'c> BanTable<'c> {
     pub(in crate::cli) fn rows(&self) -> usize {
         self.rows
     }
+}
+
+fn since(ban: &BanReport) -> String {
+    ban.since.map_or_else(|| "-".into(), when::local)
 }
 
 fn left(ban: &BanReport) -> String {
@@ -89,7 +93,7 @@ fn printable(text: &str) -> String {
 /// A ban that is there already when a watch begins.
 pub(in crate::cli) fn ban_line(ban: &BanReport, context: &Context) -> String {
     let jail = ban.jail.as_ref().map_or("all ports", |jail| jail.as_str());
-    let (since, left) = (when::local(ban.since), left(ban));
+    let (since, left) = (since(ban), left(ban));
     format!("{since}  {:8} {}  {jail}, {left}, {}", "banned", context.bold(ban.subject), why(ban))
 }
 

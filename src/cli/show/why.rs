@@ -62,7 +62,9 @@ fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {
     if let Some(first) = ban.first {
         fact("first failure", when::relative(first));
     }
-    fact("since", when::relative(ban.since));
+    if let Some(since) = ban.since {
+        fact("since", when::relative(since));
+    }
     fact("until", ban.until.map_or_else(|| "until unbanned".into(), when::relative));
     if let Some(closed) = report.closed.iter().find(|ports| ports.jail == ban.jail) {
         let ports: Vec<String> = closed.ports.iter().map(ToString::to_string).collect();

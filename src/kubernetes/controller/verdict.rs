@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use crate::config::{Allowed, BanEntry, Loaded, ObjectStatus, Problem, Severity};
-use crate::engine::Timestamp;
 use crate::engine::house::{NeverBan, Why};
+use crate::engine::{Subject, Timestamp};
 
 use super::conditions::{Holds, LONGEST, Said};
 
@@ -97,12 +97,17 @@ pub(super) fn spared(loaded: &Loaded, house: &[(IpNet, Why)], now: Timestamp) ->
             Allowed::Host(_) => None,
         }
     });
+    let allowed: Vec<(IpNet, Why)> = allowed.collect();
     let house = house.iter().cloned();
-    let never = NeverBan::new(house.chain(allowed).chain(NeverBan::health_checks()));
+    let never = NeverBan::new(house.chain(allowed.iter().cloned()).chain(NeverBan::health_checks()));
     let mut lists: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for BanEntry { list, subject, .. } in loaded.config.ban_entries.iter().filter(|e| lasts(e.until)) {
         if let Some(why) = never.overlap(*subject) {
-            lists.entry(list).or_default().push(format!("`{subject}` is not banned: {why}"));
+            let of =
+                allowed.iter().find(|(net, _)| subject.overlaps(*net)).map(|(net, _)| Subject::new(*net));
+            let which = of.filter(|_| matches!(why, Why::AllowList(_))).map(|of| format!(" (`{of}`)"));
+            let which = which.unwrap_or_default();
+            lists.entry(list).or_default().push(format!("`{subject}` is not banned: {why}{which}"));
         }
     }
     lists
@@ -222,7 +227,9 @@ mod tests {
         let spared = spared(&loaded, &[], Timestamp::from_secs(0));
         let message = &spared["feed"].message;
         assert!(
-            message.starts_with("`198.51.100.0/24` is not banned: on the allow list office"),
+            message.starts_with(
+                "`198.51.100.0/24` is not banned: on the allow list office (`198.51.100.7`)\nfix: "
+            ),
             "{message}"
         );
         assert!(!message.contains("203.0.113.9"), "{message}");

@@ -172,7 +172,8 @@ fn cut(text: &str, most: usize) -> &str {
     text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
 }
 
-/// What a ban is on the API server. `None` for one of a jail without a namespace, which no cluster has.
+/// What a ban is on the API server. `None` for one of a jail without a namespace, which no cluster has,
+/// and for one without a beginning, which no jail pronounces.
 pub(super) fn encode(ban: &BanReport) -> Option<SlicedBan> {
     let jail = match &ban.jail {
         Some(jail) if !is_qualified(jail.as_str()) => return None,
@@ -186,7 +187,7 @@ pub(super) fn encode(ban: &BanReport) -> Option<SlicedBan> {
         jail,
         prefix: Prefix(ban.subject.to_string()),
         n: ban.n.clamp(1, MOST),
-        since: Time(ban.since.to_string()),
+        since: Time(ban.since?.to_string()),
         // What the calendar cannot write is as good as for ever.
         until: ban.until.filter(|until| until.0 <= LAST).map(|until| Time(until.to_string())),
         weight: ban.weight.min(MOST),

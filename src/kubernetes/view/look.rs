@@ -1,6 +1,6 @@
 //! The bans in force, as every node computes them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -31,6 +31,8 @@ pub struct View {
     house: Vec<(IpNet, Why)>,
     never: NeverBan,
     seen: HashMap<Whose, BTreeSet<String>>,
+    /// Entries of BanLists of which nobody noted when they were written, with their list.
+    undated: HashSet<(String, Whose)>,
     sightings: Vec<Sighted>,
     pub(super) penalties: Penalties,
     /// Where the names of objects are left out: on whose entries nothing is known.
@@ -59,6 +61,7 @@ impl View {
             house: prefixes(&house),
             never: NeverBan::default(),
             seen: HashMap::new(),
+            undated: HashSet::new(),
             sightings: sightings.iter().flat_map(sighted).collect(),
             penalties: Penalties::of(&limits),
             left_out: 0,
@@ -110,12 +113,15 @@ impl View {
         self.never = NeverBan::new(house.chain(allowed).chain(NeverBan::health_checks()));
         let entries = loaded.config.ban_entries.iter();
         let entries = entries.filter(|entry| self.never.overlap(entry.subject).is_none());
+        let undated = loaded.config.ban_entries.iter().filter(|entry| entry.written.is_none());
+        // Those that end by this are told of yet.
+        self.undated.extend(undated.map(|entry| (entry.list.clone(), (entry.jail.clone(), entry.subject))));
         let bans: Vec<Ban> = entries
             .map(|entry| Ban {
                 jail: entry.jail.clone(),
                 subject: entry.subject,
                 n: 1,
-                since: now,
+                since: entry.written.unwrap_or(now),
                 until: entry.until,
                 origin: Origin::List(entry.list.clone()),
                 evidence: Evidence { reason: Some(entry.reason.clone()), ..Evidence::default() },
@@ -151,7 +157,16 @@ impl View {
     /// A ban as it is told.
     #[must_use]
     pub fn report(&self, ban: &Ban) -> SeenBan {
-        SeenBan { ban: BanReport::new(ban, self.bites(ban)), nodes: self.nodes(ban) }
+        SeenBan { ban: self.told(ban), nodes: self.nodes(ban) }
+    }
+
+    fn told(&self, ban: &Ban) -> BanReport {
+        let report = BanReport::new(ban, self.bites(ban));
+        let undated = match &ban.origin {
+            Origin::List(list) => self.undated.contains(&(list.clone(), (ban.jail.clone(), ban.subject))),
+            Origin::Jail | Origin::Hand | Origin::Node(_) => false,
+        };
+        BanReport { since: report.since.filter(|_| !undated), ..report }
     }
 
     /// Bans in force that are `wanted`, those that end first first.
@@ -176,7 +191,7 @@ impl View {
         let host = Subject::host(address);
         let spared = self.never.overlap(host);
         let covering = self.ledger.covering(address, now);
-        let bans: Vec<BanReport> = covering.iter().map(|ban| BanReport::new(ban, self.bites(ban))).collect();
+        let bans: Vec<BanReport> = covering.iter().map(|ban| self.told(ban)).collect();
         let saw: Vec<Saw> = covering.iter().map(|ban| self.saw(ban)).collect();
         let mut closed: Vec<Ports> = Vec::new();
         for ban in &bans {

@@ -32,11 +32,29 @@ pub async fn add(client: &Client, entry: &BanListEntry, now: Timestamp) -> Resul
     .await
 }
 
-/// Removes the entries inside `nets`, of one jail or all. How many there were.
+/// Writes a Pardon for each prefix and removes the entries inside, of one jail or all: a Pardon does not touch those.
+/// Both, or neither.
 ///
 /// # Errors
-/// When the server does not take it.
-pub async fn remove(
+/// When the server does not take one of it. Pardons that it took are removed again.
+pub async fn unban(
+    client: &Client,
+    nets: &[IpNet],
+    jail: Option<&JailName>,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<(), AskError> {
+    // What can be taken back goes first.
+    let pardons = pardon(client, nets, jail, reason).await?;
+    let removed = remove(client, nets, jail, now).await;
+    if removed.is_err() {
+        withdraw(client, &pardons).await;
+    }
+    removed
+}
+
+/// Removes the entries inside `nets`, of one jail or all.
+async fn remove(
     client: &Client,
     nets: &[IpNet],
     jail: Option<&JailName>,
@@ -105,10 +123,7 @@ async fn change(client: &Client, edit: impl Fn(&mut Vec<BanListEntry>) -> bool) 
 }
 
 /// Writes a Pardon for each prefix, all or none. What the server says was written.
-///
-/// # Errors
-/// When the server does not take one; those it took are removed again.
-pub async fn pardon(
+async fn pardon(
     client: &Client,
     nets: &[IpNet],
     jail: Option<&JailName>,
@@ -132,13 +147,21 @@ pub async fn pardon(
         match answer("pardons", pardons.create(&how, &pardon)).await {
             Ok(taken) => written.push(taken),
             Err(error) => {
-                for taken in &written {
-                    // Nodes may have acted on it already; the record at least goes.
-                    let _ = pardons.delete(&taken.name_any(), &DeleteParams::default()).await;
-                }
+                withdraw(client, &written).await;
                 return Err(error);
             }
         }
     }
     Ok(written)
+}
+
+/// Removes Pardons again. Nodes may have acted on them already; the records at least go.
+async fn withdraw(client: &Client, written: &[api::Pardon]) {
+    let pardons: Api<api::Pardon> = Api::all(client.clone());
+    for pardon in written {
+        let name = pardon.name_any();
+        if let Err(error) = answer("pardons", pardons.delete(&name, &DeleteParams::default())).await {
+            tracing::warn!(pardon = name, %error, "a Pardon stays that was written in vain; delete it");
+        }
+    }
 }

@@ -97,7 +97,8 @@ pub async fn readable(client: &Client, scope: &Scope) -> Result<Loaded, AskError
 }
 
 fn judged(declared: Vec<(String, Value)>) -> Loaded {
-    let around = Surroundings { cluster: true, ..Surroundings::default() };
+    let at = Some(jiff::Timestamp::now().into());
+    let around = Surroundings { cluster: true, at, ..Surroundings::default() };
     let objects = declared.into_iter().map(|(kind, value)| {
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         Object::from_json(&format!("{kind} {name}"), value)

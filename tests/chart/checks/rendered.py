@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import unittest
+from pathlib import Path
 
 import yaml
 
@@ -155,6 +156,62 @@ class Rendered(unittest.TestCase):
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 self.assertEqual((container[probe]["httpGet"]["host"], container[probe]["httpGet"]["port"]), (asked, 9417))
             self.assertEqual("ports" in container, host != "127.0.0.1")
+
+    def test_the_agent_is_on_every_node_and_has_of_it_what_it_works_with(self):
+        daemons = self.one(self.default, "DaemonSet gaoler/gaoler-agent")["spec"]
+        # Two agents of one node would fight for the state file, and for the port on the node's network.
+        self.assertEqual(daemons["updateStrategy"], {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}})
+        pod = daemons["template"]["spec"]
+        self.assertEqual(pod["tolerations"], [{"operator": "Exists"}], "whatever a node is reserved for")
+        self.assertEqual(pod["nodeSelector"], {"kubernetes.io/os": "linux"})
+        self.assertEqual(pod["priorityClassName"], "system-node-critical")
+        # On the node's network names of the cluster are found only when that is asked for.
+        self.assertEqual((pod["hostNetwork"], pod["dnsPolicy"]), (True, "ClusterFirstWithHostNet"))
+        [container] = pod["containers"]
+        self.assertEqual(container["command"], ["gaoler", "agent"])
+        self.assertIn({"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}, container["env"])
+        given = dict(argument.removeprefix("--").split("=", 1) for argument in container["args"])
+        self.assertEqual(given["node-name"], "$(NODE_NAME)")
+        # Where the kubelet writes logs, and where state is that a pod's end does not take along.
+        volumes = {volume["name"]: volume["hostPath"] for volume in pod["volumes"]}
+        held = {mount["mountPath"]: (volumes[mount["name"]], mount.get("readOnly", False)) for mount in container["volumeMounts"]}
+        self.assertEqual(held, {
+            given["pod-logs"]: ({"path": "/var/log/pods", "type": "Directory"}, True),
+            str(Path(given["state"]).parent): ({"path": "/var/lib/gaoler", "type": "DirectoryOrCreate"}, False),
+        })  # fmt: skip
+
+    def test_probes_ask_for_what_the_program_answers(self):
+        served = set(re.findall(r'\.route\("(/\w+)"', (REPOSITORY / "src" / "http.rs").read_text()))
+        self.assertEqual(served, {"/healthz", "/readyz", "/metrics"})
+        wanted = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+        probed = {"DaemonSet gaoler/gaoler-agent": set(wanted), "Deployment gaoler/gaoler-controller": {"livenessProbe", "readinessProbe"}}
+        for name, pod in pods(self.default):
+            with self.subTest(pod=name):
+                [container] = pod["containers"]
+                asked = {probe: container[probe]["httpGet"]["path"] for probe in wanted if probe in container}
+                self.assertEqual(asked, {probe: wanted[probe] for probe in probed.get(name, ())})
+                for probe in asked:
+                    port = container[probe]["httpGet"]["port"]
+                    ports = {it["name"]: it["containerPort"] for it in container.get("ports", ())}
+                    self.assertIn(f":{ports.get(port, port)}", " ".join(container["args"]))
+
+    def test_the_policies_refuse_and_nothing_gets_past_them_when_they_cannot_be_asked(self):
+        policies = {it["metadata"]["name"]: it["spec"] for it in self.default if it["kind"] == "ValidatingAdmissionPolicy"}
+        bindings = [it["spec"] for it in self.default if it["kind"] == "ValidatingAdmissionPolicyBinding"]
+        self.assertEqual(set(policies), {"gaoler-own-node", "gaoler-enforce-anywhere"})
+        self.assertEqual({it["failurePolicy"] for it in policies.values()}, {"Fail"})
+        self.assertEqual(sorted(bindings, key=str), [{"policyName": name, "validationActions": ["Deny"]} for name in sorted(policies)])
+
+    # One controller may be lost.
+
+    def test_a_drained_node_leaves_a_controller(self):
+        deployment = self.one(self.default, "Deployment gaoler/gaoler-controller")["spec"]
+        budget = self.one(self.default, "PodDisruptionBudget gaoler/gaoler-controller")["spec"]
+        self.assertEqual((deployment["replicas"], budget["maxUnavailable"]), (2, 1))
+        selected = deployment["selector"]["matchLabels"]
+        self.assertEqual(budget["selector"]["matchLabels"], selected)
+        [spread] = deployment["template"]["spec"]["topologySpreadConstraints"]
+        self.assertEqual((spread["topologyKey"], spread["labelSelector"]["matchLabels"]), ("kubernetes.io/hostname", selected))
 
     def test_further_directories_of_logs_are_mounted_read_only(self):
         whole = self.helm.objects("--values", CHART / "ci" / "every-value-values.yaml")

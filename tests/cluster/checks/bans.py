@@ -94,6 +94,8 @@ class SharedCase(InstalledCase):
 
 
 class Bans(SharedCase):
+    takes = 55
+
     def test_a_ban_closes_every_node_to_real_packets_and_others_pass(self):
         self.guarded()
         for node in self.nodes.values():
@@ -262,6 +264,8 @@ class RefusedBans(SharedCase):
 
 
 class FullJail(SharedCase):
+    takes = 260
+
     def test_bans_for_which_a_full_jail_had_no_room_are_delivered_when_there_is_some(self):
         self.guarded(1)
         one = self.nodes[1]
@@ -284,6 +288,8 @@ class FullJail(SharedCase):
 
 
 class Outages(SharedCase):
+    takes = 160
+
     def test_bans_fall_while_the_api_server_is_away_and_all_nodes_agree_afterwards(self):
         self.guarded()
         addresses = {node: [f"45.130.{node.number}.{i}" for i in range(1, 11)] for node in self.nodes.values()}

@@ -21,6 +21,8 @@ def seconds(text):
 
 
 class Clocks(SharedCase):
+    takes = 190
+
     def guarded_by(self, clocks, **spec):
         """Nodes 1 to 3, guarded; `clocks`: by how many seconds that of a node is ahead. Until each knows its own."""
         self.spec = {**JAIL, "findTime": f"{FIND_TIME // 1000}s", "brake": {"bansPerMinute": 100_000}, **spec}
@@ -156,6 +158,8 @@ HOUR = 3600
 
 class SetClocks(Clocks):
     """The clock of node 2 is set while everything runs."""
+
+    takes = 120
 
     # What is inherited is tried above.
     test_one_clock_two_minutes_ahead = test_one_clock_two_minutes_behind = None

@@ -16,6 +16,8 @@ LONG_AGO = str(int(time.time()) // 600 - 5)
 class EmptiedHouse(InstalledCase):
     """The storage is emptied: tests of other classes would miss what was in it."""
 
+    takes = 60
+
     def house(self):
         return [item["spec"] for item in self.plane.api.get(f"{GROUP}/houses")["items"]]
 
@@ -33,6 +35,8 @@ class EmptiedHouse(InstalledCase):
 
 
 class Controlling(InstalledCase):
+    takes = 240
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -93,6 +93,8 @@ NAMESPACED = {"filters", "jails", "ratelimits"}
 class Malformed(SharedCase):
     """The good jail is in namespace `mail`, what is hostile in `shop`, where no pod is read from."""
 
+    takes = 260
+
     def where(self, kind):
         return f"{GROUP}/namespaces/shop/{kind}" if kind in NAMESPACED else f"{GROUP}/{kind}"
 

@@ -3,7 +3,6 @@
 What nodes write is written here, as nodes write it: how nodes come to it is the matter of other checks.
 """
 
-import contextlib
 import datetime
 import json
 import os
@@ -31,7 +30,9 @@ def ban(prefix, since=-60, until=540, **more):
     return {"jail": "mail/james", "prefix": prefix, "nth": 1, "since": moment(since), "until": moment(until), "weight": 5, "rules": rules, **more}
 
 
-class Plugin(ClusterCase):
+class PluginCase(ClusterCase):
+    """A cluster that knows Gaoler's kinds, a jail, and kubectl with the plugin."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -95,8 +96,8 @@ class Plugin(ClusterCase):
     def items(self, *arguments):
         return [json.loads(line) for line in self.gaoler(*arguments, "-o", "json").splitlines()]
 
-    # The checks.
 
+class Plugin(PluginCase):
     def test_a_machine_whose_clock_is_wrong_sees_and_orders_by_the_servers(self):
         self.slice("n1", ban("45.129.14.30"), ban("45.129.14.31", since=-900, until=-300))
         for hours in (2, -2):
@@ -141,61 +142,6 @@ class Plugin(ClusterCase):
         self.assertEqual(subjects("--jail", "james", "-n", "other"), ["45.129.14.31"])
         told = self.gaoler("bans", "--jail", "james", expect=2)
         self.assertIn("jails of that name are mail/james, other/james", told)
-
-    def test_a_ban_by_hand_is_an_entry_that_the_server_took(self):
-        told = self.gaoler("ban", "203.0.113.0/24", "--for", "2h", "--reason", "asked by abuse@")
-        self.assertIn("203.0.113.0/24 is banned (all ports) until", told)
-        self.gaoler("ban", "45.129.14.30", "--jail", "james")
-        entries = {e["prefix"]: e for e in self.plane.api.get(f"{LISTS}/by-hand")["spec"]["entries"]}
-        self.assertEqual(entries["45.129.14.30"], {"prefix": "45.129.14.30", "scope": "mail/james"})
-        self.assertEqual(entries["203.0.113.0/24"]["reason"], "asked by abuse@")
-        self.assertEqual({b["origin"] for b in self.items("bans")}, {"list by-hand"})
-        # Once more is later, not twice.
-        self.assertIn("was banned already", self.gaoler("ban", "203.0.113.0/24", "--for", "4h"))
-        self.assertEqual(len(self.plane.api.get(f"{LISTS}/by-hand")["spec"]["entries"]), 2)
-
-    def test_who_may_not_be_banned_is_refused_before_the_server_is_asked_to(self):
-        self.write("houses", "cluster", {"members": [{"prefix": "192.0.2.11", "role": "Node", "name": "n1"}]})
-        self.write("allowlists", "office", {"entries": [{"prefix": "203.0.113.77"}]})
-        for who, why in (
-            ("192.0.2.0/24", "part of the cluster (node n1)"),
-            ("203.0.113.0/24", "on the allow list office"),
-            ("127.0.0.1", "loopback"),
-            ("0.0.0.0/0", "is everybody"),
-            ("64.0.0.0/7", "at least /8"),
-        ):
-            with self.subTest(who=who):
-                self.assertIn(why, self.gaoler("ban", who, expect=2))
-        self.assertIn("there is no jail pop3", self.gaoler("ban", "45.129.14.30", "--jail", "pop3", expect=2))
-        self.assertEqual(self.plane.api.get(LISTS)["items"], [])
-
-    def test_people_who_ban_at_the_same_time_lose_nothing(self):
-        environment = self.environment()
-        with contextlib.ExitStack() as running:
-            people = [
-                running.enter_context(
-                    self.plane.net.popen("kubectl", "gaoler", "ban", f"45.129.15.{n}", env=environment, stdout=subprocess.PIPE)
-                )
-                for n in range(1, 7)
-            ]
-            self.assertEqual({p.wait(60) for p in people}, {0})
-        entries = self.plane.api.get(f"{LISTS}/by-hand")["spec"]["entries"]
-        self.assertEqual({e["prefix"] for e in entries}, {f"45.129.15.{n}" for n in range(1, 7)})
-
-    def test_an_unban_is_a_pardon_and_names_what_still_holds(self):
-        self.slice("n1", ban("45.129.14.30"), ban("45.129.14.31"), ban("2001:db8:bad:1::/64"))
-        self.write("banlists", "feed", {"entries": [{"prefix": "45.129.14.31", "reason": "spam"}]})
-        self.gaoler("ban", "45.129.14.30")
-        self.assertEqual(self.gaoler("unban", "45.129.14.30", "--reason", "a mistake").count("may connect again"), 2)
-        self.assertEqual(self.plane.api.get(f"{LISTS}/by-hand")["spec"]["entries"], [])
-        [pardon] = self.plane.api.get(PARDONS)["items"]
-        self.assertEqual(pardon["spec"], {"prefix": "45.129.14.30", "reason": "a mistake"})
-        self.gaoler("why", "45.129.14.30", expect=1)
-        self.assertIn("stays banned: list feed: spam", self.gaoler("unban", "45.129.14.31", expect=1))
-        # An address means the prefix that is counted.
-        self.assertIn("2001:db8:bad:1::/64 may connect again (jail mail/james)", self.gaoler("unban", "2001:db8:bad:1::77"))
-        self.assertIn("nobody was banned", self.gaoler("unban", "45.129.14.30", expect=1))
-        self.assertEqual([b["origin"] for b in self.items("bans")], ["list feed"])
 
     def test_why_tells_who_what_and_until_when(self):
         self.write("allowlists", "office", {"entries": [{"prefix": "203.0.113.0/24"}]})

@@ -84,6 +84,8 @@ class LimitCase(NodeCase):
 
 
 class Limited(LimitCase):
+    takes = 130
+
     def test_every_way_to_a_service_is_limited_and_neither_pods_nor_nodes_nor_a_neighbour(self):
         one, two = self.node(1), self.node(2)
         tenant = self.plane.namespace(f"{self.mail}-tenant")

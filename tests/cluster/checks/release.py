@@ -126,6 +126,7 @@ class Objects(ChartCase):
 
 
 class Story(ChartCase):
+    takes = 90
     VALUES = {
         "james": {"enabled": True, "namespace": "mail", "mode": "Enforce", "jails": {"james-logins": {"maxRetry": 2}}},
         "allowLists": {"office": {"entries": [{"prefix": "192.0.2.0/24"}]}},

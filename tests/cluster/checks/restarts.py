@@ -180,6 +180,8 @@ class Rolled(SharedCase):
 
 
 class Gone(SharedCase):
+    takes = 150
+
     def test_the_bans_of_a_node_that_is_gone_are_published_again_by_another_after_an_emptied_storage(self):
         self.guarded()
         one, two, three = self.nodes.values()

@@ -13,6 +13,8 @@ LISTS = "/apis/gaoler.dev/v1alpha1/sightinglists"
 
 
 class Sightings(NodeCase):
+    takes = 100
+
     def replicas(self, count=3):
         """Nodes with a replica each, and their agents once all know of each other."""
         nodes = [self.node(number) for number in range(1, count + 1)]
@@ -125,6 +127,8 @@ class Sightings(NodeCase):
 
 class EmptiedSightings(NodeCase):
     """The storage is emptied: tests of other classes would miss what was in it."""
+
+    takes = 75
 
     def test_a_list_is_written_again_though_nothing_new_was_seen(self):
         nodes = [self.node(number) for number in (1, 2)]

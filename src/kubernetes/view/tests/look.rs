@@ -49,6 +49,26 @@ fn bans_that_are_over_pardoned_or_not_bans_at_all_are_not_listed() {
 }
 
 #[test]
+fn an_entry_of_a_ban_list_is_banned_since_it_was_written_or_nobody_knows_since_when() {
+    let list = |name: &str, prefix: &str, generation: u64| {
+        let mut list = object("BanList", name, json!({"entries": [{"prefix": prefix}]}));
+        list["metadata"]["creationTimestamp"] = at(-3600).into();
+        list["metadata"]["generation"] = generation.into();
+        list
+    };
+    let lists = vec![list("feed", "198.51.100.7", 1), list("edited", "198.51.100.8", 2)];
+    let mut view = View::new(objects(declared(lists), vec![]), NOW);
+    let since = |seen: &SeenBan| seen.ban.since.map(|since| since.to_string());
+    let bans = view.bans(NOW, |_| true);
+    assert_eq!(bans.iter().map(since).collect::<Vec<_>>(), [Some(at(-3600)), None]);
+    assert_eq!(view.why(address("198.51.100.8"), NOW).why.bans[0].since, None);
+    // Nor when it ends.
+    let ended = view.declare(declared(vec![]), NOW).ended;
+    let told: Vec<_> = ended.iter().map(|ban| since(&view.report(ban))).collect();
+    assert!(told.contains(&Some(at(-3600))) && told.contains(&None), "{told:?}");
+}
+
+#[test]
 fn a_pardon_does_not_end_an_entry_of_a_ban_list() {
     let list =
         object("BanList", "feed", json!({"entries": [{"prefix": "198.51.100.0/24", "reason": "spam"}]}));
