@@ -64,10 +64,10 @@ test-all: ## All tests; suites run side by side, and each prints what it has to 
 	@scripts/setup.sh test james helm cluster image e2e
 	@scripts/test.sh fmt deny
 	@rm -f $(FAILED)
-	@$(MAKE) -j -Otarget suite-e2e suite-cluster suite-james suite-harness suite-rust suite-chart || \
+	@$(MAKE) -k -j2 -Otarget suite-e2e suite-cluster suite-james suite-harness suite-rust suite-chart || \
 	  { printf '\ntest-all: FAILED: %s\n' "$$(paste -sd ' ' $(FAILED))" >&2; exit 1; }
 
-# The suites of test-all: most of them wait most of the time. What the image is made of takes the compiler longest, and
+# The suites of test-all, two at a time: most of them wait most of the time. What the image is made of takes the compiler longest, and
 # all its suite has to do comes after it: so the others leave it a processor. They run copies of the programs, as cargo
 # goes on building, and ask cargo for nothing, because it lets one in at a time.
 TESTED := $(TARGET)/tested
@@ -78,7 +78,7 @@ LEAVE := nice -n 5
 suite-e2e:
 	@image=$$(scripts/image.sh | head -1) && MAKEFLAGS= $(PYTHON) tests/e2e/run.py --image "$$image" $(or_told)
 suite-cluster: tested
-	@$(LEAVE) $(PYTHON) tests/cluster/run.py --jobs 4 --binary $(TESTED)/whole/gaoler $(or_told)
+	@$(LEAVE) $(PYTHON) tests/cluster/run.py --jobs 3 --binary $(TESTED)/whole/gaoler $(or_told)
 suite-james: tested
 	@$(LEAVE) $(PYTHON) tests/james/run.py --together --binary $(TESTED)/standalone/gaoler --james $(JAMES_VERSION) $(or_told)
 suite-harness: tested

@@ -19,8 +19,33 @@ fn loaded(path: &str) -> Loaded {
 
 #[test]
 fn each_directory_is_accepted_as_a_whole_without_a_warning() {
-    for directory in ["standalone", "examples"] {
+    for directory in ["standalone", "examples", "james", "james-article"] {
         assert!(!loaded(directory).config.jails.is_empty(), "{directory}");
+    }
+}
+
+#[test]
+fn the_directory_for_james_holds_the_jails_for_a_house_with_people_and_no_other() {
+    let names = |path: &str| {
+        let loaded = loaded(path);
+        loaded.config.jails.iter().map(|jail| jail.name().as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let all = names("james");
+    assert_eq!(all, names("james/jails.yaml"));
+    assert!(loaded("james").config.jails.iter().all(|jail| jail.spec.max_retry >= 6), "{all:?}");
+    let article = loaded("james-article").config.jails;
+    let [article] = article.as_slice() else { panic!("one jail: {article:?}") };
+    assert_eq!((article.spec.max_retry, article.spec.find_time.as_secs()), (2, 20 * 60));
+    assert_eq!(article.spec.sentence.ban_time.map(|time| time.as_secs()), Some(120 * 60));
+}
+
+#[test]
+fn every_sample_names_the_same_log_of_james() {
+    for path in ["standalone", "examples", "james", "james-article"] {
+        for jail in loaded(path).config.jails {
+            let Source::Files(files) = &jail.source else { continue };
+            assert_eq!(files, &[Path::new("/opt/james/log/james.log")], "{path}: {:?}", jail.name());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The daemon's own court reads it, so that a replay and a daemon cannot differ; only there are no sources, no kernel
 //! and no state file, and the clock is that of the log.
 
+mod layouts;
 mod report;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -21,8 +22,10 @@ use super::pipeline::{Filters, Pipeline};
 use crate::bans::{Ledger, LedgerLimits};
 use crate::config::{AllowEntry, Allowed, Config, JailConfig};
 use crate::engine::house::{NeverBan, Why};
-use crate::engine::scanner::{ScanError, ScanState};
+use crate::engine::scanner::{ScanError, ScanState, Survey};
 use crate::engine::{ReadClock, Timestamp};
+use layouts::Layouts;
+pub use layouts::{LayoutReport, UnreadReport};
 use report::Told;
 pub use report::{AddressReport, BlindReport, ReplayReport};
 
@@ -44,8 +47,9 @@ pub struct Replay {
     filters: Filters,
     zone: TimeZone,
     /// Made for the envelope that the first line shows.
-    pipelines: Vec<(Pipeline, ScanState)>,
+    pipelines: Vec<(Pipeline, ScanState, Survey)>,
     told: Told,
+    layouts: Layouts,
 }
 
 impl std::fmt::Debug for Replay {
@@ -72,7 +76,13 @@ impl Replay {
         court.furnish(never_banned(allowed));
         let zone = TimeZone::system();
         let jail = Arc::clone(jail);
-        Ok(Self { jail, court, filters, zone, pipelines: Vec::new(), told: Told::default() })
+        let (told, layouts) = (Told::default(), Layouts::default());
+        Ok(Self { jail, court, filters, zone, pipelines: Vec::new(), told, layouts })
+    }
+
+    /// Another log begins; places in it are told by its name.
+    pub fn begin(&mut self, log: &str) {
+        self.layouts.begin(log);
     }
 
     /// Reads whole lines, each with its newline. `written` is when the last line of the log was written, at the
@@ -85,34 +95,31 @@ impl Replay {
             let jails = [(0, Arc::clone(&self.jail))];
             for built in Pipeline::build(&jails, envelope_of(lines).unwrap_or_default(), &mut self.filters) {
                 let pipeline = built.map_err(|(_, error)| error)?;
-                self.pipelines.push((pipeline, ScanState::default()));
+                self.pipelines.push((pipeline, ScanState::default(), Survey::default()));
             }
         }
-        let Self { court, zone, pipelines, told, .. } = self;
+        let Self { court, zone, pipelines, told, layouts, .. } = self;
         let clock = ReadClock { now: written, live: false, zone };
         let mut count = 0;
-        for (pipeline, state) in pipelines {
-            let routes = pipeline.routes();
-            let mut heard = Heard::default();
-            let stats = pipeline.scanner.scan(state, lines, clock, &mut |m| {
-                Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| {
-                    let last = told.last.map_or(m.time, |last| last.max(m.time));
-                    told.first = Some(told.first.map_or(m.time, |first| first.min(m.time)));
-                    told.last = Some(last);
-                    told.count(m);
-                    let counted = court.hear(seat, m, last);
-                    told.listen(court);
-                    counted
-                });
-            });
-            count = stats.lines.max(count);
-            told.matched += stats.matches;
-            for (filter, hints) in state.take_hints() {
-                for (_, place) in routes.get(usize::from(filter)).into_iter().flatten() {
-                    *told.hints.entry(*place).or_default() += hints;
+        for (pipeline, state, survey) in pipelines {
+            let (mut from, mut read) = (0, 0);
+            while from < lines.len() {
+                let rest = lines.get(from..).unwrap_or_default();
+                let stretch = survey.stretch(&pipeline.scanner, state, rest, clock);
+                let (stretch_lines, next) = rest.split_at_checked(stretch.end).unwrap_or((rest, &[]));
+                if let Some((at, strange)) = stretch.strange {
+                    layouts.leave(lines, from + at, strange);
+                }
+                read += hear(pipeline, state, stretch_lines, clock, court, told);
+                from += stretch_lines.len();
+                if let Some(layout) = stretch.change {
+                    pipeline.scanner.adopt(state, &layout, next);
+                    layouts.change(lines, from, &layout);
                 }
             }
+            count = read.max(count);
         }
+        layouts.read(count);
         told.lines += count;
         if let Some(last) = told.last {
             court.expire(last);
@@ -127,8 +134,39 @@ impl Replay {
         self.told.listen(&mut self.court);
         let mut tallies = self.court.seats.first().map(|seat| seat.tallies).unwrap_or_default();
         tallies.evicted = self.court.seats.first().map_or(0, |seat| seat.jail.evicted());
-        self.told.report(&self.jail, tallies)
+        self.told.report(&self.jail, tallies, self.layouts)
     }
+}
+
+/// Reads lines of one layout; gives how many they are.
+fn hear(
+    pipeline: &Pipeline,
+    state: &mut ScanState,
+    lines: &[u8],
+    clock: ReadClock<'_>,
+    court: &mut Court,
+    told: &mut Told,
+) -> u64 {
+    let routes = pipeline.routes();
+    let mut heard = Heard::default();
+    let stats = pipeline.scanner.scan(state, lines, clock, &mut |m| {
+        Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| {
+            let last = told.last.map_or(m.time, |last| last.max(m.time));
+            told.first = Some(told.first.map_or(m.time, |first| first.min(m.time)));
+            told.last = Some(last);
+            told.count(m);
+            let counted = court.hear(seat, m, last);
+            told.listen(court);
+            counted
+        });
+    });
+    told.matched += stats.matches;
+    for (filter, hints) in state.take_hints() {
+        for (_, place) in routes.get(usize::from(filter)).into_iter().flatten() {
+            *told.hints.entry(*place).or_default() += hints;
+        }
+    }
+    stats.lines
 }
 
 /// Who is never banned, as far as it is known without a daemon: the prefixes of `allowed`, this machine's addresses,

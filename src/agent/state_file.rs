@@ -32,6 +32,12 @@ pub enum StateError {
         /// Its process id, as it wrote it.
         holder: String,
     },
+    /// There is a directory of that name.
+    #[error("{path} is a directory; name a file in it, e.g. {path}/state")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory or file cannot be used.
     #[error("cannot use {path}: {source}")]
     Unusable {
@@ -63,8 +69,11 @@ impl StateFile {
     /// Takes the file, making its directory when needed.
     ///
     /// # Errors
-    /// When another process holds it, or the directory cannot be written.
+    /// When another process holds it, it is a directory, or the directory it is in cannot be written.
     pub fn open(path: &Path) -> Result<Self, StateError> {
+        if path.is_dir() {
+            return Err(StateError::Directory { path: path.to_path_buf() });
+        }
         let unusable = |path: &Path| {
             let path = path.to_path_buf();
             move |source| StateError::Unusable { path, source }
@@ -352,6 +361,16 @@ mod tests {
         let (_directory, file) = fresh();
         let error = StateFile::open(file.path()).unwrap_err().to_string();
         assert!(error.contains(&std::process::id().to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_directory_is_refused_and_nothing_is_left_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        fs::create_dir(&path).unwrap();
+        let error = StateFile::open(&path).unwrap_err().to_string();
+        assert!(error.contains("is a directory") && error.ends_with("state/state"), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

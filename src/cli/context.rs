@@ -18,14 +18,9 @@ pub struct Global {
     /// Colours; `auto` means on a terminal and without NO_COLOR
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
-    /// The control socket of `gaoler run`
-    #[arg(
-        long,
-        global = true,
-        env = "GAOLER_SOCKET",
-        default_value = "/run/gaoler/control.sock",
-        value_name = "PATH"
-    )]
+    /// The control socket of `gaoler run` [env: GAOLER_SOCKET] [default: /run/gaoler/control.sock]
+    // Were the variable clap's, every usage line would show `--socket` as if it were needed.
+    #[arg(long, global = true, default_value_os_t = usual_socket(), hide_default_value = true, value_name = "PATH")]
     pub socket: PathBuf,
     /// Say more on stderr; twice for everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -33,6 +28,12 @@ pub struct Global {
     /// How messages on stderr are written
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
+}
+
+/// The socket of who names none.
+fn usual_socket() -> PathBuf {
+    let named = std::env::var_os("GAOLER_SOCKET").filter(|path| !path.is_empty());
+    named.map_or_else(|| "/run/gaoler/control.sock".into(), PathBuf::from)
 }
 
 /// How a verb prints its answer.

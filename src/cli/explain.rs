@@ -208,7 +208,7 @@ impl Account {
     }
 
     fn text(&self, context: &Context) -> String {
-        let Explanation { envelope, layout, event, skipped, filters } = &self.explanation;
+        let Explanation { envelope, layout, shows, event, skipped, filters } = &self.explanation;
         let mut facts = Table::plain();
         let mut fact = |name: &str, value: &str| facts.row([context.faint(name), shown(value)]);
         fact("line", &self.line);
@@ -242,6 +242,9 @@ impl Account {
             }
         } else if layout.is_some() {
             fact("event", "none: the line has not the form of the layout");
+        }
+        if let Some(shows) = shows {
+            fact("", &format!("→ it shows {shows}; the agent takes to another layout after 20 such lines"));
         }
         if let Some(date) = filters.iter().find_map(|filter| filter.date.as_deref()) {
             fact("date found", date);
@@ -344,6 +347,30 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn lines_of_another_layout_say_so_until_the_source_is_taken_to_have_it() {
+        let library = built_in();
+        let filter = Filter::compile(&library.get(&FilterName::new("james-smtp-auth")).unwrap()).unwrap();
+        let policy = AddressPolicy::default();
+        let scanner = Scanner::new(&[Arc::new(filter)], &LayoutSpec::Auto, Envelope::None, &policy).unwrap();
+        static ZONE: TimeZone = TimeZone::UTC;
+        let now = crate::engine::Timestamp::from_secs(1_795_366_800);
+        let clock = ReadClock { now, live: false, zone: &ZONE };
+        let mut state = ScanState::default();
+        let mut explained = |line: &str| {
+            let explanation = scanner.explain(&mut state, line.as_bytes(), clock);
+            Account::new(line.as_bytes(), explanation, &NeverBan::new([]))
+        };
+        let json = r#"{"timestamp":"2026-11-22T16:45:41.985Z","level":"INFO","thread":"x","logger":"org.apache.james.protocols.smtp.AUTHENTICATION","message":"AUTH method PLAIN failed from Username{x}@192.0.2.2","context":"default"}"#;
+        assert!(explained(LINE).counted);
+        for n in 1..20 {
+            let account = explained(json);
+            assert!(!account.counted && text(&account, 0).contains("it shows JsonLayout"), "{n}");
+        }
+        let account = explained(json);
+        assert!(account.counted && !text(&account, 0).contains("it shows"), "{}", text(&account, 0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::firewall::Action;
 
 use super::origin::Notes;
 use super::selector::{is_key, is_value};
-use super::{Enforce, JailConfig, Mode, PodSelector, Requirement, Source, compile, prefix, proxied};
+use super::{Enforce, JailConfig, Mode, PodSelector, Requirement, Source, blind, compile, prefix, proxied};
 
 /// Subjects below the threshold that one jail remembers at most.
 const MAX_TRACKED: usize = 100_000;
@@ -51,6 +51,7 @@ pub(super) fn lower(
     if let LayoutSpec::Pattern(pattern) = &layout {
         proxied::check_pattern(pattern, filters.iter().map(|filter| &**filter), notes);
     }
+    blind::check(&layout, &filters, notes);
     let spec = JailSpec {
         name,
         max_retry: jail.max_retry,

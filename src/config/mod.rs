@@ -1,5 +1,6 @@
 //! Resources or files to one validated [`Config`], with a verdict per object (DESIGN §3).
 
+mod blind;
 mod compile;
 mod crowd;
 mod examples;

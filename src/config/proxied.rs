@@ -54,7 +54,7 @@ fn is_key(source: &AddressSource, keys: &[&str]) -> bool {
 }
 
 /// Whether a conversion pattern prints this key of the context, or all of them.
-fn prints(pattern: &str, wanted: &str) -> bool {
+pub(super) fn prints(pattern: &str, wanted: &str) -> bool {
     ["X{", "mdc{", "MDC{"].iter().any(|word| {
         let mut pieces = pattern.split(word);
         let _before = pieces.next();

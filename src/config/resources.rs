@@ -293,7 +293,7 @@ fn lower(
             let mut scanners = examples::Scanners::new(&compiled);
             examples::run(&mut scanners, filter.examples.as_deref().unwrap_or_default(), notes);
             if around.lint && !notes.has_errors() {
-                lint::run(&mut scanners, filter.examples.as_deref().unwrap_or_default(), notes);
+                lint::run(&mut scanners, &compiled, filter.examples.as_deref().unwrap_or_default(), notes);
             }
             Some(GoodObject::Filter { declared: Arc::new(filter), spec: Arc::new(spec) })
         }

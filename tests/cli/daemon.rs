@@ -181,6 +181,25 @@ fn a_configuration_that_is_not_there_is_an_error() {
 }
 
 #[test]
+fn a_directory_as_state_is_refused_before_anything_is_read() {
+    let host = Host::new();
+    let directory = host.path("kept");
+    std::fs::create_dir(&directory).unwrap();
+    let output = host.run(&["--state", directory.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("kept is a directory; name a file in it"), "{}", said(&output));
+}
+
+#[test]
+fn a_usage_line_shows_no_option_that_only_the_environment_gives() {
+    let output = gaoler(&["check"]).env("GAOLER_SOCKET", "/tmp/elsewhere.sock").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("Usage: gaoler check <DIR|FILE>..."), "{}", said(&output));
+    let asked = gaoler(&["status"]).env("GAOLER_SOCKET", "/nonexistent/elsewhere.sock").output().unwrap();
+    assert!(said(&asked).contains("/nonexistent/elsewhere.sock"), "{}", said(&asked));
+}
+
+#[test]
 fn colours_come_when_asked_for_and_never_in_pipes() {
     let host = Host::guarded();
     assert!(!said(&host.ask(&["status"])).contains('\x1b'));

@@ -10,7 +10,7 @@ BEGIN, END = "<!-- table: make test-james keeps it -->", "<!-- end of table -->"
 
 
 def cell(version, layout, n, notes):
-    """`2/2`, `0/2` with its reason's number, or nothing to see."""
+    """`2/2`, `0/2` or `2/1` with its reason's number, or nothing to see."""
     if n in expected.INNOCENT:
         return "–"
     if n in expected.NOISE:
@@ -18,6 +18,11 @@ def cell(version, layout, n, notes):
     parts = []
     for name, tried in expected.ATTACKS[n].items():
         blind = expected.BLIND.get((version, layout, n, name))
+        twice = expected.TWICE.get((version, layout, n, name))
+        if twice:
+            counted, reason = twice
+            parts.append(f"{counted}/{tried} ({notes.setdefault(reason, len(notes) + 1)})")
+            continue
         if not blind:
             parts.append(f"{tried}/{tried}")
             continue

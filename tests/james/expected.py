@@ -34,9 +34,6 @@ ATTACKS = {
     107: {SMTP: 1, RECIPIENT: 1, RELAY: 1}, 108: {SMTP: 1, RECIPIENT: 1, RELAY: 1}, 111: {SMTP: 1}, 112: {IMAP: 2},
     113: {IMAP: 3}, 114: {POP3: 1}, 115: {SMTP: 10},
 }  # fmt: skip
-# Tries of one password as LOGIN and as PLAIN, per case: what is counted where the two cannot be told apart.
-TWICE = {106: 2, 107: 2, 108: 2}
-
 ALL = ("default", "fixed", "mdc", "seed", "json")
 CONTEXT = ("fixed", "mdc", "seed", "json")
 OLD, NEW = ("3.8.1",), ("3.9.0",)
@@ -56,6 +53,10 @@ CONTINUATION = "credentials on a line of their own: James logs them without addr
 CLASS = "the layout prints the class that called the logger, and no protocol"
 LINES = "the message runs over several lines"
 HTTP = "James logs no address over HTTP, or one that the client chose"
+BOTH_WAYS = (
+    "one password as LOGIN and as PLAIN counts twice: the line with the client's address shows no way of logging in "
+    "(without `auth=`, or behind a client's text)"
+)
 
 # (versions, layouts, cases, filter, seen, reason)
 _ROWS = [
@@ -96,6 +97,10 @@ THRICE_IN_ONE_CONNECTION = (64, 113)
 ANY_ADDRESS = ("fixed", "json", "mdc")
 # In this layout a balancer is taken for the client, by whatever reads it.
 ACCUSES_BALANCER = ("seed",)
+# (version, layout, case, filter): (counted, why more than was tried). One password was tried as LOGIN and as PLAIN.
+TWICE = {
+    (version, layout, case, SMTP): (2, BOTH_WAYS) for version in NEW for layout in ("fixed", "mdc") for case in (106, 107, 108)
+}
 
 
 def _blind():

@@ -83,7 +83,7 @@ def show(grid):
             said = {}
             for (version, layout), cells in grid.items():
                 seen, _, reason = cells[n][filter_name]
-                text = f"seen {seen} of {tried}" + (f", blind spot: {reason}" if reason else "")
+                text = f"seen {seen} of {tried}" + (f": {reason}" if reason else "")
                 said.setdefault(text, []).append(f"{version} {layout}")
             for text, where in said.items():
                 print(f"      {filter_name}: {text}  [{'all' if len(where) == len(grid) else ', '.join(where)}]")

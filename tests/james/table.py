@@ -130,6 +130,11 @@ class Verdict:
             elif n is not None and n not in expected.PROXIED and name not in expected.NOT_COUNTED and name not in expected.ATTACKS[n]:
                 self.complain(f"{name} counts {count} in case {n}, where there was nothing of the kind")
 
+    def _counts(self, n, name):
+        """What is counted where nothing is hidden: one for each failure, but for what cannot be told apart."""
+        twice = expected.TWICE.get((self.version, self.layout, n, name))
+        return twice[0] if twice else expected.ATTACKS[n][name]
+
     def _blind(self, n, name):
         blind = expected.BLIND.get((self.version, self.layout, n, name))
         if blind and n in self.written and self.layout in expected.ANY_ADDRESS:
@@ -144,12 +149,9 @@ class Verdict:
             together = [c for c in expected.ATTACKS if expected.PROXIED.get(c, of_case(c)) == client and name in expected.ATTACKS[c]]
             seen = self.seen.get((client, name), 0)
             blind = [self._blind(c, name) for c in together]
-            low = sum(b[0] if b else expected.ATTACKS[c][name] for b, c in zip(blind, together))
-            high = sum(b[1] if b else expected.ATTACKS[c][name] for b, c in zip(blind, together))
-            most = sum(expected.ATTACKS[c][name] for c in together)
-            if name == expected.SMTP:
-                most = sum(expected.TWICE.get(c, expected.ATTACKS[c][name]) for c in together)
-                high = most if not any(blind) else high
+            low = sum(b[0] if b else self._counts(c, name) for b, c in zip(blind, together))
+            high = sum(b[1] if b else self._counts(c, name) for b, c in zip(blind, together))
+            most = sum(self._counts(c, name) for c in together)
             if seen > most:
                 self.complain(f"case {n}: {name} counts {seen}, but only {most} were tried")
             elif seen < low:
@@ -157,5 +159,7 @@ class Verdict:
             elif seen > high:
                 self.complain(f"case {n}: {name} sees {seen}: more than its blind spot says ({high}); the entry is stale")
             mine = expected.BLIND.get((self.version, self.layout, n, name))
-            out[name] = (min(seen * tried // most if len(together) > 1 else seen, tried), tried, mine and mine[2])
+            twice = expected.TWICE.get((self.version, self.layout, n, name))
+            share = seen * self._counts(n, name) // most if len(together) > 1 else seen
+            out[name] = (share, tried, mine[2] if mine else twice and twice[1])
         return out

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::layouts::{LayoutReport, Layouts, UnreadReport};
 use crate::agent::court::Court;
 use crate::agent::report::{BanReport, EventKind, Moment, Tallies};
 use crate::config::JailConfig;
@@ -33,6 +34,11 @@ pub struct ReplayReport {
     pub addresses: Vec<AddressReport>,
     /// What filters saw besides.
     pub blind: Vec<BlindReport>,
+    /// Where the log has another layout than before; the lines from there on were read so.
+    pub layouts: Vec<LayoutReport>,
+    /// Lines of another layout that were not understood, being too few for a change, or with a layout declared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<UnreadReport>,
     /// Every ban that would have fallen, each with the end that later failures gave it; by its beginning.
     pub bans: Vec<BanReport>,
 }
@@ -110,7 +116,7 @@ impl Told {
     }
 
     /// All of it, of this jail.
-    pub(super) fn report(self, jail: &JailConfig, tallies: Tallies) -> ReplayReport {
+    pub(super) fn report(self, jail: &JailConfig, tallies: Tallies, seen: Layouts) -> ReplayReport {
         let Told { lines, matched, first, last, bans, addresses, hints } = self;
         let name = |place: u16| match jail.filters.get(usize::from(place)) {
             Some(filter) => filter.name.clone(),
@@ -137,6 +143,8 @@ impl Told {
             tallies,
             addresses: addresses.collect(),
             blind: blind.filter(|blind| blind.unaddressed + blind.proxied > 0).collect(),
+            layouts: seen.changes,
+            unread: seen.unread,
             bans: bans.into_values().collect(),
         }
     }

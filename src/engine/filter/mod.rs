@@ -14,12 +14,14 @@ mod needle;
 mod pattern;
 mod rarity;
 mod rule;
+mod sample;
 mod size;
 mod span;
 mod tags;
 mod text;
 
 pub use error::FilterError;
+pub use sample::Sample;
 
 pub(crate) use needle::{Needle, Required};
 pub(crate) use rule::{Accused, Miss, Rule};

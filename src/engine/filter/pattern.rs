@@ -130,6 +130,11 @@ impl Pattern {
         &self.source
     }
 
+    /// The regex, or what of it is linear, in Rust's syntax.
+    pub(super) fn relaxed(&self) -> &str {
+        &self.relaxed
+    }
+
     /// Whether it runs in the backtracking engine, with a step limit.
     pub(crate) fn bounded(&self) -> bool {
         self.backtracking.is_some()

@@ -129,6 +129,19 @@ impl Rule {
         self.message.as_ref()
     }
 
+    /// The regex of the message, if the rule may take the address from it.
+    pub(super) fn marked_message(&self) -> Option<&Pattern> {
+        self.message.as_ref().filter(|_| self.address.contains(&AddressSource::Message))
+    }
+
+    pub(super) fn logger(&self) -> Option<&str> {
+        self.logger.as_deref()
+    }
+
+    pub(super) fn context(&self) -> &[(String, String)] {
+        &self.context
+    }
+
     pub(crate) fn required(&self) -> Option<&Required> {
         self.required.as_ref()
     }

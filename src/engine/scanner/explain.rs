@@ -11,6 +11,7 @@ use super::{Envelope, MOST_BYTES, ScanStats, Scanner, Work};
 use crate::engine::cri::{self, Stream};
 use crate::engine::dates::FoundDate;
 use crate::engine::filter::Miss;
+use crate::engine::layout::detect;
 use crate::engine::{Event, FilterName, LayoutSpec, Match, Outcome, ReadClock, Timestamp};
 
 /// How one line was judged.
@@ -21,6 +22,9 @@ pub struct Explanation {
     pub envelope: Option<EnvelopeAccount>,
     /// The layout the line was read with; `None`: none is known.
     pub layout: Option<String>,
+    /// The layout the line shows, when it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shows: Option<String>,
     /// The event; `None`: the line is not of the layout.
     pub event: Option<EventAccount>,
     /// Why no filter was asked at all.
@@ -205,6 +209,7 @@ impl Scanner {
     #[must_use]
     pub fn explain(&self, state: &mut ScanState, line: &[u8], clock: ReadClock<'_>) -> Explanation {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
+        self.reconsider(state, &[line, b"\n"].concat());
         let mut report = Explainer::new(self);
         let mut work = Work { clock, report: &mut report, sink: &mut |_| {}, stats: ScanStats::default() };
         if line.len() > MOST_BYTES {
@@ -223,6 +228,13 @@ impl Scanner {
         }
         let layout = self.layout.as_ref().map_or(state.layout(), |layout| Some(layout.spec()));
         account.layout = layout.map(layout_name);
+        if account.event.is_none()
+            && let Some(known) = layout
+            && let Some(shown) = self.text(line, 0, line.len()).and_then(|text| detect(&text))
+            && shown != *known
+        {
+            account.shows = Some(layout_name(&shown));
+        }
         account.skipped = match (&account.envelope, self.envelope) {
             _ if stats.too_long > 0 => Some(format!("longer than {MOST_BYTES} bytes")),
             (None, Envelope::Cri) => Some("not a container's log record".to_owned()),
@@ -234,7 +246,8 @@ impl Scanner {
 }
 
 /// A layout's name as in a manifest.
-fn layout_name(layout: &LayoutSpec) -> String {
+#[must_use]
+pub fn layout_name(layout: &LayoutSpec) -> String {
     match layout {
         LayoutSpec::Pattern(pattern) => format!("Pattern {pattern}"),
         other => format!("{other:?}"),
@@ -259,6 +272,7 @@ impl<'s> Explainer<'s> {
         let account = Explanation {
             envelope: None,
             layout: None,
+            shows: None,
             event: None,
             skipped: None,
             filters: filters.collect(),

@@ -17,6 +17,7 @@ mod report;
 mod settle;
 mod split;
 mod state;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -36,10 +37,11 @@ use join::Joined;
 use judge::{Hearing, Line};
 use report::{Report, Silent};
 
-pub use explain::{Explanation, FilterAccount, Reason, RuleAccount};
+pub use explain::{Explanation, FilterAccount, Reason, RuleAccount, layout_name};
 pub use hints::Hints;
 pub use memory::ScanMemory;
 pub use state::ScanState;
+pub use survey::{Stretch, Survey};
 pub use trial::{Trial, TrialCounts, Tried, TriedHit};
 
 /// Longer lines are skipped and counted, never cut: what a cut leaves could name anybody.

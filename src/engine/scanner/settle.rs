@@ -11,7 +11,7 @@ use crate::engine::layout::{Layout, detect, strip_ansi};
 const MOST_UNDECIDED: u32 = 1000;
 /// So many lines of another layout, and none of the known one between them, are a program configured anew. What an
 /// attacker forges stands in the midst of an event of the known layout, and is read together with it.
-const CHANGED: u32 = 20;
+pub(super) const CHANGED: u32 = 20;
 
 impl Scanner {
     /// Whether lines are still looked at for what they show of the source.
@@ -75,6 +75,6 @@ pub(super) fn is_json(spec: &LayoutSpec) -> bool {
 }
 
 /// Without formatted messages, a line holds a template and arguments, but no text that a rule looks for.
-fn has_templates(spec: &LayoutSpec, text: &str) -> bool {
+pub(super) fn has_templates(spec: &LayoutSpec, text: &str) -> bool {
     *spec == LayoutSpec::JsonEncoder && !text.contains("\"formattedMessage\"")
 }

@@ -1,0 +1,180 @@
+//! Where the layout of a log changes, for who has the whole of it.
+//!
+//! The daemon sees lines as they come, and takes to another layout after some lines of it. Who reads a log from beginning
+//! to end sees where they begin, reads all of them, and can say what stays unread.
+
+use memchr::{memchr, memrchr};
+
+use super::settle::{CHANGED, has_templates, is_json};
+use super::{Envelope, MOST_BYTES, ScanState, Scanner};
+use crate::engine::layout::{Layout, detect, strip_ansi};
+use crate::engine::{LayoutSpec, ReadClock, cri};
+
+/// So many lines of a block are looked at, evenly spread; only where one shows another layout all of them are. In a block
+/// of 256 KiB one of twenty lines of a hundred bytes is met, and so many make a change.
+const SAMPLES: usize = 128;
+
+/// What was seen at the end of the last block of a source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Survey {
+    /// Lines of another layout since the last one of the known layout.
+    run: u32,
+}
+
+/// The beginning of a block, as far as it has one layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where it ends, in bytes.
+    pub end: usize,
+    /// The layout of what comes then.
+    pub change: Option<LayoutSpec>,
+    /// Lines in it that show another layout and are not understood therefore, with the place of the first in bytes.
+    pub strange: Option<(usize, u64)>,
+}
+
+/// What a line shows.
+enum Shown {
+    Nothing,
+    Known,
+    Other(LayoutSpec),
+}
+
+impl Survey {
+    /// Looks for a change of layout in the whole lines of `block`. A declared layout never changes; then only the lines
+    /// that show another one are told.
+    #[must_use]
+    pub fn stretch(
+        &mut self,
+        scanner: &Scanner,
+        state: &ScanState,
+        block: &[u8],
+        clock: ReadClock<'_>,
+    ) -> Stretch {
+        let mut stretch = Stretch { end: block.len(), ..Stretch::default() };
+        let first;
+        let known = match (&scanner.layout, &state.layout) {
+            (Some(declared), _) => declared,
+            (None, Some(settled)) => settled,
+            (None, None) if scanner.undecided(state) => {
+                let shown = lines(block).find_map(|(at, end)| detect(&scanner.text(block, at, end)?));
+                let Some(layout) = shown.and_then(|spec| Layout::new(&spec).ok()) else { return stretch };
+                first = layout;
+                &first
+            }
+            (None, None) => return stretch,
+        };
+        if *known.spec() == LayoutSpec::Text {
+            return stretch;
+        }
+        let shown = |at: usize, end: usize| {
+            if scanner.envelope == Envelope::None
+                && begins_as(known.spec(), block.get(at..end).unwrap_or_default())
+            {
+                return Shown::Known;
+            }
+            scanner.text(block, at, end).map_or(Shown::Nothing, |text| shown(known, &text, clock))
+        };
+        if self.run == 0 && !samples(block).any(|(at, end)| matches!(shown(at, end), Shown::Other(_))) {
+            return stretch;
+        }
+        // The run may have begun in the block before; this much of it is in this one.
+        let mut run: Option<(usize, u64)> = None;
+        for (at, end) in lines(block) {
+            match shown(at, end) {
+                Shown::Nothing => {}
+                Shown::Known => {
+                    self.run = 0;
+                    stretch.add(run.take());
+                }
+                Shown::Other(spec) => {
+                    self.run = self.run.saturating_add(1);
+                    let (begin, count) = run.get_or_insert((at, 0));
+                    if self.run >= CHANGED && scanner.layout.is_none() {
+                        self.run = 0;
+                        return Stretch { end: *begin, change: Some(spec), ..stretch };
+                    }
+                    *count += 1;
+                }
+            }
+        }
+        stretch.add(run);
+        stretch
+    }
+}
+
+impl Stretch {
+    fn add(&mut self, run: Option<(usize, u64)>) {
+        if let Some((at, count)) = run {
+            self.strange.get_or_insert((at, 0)).1 += count;
+        }
+    }
+}
+
+impl Scanner {
+    /// Takes to another layout, which `first` shows.
+    pub fn adopt(&self, state: &mut ScanState, layout: &LayoutSpec, first: &[u8]) {
+        let end = memchr(b'\n', first).unwrap_or(first.len());
+        let Some(text) = self.text(first, 0, end) else { return };
+        if let (None, Ok(layout)) = (&self.layout, Layout::new(layout)) {
+            state.templates = has_templates(layout.spec(), &text);
+            state.strange = 0;
+            state.settled = true;
+            state.layout = Some(Box::new(layout));
+        }
+    }
+
+    /// A line without envelope and colours; `None`: there is no line in it.
+    pub(super) fn text(&self, block: &[u8], at: usize, end: usize) -> Option<String> {
+        let line = block.get(at..end.min(at + MOST_BYTES))?;
+        let content = match self.envelope {
+            Envelope::None => line,
+            Envelope::Cri => cri::parse(line)?.content,
+        };
+        Some(strip_ansi(&String::from_utf8_lossy(content)).into_owned())
+    }
+}
+
+/// Whether a line begins as those of a layout do and of no other that is found by itself: a few bytes decide for most.
+fn begins_as(layout: &LayoutSpec, line: &[u8]) -> bool {
+    match layout {
+        LayoutSpec::JamesDefault => matches!(line, [b'0'..=b'9', b'0'..=b'9', b':', _, _, b':', ..]),
+        LayoutSpec::JsonEncoder => line.starts_with(b"{\"sequenceNumber\":"),
+        LayoutSpec::JsonLayout => line.starts_with(b"{\"timestamp\":\""),
+        LayoutSpec::Logstash => line.starts_with(b"{\"@timestamp\":"),
+        LayoutSpec::Auto | LayoutSpec::Text | LayoutSpec::Pattern(_) => false,
+    }
+}
+
+fn shown(known: &Layout, text: &str, clock: ReadClock<'_>) -> Shown {
+    // One encoder may make sense of another's lines, but not all of it.
+    if !is_json(known.spec()) && known.event(text, clock).is_some() {
+        return Shown::Known;
+    }
+    match detect(text) {
+        None => Shown::Nothing,
+        Some(spec) if spec == *known.spec() => Shown::Known,
+        Some(spec) => Shown::Other(spec),
+    }
+}
+
+/// Every line of a block.
+fn lines(block: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = block.get(at..).filter(|rest| !rest.is_empty())?;
+        let line = (at, at + memchr(b'\n', rest).unwrap_or(rest.len()));
+        at = line.1 + 1;
+        Some(line)
+    })
+}
+
+/// Some lines of a block, the first and the last among them.
+fn samples(block: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let step = block.len() / SAMPLES + 1;
+    let last = block.len().saturating_sub(2);
+    (0..last).step_by(step).chain([last]).map(|near| {
+        let at = memrchr(b'\n', block.get(..near).unwrap_or_default()).map_or(0, |newline| newline + 1);
+        let rest = block.get(at..).unwrap_or_default();
+        (at, at + memchr(b'\n', rest).unwrap_or(rest.len()))
+    })
+}
