@@ -333,11 +333,17 @@ impl Court {
     }
 }
 
+/// For so long pardons and past bans are known at least: a jail that is away for a while may forget later than those
+/// that stay.
+const AT_LEAST: Duration = Duration::from_secs(86_400);
+/// And for so long while there is no jail at all: what a jail forgets after unless it says otherwise.
+const WITHOUT_JAILS: Duration = Duration::from_secs(30 * 86_400);
+
 /// How much of the past these jails need.
 pub(super) fn limits(config: &Config) -> LedgerLimits {
     // A record may be read `findTime` late, and asks for what was known then.
     let longest = |span: fn(&JailSpec) -> Duration| config.jails.iter().map(|jail| span(&jail.spec)).max();
-    let forget_after = longest(|spec| spec.sentence.forget_after).unwrap_or(Duration::ZERO);
+    let forget_after = longest(|spec| spec.sentence.forget_after).unwrap_or(WITHOUT_JAILS).max(AT_LEAST);
     let find_time = longest(|spec| spec.find_time).unwrap_or(Duration::ZERO);
     LedgerLimits { forget_after: forget_after.saturating_add(find_time), ..LedgerLimits::default() }
 }

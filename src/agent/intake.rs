@@ -127,18 +127,40 @@ impl Intake {
     ) {
         let mut before = std::mem::take(&mut self.feeds);
         for (units, jails) in journals {
+            let names: Vec<JailName> = jails.iter().map(|(_, jail)| jail.name().clone()).collect();
             let kept = before.iter().position(|feed| feed.units() == units).map(|at| before.swap_remove(at));
             let mut feed = kept.unwrap_or_else(|| {
-                let cursor = self.cursors.remove(&Feed::key(&units));
+                let known = self.cursors.remove(&Feed::key(&units));
+                let cursor = known.or_else(|| self.moved_from(&names, &mut before));
                 Feed::new(units, cursor, horizon, &mut self.desk.parked)
             });
             unusable.extend(feed.configure(&jails, &mut self.desk.filters));
-            self.desk.readers.note(&feed.source(), jails.iter().map(|(_, jail)| jail.name().clone()));
+            self.desk.readers.note(&feed.source(), names);
             self.feeds.push(feed);
         }
         for feed in before {
             self.cursors.extend(feed.place());
         }
+    }
+
+    /// Where jails stand that read the journal of other units before. A place in the journal is one whatever the units,
+    /// and what is before it was counted.
+    fn moved_from(&mut self, jails: &[JailName], before: &mut Vec<Feed>) -> Option<String> {
+        let readers = &mut self.desk.readers;
+        if let Some(at) = before.iter().position(|feed| readers.any_of(&feed.source(), jails)) {
+            let feed = before.get(at)?;
+            let (_, cursor) = feed.place()?;
+            if readers.release(&feed.source(), jails) {
+                before.swap_remove(at);
+            }
+            return Some(cursor);
+        }
+        let key = self.cursors.keys().find(|key| readers.any_of(&Feed::source_of(key), jails))?.clone();
+        let cursor = self.cursors.get(&key).cloned();
+        if readers.release(&Feed::source_of(&key), jails) {
+            self.cursors.remove(&key);
+        }
+        cursor
     }
 
     /// Reads what is there, about a megabyte at most.

@@ -34,6 +34,22 @@ impl Readers {
         unread
     }
 
+    /// Whether one of these jails was given what was read of the source.
+    pub(super) fn any_of(&self, source: &str, jails: &[JailName]) -> bool {
+        self.0.get(source).is_some_and(|readers| jails.iter().any(|jail| readers.contains(jail)))
+    }
+
+    /// These jails read another source from now on, beginning at the place of this one; whether nobody is left.
+    pub(super) fn release(&mut self, source: &str, jails: &[JailName]) -> bool {
+        let Some(readers) = self.0.get_mut(source) else { return true };
+        readers.retain(|jail| !jails.contains(jail));
+        let nobody = readers.is_empty();
+        if nobody {
+            self.0.remove(source);
+        }
+        nobody
+    }
+
     /// Keeps only these sources.
     pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.0.retain(|source, _| keep(source));

@@ -117,9 +117,16 @@ impl Files {
     }
 
     fn follow(&mut self, path: PathBuf, wanted: &Wanted, now: Timestamp) {
+        let mut groups = wanted.groups.to_vec();
+        if wanted.exact {
+            // A file that is not there is found by those alone who name it, and others ask for it as well.
+            groups.extend(self.patterns.groups_of(&path));
+            groups.sort_unstable();
+            groups.dedup();
+        }
         if let Some(stream) = self.paths.get(&path).and_then(|id| self.streams.get_mut(id)) {
             stream.exact = wanted.exact;
-            stream.own_groups = wanted.groups.to_vec();
+            stream.own_groups = groups;
             if !stream.follows && stream.alias_of.is_none() {
                 let id = stream.id;
                 self.reconcile(id, now, false);
@@ -139,7 +146,7 @@ impl Files {
         self.next_id += 1;
         let mut stream = Stream::new(id, path.clone());
         stream.exact = wanted.exact;
-        stream.own_groups = wanted.groups.to_vec();
+        stream.own_groups = groups;
         stream.groups.clone_from(&stream.own_groups);
         let (known, others) = std::mem::take(&mut self.unfollowed).into_iter().partition(|c| c.path == path);
         self.unfollowed = others;

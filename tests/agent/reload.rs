@@ -1,8 +1,8 @@
 //! Another configuration while it runs.
 
-use gaoler::agent::report::{BanReport, ConditionType, FileReport};
+use gaoler::agent::report::{BanReport, ConditionType, FileReport, UnbanOrder};
 
-use crate::world::{JAMES, World, failure, until};
+use crate::world::{JAMES, World, block_on, failure, subject, until};
 
 #[test]
 fn a_broken_jail_goes_on_as_it_was() {
@@ -65,6 +65,22 @@ fn a_jail_that_is_made_again_knows_what_a_new_one_would() {
     assert_eq!(bans.iter().map(said).collect::<Vec<_>>(), before.iter().map(said).collect::<Vec<_>>());
     world.log(&[failure("203.0.113.7"), failure("203.0.113.9")]);
     world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8", "j_james 203.0.113.9"]);
+}
+
+#[test]
+fn who_was_let_out_stays_free_when_the_only_jail_is_made_again() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    let order = UnbanOrder { prefix: Some(subject("203.0.113.7").net()), jail: None, reason: None };
+    block_on(world.agent().unban(order)).unwrap().unwrap();
+    world.keeps_out(&[]);
+    delete(&mut world);
+    world.declare("jails.yaml", JAMES);
+    world.reload();
+    // The same lines are read again, and were pardoned.
+    world.log(&[failure("203.0.113.8"), failure("203.0.113.8")]);
+    world.keeps_out(&["j_james 203.0.113.8"]);
 }
 
 #[test]

@@ -120,6 +120,19 @@ class SystemdJournal(GaolerCase):
         self.guess(self.ATTACKER)
         self.wait_banned(self.ATTACKER)
 
+    def test_entries_count_once_though_the_jail_asks_for_other_units(self):
+        self.gaoler.start()
+        self.guess(self.ATTACKER)
+        self.settle_journal("45.250.0.1")
+        told = (self.gaoler.config / "sshd.yaml").read_text()
+        for n, units in enumerate(("[ssh.service, sshd.service]", "[ssh.service, other.service]", "[ssh.service]"), 2):
+            self.gaoler.manifest("sshd.yaml", told.replace("[ssh.service]", units))
+            self.gaoler.ask("reload")
+            self.settle_journal(f"45.250.0.{n}")
+        self.assertNotIn(self.ATTACKER, self.gaoler.bans(), "an entry counted twice")
+        self.guess(self.ATTACKER)
+        self.wait_banned(self.ATTACKER)
+
     def settle_journal(self, sentinel):
         self.guess(sentinel, 2)
         self.wait_banned(sentinel)

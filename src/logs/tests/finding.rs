@@ -159,6 +159,21 @@ fn groups_that_ask_for_the_same_file_share_one_reading() {
 }
 
 #[test]
+fn a_file_that_was_not_there_is_read_from_its_beginning_for_those_too_who_ask_by_a_glob() {
+    let mut w = World::new(&[]);
+    w.watch(vec![(GroupId(1), vec![w.path("james.log")]), (GroupId(2), vec![w.path("*.log")])]);
+    assert_eq!(w.lines(), NOTHING);
+    w.append("james.log", "1\n");
+    assert_eq!(w.got().first().unwrap().groups, [GroupId(1), GroupId(2)]);
+    w.remove("james.log");
+    assert_eq!(w.pass(Duration::from_secs(3)), NOTHING);
+    w.append("james.log", "2\n");
+    let got = w.got();
+    assert_eq!(got.first().unwrap().line, "2");
+    assert_eq!(got.first().unwrap().groups, [GroupId(1), GroupId(2)]);
+}
+
+#[test]
 fn what_is_watched_can_be_replaced_and_no_place_is_lost() {
     let mut w = World::new(&["james.log"]);
     w.append("james.log", "1\n");
