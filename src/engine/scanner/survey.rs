@@ -11,8 +11,9 @@ use crate::engine::layout::{Layout, detect, strip_ansi};
 use crate::engine::{LayoutSpec, ReadClock, cri};
 
 /// So many lines of a block are looked at, evenly spread; only where one shows another layout all of them are. In a block
-/// of 256 KiB one of twenty lines of a hundred bytes is met, and so many make a change.
-const SAMPLES: usize = 128;
+/// of 256 KiB what another layout has for 32 KiB is met; a program configured anew writes more. Each look costs as much
+/// as a dozen lines that are only read.
+const SAMPLES: usize = 8;
 
 /// What was seen at the end of the last block of a source.
 #[derive(Clone, Copy, Debug, Default)]
