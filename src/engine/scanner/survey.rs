@@ -11,9 +11,11 @@ use crate::engine::layout::{Layout, detect, strip_ansi};
 use crate::engine::{LayoutSpec, ReadClock, cri};
 
 /// So many lines of a block are looked at, evenly spread; only where one shows another layout all of them are. In a block
-/// of 256 KiB what another layout has for 32 KiB is met; a program configured anew writes more. Each look costs as much
-/// as a dozen lines that are only read.
-const SAMPLES: usize = 8;
+/// of 256 KiB one of twenty lines of a hundred bytes is met, and so many make a change.
+const SAMPLES: usize = 128;
+/// Of so many lines one is read; of the others only those that begin otherwise than a line of the known layout did. To
+/// read one costs as much as to pass over a dozen.
+const READ: usize = 16;
 
 /// What was seen at the end of the last block of a source.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,7 +77,19 @@ impl Survey {
             }
             scanner.text(block, at, end).map_or(Shown::Nothing, |text| shown(known, &text, clock))
         };
-        if self.run == 0 && !samples(block).any(|(at, end)| matches!(shown(at, end), Shown::Other(_))) {
+        let mut usual = None;
+        let mut other = |(n, (at, end)): (usize, (usize, usize))| {
+            let beginning = scanner.inside(block, at, end).map(beginning);
+            if n % READ != 0 && beginning == usual {
+                return false;
+            }
+            let shown = shown(at, end);
+            if matches!(shown, Shown::Known) {
+                usual = beginning;
+            }
+            matches!(shown, Shown::Other(_))
+        };
+        if self.run == 0 && !samples(block).enumerate().any(&mut other) {
             return stretch;
         }
         // The run may have begun in the block before; this much of it is in this one.
@@ -126,13 +140,27 @@ impl Scanner {
 
     /// A line without envelope and colours; `None`: there is no line in it.
     pub(super) fn text(&self, block: &[u8], at: usize, end: usize) -> Option<String> {
-        let line = block.get(at..end.min(at + MOST_BYTES))?;
-        let content = match self.envelope {
-            Envelope::None => line,
-            Envelope::Cri => cri::parse(line)?.content,
-        };
+        let content = self.inside(block, at, end)?;
         Some(strip_ansi(&String::from_utf8_lossy(content)).into_owned())
     }
+
+    /// A line without envelope.
+    fn inside<'b>(&self, block: &'b [u8], at: usize, end: usize) -> Option<&'b [u8]> {
+        let line = block.get(at..end.min(at + MOST_BYTES))?;
+        match self.envelope {
+            Envelope::None => Some(line),
+            Envelope::Cri => Some(cri::parse(line)?.content),
+        }
+    }
+}
+
+/// How a line begins, whatever its digits: dates of one form begin alike.
+fn beginning(line: &[u8]) -> [u8; 12] {
+    let mut first = [0; 12];
+    for (to, byte) in first.iter_mut().zip(line) {
+        *to = if byte.is_ascii_digit() { b'0' } else { *byte };
+    }
+    first
 }
 
 /// Whether a line begins as those of a layout do and of no other that is found by itself: a few bytes decide for most.
