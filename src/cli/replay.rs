@@ -405,6 +405,17 @@ spec:
     }
 
     #[test]
+    fn a_line_of_text_among_json_is_understood_and_so_is_the_json_behind_it() {
+        for (n, m) in [(1, 30), (10, 300), (150, 150), (3000, 3000)] {
+            let log = [in_json(n, 1), as_shipped(1, 2), in_json(m, 1)].concat();
+            let (text, said) = james(&log, "");
+            let expected = [("203.0.113.1".to_owned(), (n + m) as u64), ("203.0.113.2".to_owned(), 1)];
+            assert_eq!(said, expected, "{n} {m}: {text}");
+            assert!(!text.contains("not understood"), "{n} {m}: {text}");
+        }
+    }
+
+    #[test]
     fn where_a_layout_is_declared_lines_of_another_are_told_however_many_they_are() {
         let log = [as_shipped(40, 1), in_json(60, 2)].concat();
         let (text, said) = james(&log, ", layout: {type: JamesDefault}");

@@ -16,6 +16,7 @@ mod once;
 mod report;
 mod settle;
 mod split;
+mod standing;
 mod state;
 mod survey;
 #[cfg(test)]
