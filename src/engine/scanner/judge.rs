@@ -91,6 +91,7 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
             }
         }
         self.stats.undecided += u64::from(waiting);
+        self.stats.misfits += u64::from(layout.is_some() && matches!(cell.get(), Some(None)));
         self.state.layout = own;
     }
 
