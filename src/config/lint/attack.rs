@@ -11,10 +11,13 @@ use crate::engine::scanner::{Reason, RuleAccount, ScanState, Scanner};
 
 use super::json::{self, Value};
 
-/// Who is accused in a line that is made up (documentation address, RFC 5737).
-pub(super) const ACCUSED: &str = "203.0.113.7";
+/// Who is accused in a line that is made up (documentation addresses, RFC 5737 and 3849), for rules that take one of them
+/// only.
+pub(super) const ACCUSED: [&str; 2] = ["203.0.113.7", "2001:db8:7::1"];
 /// Who never wrote a line (the same): the first that the line does not name already.
 const OTHERS: [&str; 3] = ["192.0.2.66", "198.51.100.66", "192.0.2.99"];
+/// The same for a rule that took an IPv6 address.
+const OTHERS_V6: [&str; 3] = ["2001:db8:66::1", "2001:db8:67::1", "2001:db8:99::1"];
 /// What a program may write before a client's text. So many words that no optional field of a regex takes them all.
 const LEADS: [&str; 2] = [
     "mail for an unknown user of this server was refused: ",
@@ -79,7 +82,8 @@ impl<'a> Attack<'a> {
         let within = line.get(region.clone())?.match_indices(&written);
         let addresses: Vec<Range<usize>> =
             within.map(|(at, _)| region.start + at..region.start + at + written.len()).collect();
-        let somebody_else = OTHERS.into_iter().find(|other| !line.contains(other))?;
+        let others = if written.contains(':') && !written.contains('.') { OTHERS_V6 } else { OTHERS };
+        let somebody_else = others.into_iter().find(|other| !line.contains(other))?;
         let seen = account.text.as_deref().unwrap_or_default().trim_start();
         let text = if structured || seen.is_empty() { None } else { line.rfind(seen) };
         Some(Self {

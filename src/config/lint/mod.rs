@@ -14,7 +14,7 @@ use crate::engine::filter::Filter;
 
 use super::examples::Scanners;
 use super::origin::Notes;
-use attack::Attack;
+use attack::{ACCUSED, Attack};
 
 /// Longer examples are not tried; their number of places is too large.
 const MOST_BYTES: usize = 2000;
@@ -39,7 +39,7 @@ pub(super) fn run(scanners: &mut Scanners<'_>, filter: &Filter, examples: &[Exam
         if court.tried.contains(&filter.field(u16::try_from(rule).unwrap_or(u16::MAX))) {
             continue;
         }
-        for (layout, line) in made::lines(filter, rule) {
+        for (layout, line) in ACCUSED.iter().flat_map(|address| made::lines(filter, rule, address)) {
             let Ok(scanner) = scanners.of(&layout) else { continue };
             let attack = Attack::prepare(scanner, &layout, &line);
             if attack.is_some() {

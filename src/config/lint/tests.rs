@@ -176,6 +176,15 @@ fn an_example_that_names_two_addresses_is_tried_like_any_other() {
 }
 
 #[test]
+fn a_rule_for_ipv6_alone_is_tried_too() {
+    for (regex, guilty) in [("login failed from <IP6>$", true), ("^login failed for .* from <IP6>$", false)] {
+        let told = told_without_examples(&format!("  failRegex:\n  - '{regex}'\n"));
+        assert_eq!(told.len(), usize::from(guilty), "{regex}: {told:?}");
+        assert!(told.iter().all(|text| text.contains("accuses 2001:db8:66::1")), "{told:?}");
+    }
+}
+
+#[test]
 fn a_client_is_not_taken_to_write_line_breaks() {
     for (regex, guilty) in [
         (r"^conn \S+: open from <HOST>$<SKIPLINES>^conn \S+: login failed$", false),
