@@ -101,7 +101,9 @@ impl Desk {
             }
         };
         let Some(source) = self.sources.get_mut(&chunk.file) else { return };
-        let clock = ReadClock { now, live: chunk.live, zone: &self.zone };
+        // What was there before the reader came may be old, and was not written after the file was.
+        let newest = if chunk.live { now } else { chunk.modified.min(now) };
+        let clock = ReadClock { now, live: chunk.live, newest, zone: &self.zone };
         let mut lines = 0;
         for pipeline in pipelines.iter() {
             let Some(state) = source.scans.state(pipeline) else { continue };
