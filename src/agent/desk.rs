@@ -1,6 +1,7 @@
 //! Lines of files to matches, and what scanners remember of each file.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -76,6 +77,15 @@ impl Desk {
     pub(super) fn park(&mut self, file: FileId) {
         if let Some(FileScan { name, scans, .. }) = self.sources.remove(&file) {
             self.parked.insert(name, scans.save());
+        }
+    }
+
+    /// The jails of these groups are given what is read of this path.
+    pub(super) fn note(&mut self, path: &Path, groups: &[GroupId]) {
+        let jails = groups.iter().filter_map(|group| self.jails.get(group.0 as SeatId));
+        let mut jails = jails.map(|jail| jail.name().clone()).peekable();
+        if jails.peek().is_some() {
+            self.readers.note(&path.to_string_lossy(), jails);
         }
     }
 

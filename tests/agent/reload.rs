@@ -1,6 +1,7 @@
 //! Another configuration while it runs.
 
 use gaoler::agent::report::{BanReport, ConditionType, FileReport, UnbanOrder};
+use gaoler::agent::state_file::StateFile;
 use gaoler::engine::Timestamp;
 
 use crate::world::{JAMES, World, block_on, failure, subject, until};
@@ -86,7 +87,7 @@ fn who_was_let_out_stays_free_when_the_only_jail_is_made_again() {
 
 /// A failed login whose line begins with something that is no date, or one that is ahead.
 fn stamped(stamp: &str, address: &str) -> String {
-    failure(address).replace(failure(address).split(" - ").next().unwrap(), stamp)
+    format!("{stamp} - {}", failure(address).split_once(" - ").unwrap().1)
 }
 
 /// Stamps that do not say when a line was written: none, and one of a clock or a zone that is ahead.
@@ -203,6 +204,43 @@ fn a_jail_that_is_made_again_beside_a_neighbour_on_its_log_counts_from_now_on_an
     let mut weights: Vec<_> = world.bans().iter().map(|ban| (ban.jail.clone(), ban.weight)).collect();
     weights.sort();
     assert_eq!(weights, [(Some("james".into()), 2), (Some("other".into()), 3)]);
+}
+
+#[test]
+fn a_jail_that_joins_another_on_a_quiet_log_counts_from_then_on_also_when_the_other_goes() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.declare("other.yaml", &JAMES.replace("name: james", "name: other"));
+    world.reload();
+    std::fs::remove_file(world.path("etc/jails.yaml")).unwrap();
+    world.reload();
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.8"), failure("203.0.113.8")]);
+    world.keeps_out(&["j_other 203.0.113.8"]);
+    assert_eq!(world.jail("other").counters.failures, 3);
+}
+
+/// What a program left that did not note which jails read what.
+fn forget_readers(world: &World) {
+    let file = StateFile::open(&world.path("lib/state")).unwrap();
+    let mut state: serde_json::Value = file.load().state.unwrap();
+    assert!(state.as_object_mut().unwrap().remove("readers").is_some());
+    file.stage(&state).unwrap().commit().unwrap();
+}
+
+#[test]
+fn after_an_upgrade_a_jail_on_a_quiet_log_knows_what_a_new_one_would_when_it_is_made_again() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.stop();
+    forget_readers(&world);
+    world.start();
+    delete(&mut world);
+    world.declare("jails.yaml", JAMES);
+    world.reload();
+    world.log(&[failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
 }
 
 #[test]
