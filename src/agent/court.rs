@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::colleagues::Colleagues;
 use super::plan::scope_of;
-use super::report::{BanReport, Event, EventKind, Moment};
+use super::report::{BanReport, Event, EventKind, LeftOut, Moment};
 use super::seat::Seat;
 use crate::bans::{Ban, Evidence, Ledger, LedgerLimits, LedgerSnapshot, Origin, Recorded};
 use crate::config::{BanEntry, Config};
@@ -40,6 +40,8 @@ pub(super) struct Court {
     pub(super) observe: bool,
     /// Bans of others that hit somebody who is never banned here.
     pub(super) spared: Vec<Ban>,
+    /// Entries of BanLists that would hit somebody who is never banned here.
+    pub(super) unlisted: Vec<LeftOut>,
     /// How many bans of others found no place in their jail.
     pub(super) left_out: BTreeMap<Option<JailName>, usize>,
     /// Other nodes that told what they saw.
@@ -61,6 +63,7 @@ impl Court {
             house: NeverBan::default(),
             observe,
             spared: Vec::new(),
+            unlisted: Vec::new(),
             left_out: BTreeMap::new(),
             colleagues: Colleagues::default(),
             ahead: None,
@@ -106,9 +109,17 @@ impl Court {
     /// left out.
     pub(super) fn list(&mut self, entries: &[BanEntry], now: Timestamp) {
         let mut bans = Vec::new();
+        self.unlisted.clear();
         for entry in entries {
+            let until = entry.until.map(|until| until + self.ahead());
             if let Some(why) = self.house.overlap(entry.subject) {
                 tracing::warn!(list = entry.list, subject = %entry.subject, %why, "an entry of a ban list is left out");
+                self.unlisted.push(LeftOut {
+                    list: entry.list.clone(),
+                    subject: entry.subject,
+                    until: until.map(Moment),
+                    why: why.to_string(),
+                });
                 continue;
             }
             bans.push(Ban {
@@ -116,7 +127,7 @@ impl Court {
                 subject: entry.subject,
                 n: 1,
                 since: now,
-                until: entry.until.map(|until| until + self.ahead()),
+                until,
                 origin: Origin::List(entry.list.clone()),
                 evidence: Evidence { reason: Some(entry.reason.clone()), ..Evidence::default() },
             });

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::court::Court;
 use super::report::{
-    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, Ports, Refusal, UnbanOrder, Unbanned,
-    Watched, WhyReport,
+    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, LeftOut, Ports, Refusal, UnbanOrder,
+    Unbanned, Watched, WhyReport,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon, Place, Recorded};
 use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
@@ -179,6 +179,10 @@ impl Court {
                 });
             }
         }
+        let host = Subject::host(address).net();
+        let meant =
+            |entry: &&LeftOut| entry.subject.overlaps(host) && entry.until.is_none_or(|until| until.0 > now);
+        let left_out = self.unlisted.iter().filter(meant).cloned().collect();
         let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
         WhyReport {
             address,
@@ -186,6 +190,7 @@ impl Court {
             bans,
             closed,
             allowed,
+            left_out,
             watched,
             penalties: Vec::new(),
             over_limits: Vec::new(),

@@ -92,7 +92,8 @@ impl Daemon {
                 jail.conditions.insert(0, accepted(object));
             }
         }
-        Ok(DaemonStatus { agent, config: current.report.clone() })
+        let now = Moment(jiff::Timestamp::now().into());
+        Ok(DaemonStatus { agent, config: current.report.at(now) })
     }
 
     /// One line for `systemctl status`.
@@ -135,6 +136,7 @@ fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
             message: reason.clone(),
             fix: String::new(),
             text: format!("error: Jail {jail}: {reason}\n"),
+            until: None,
         });
     }
     for problem in &problems {
@@ -173,5 +175,6 @@ fn problem(problem: &Problem) -> ProblemReport {
         message: problem.message.clone(),
         fix: problem.fix.clone(),
         text: problem.to_string(),
+        until: problem.until.map(Moment),
     }
 }

@@ -221,7 +221,9 @@ impl View {
             Some(_) => (Vec::new(), Vec::new()),
         };
         let dropped = !penalties.is_empty() || spared.is_none() && bans.iter().any(|ban| ban.enforced);
-        let why = WhyReport { address, dropped, bans, closed, allowed, watched, penalties, over_limits };
+        let left_out = Vec::new();
+        let why =
+            WhyReport { address, dropped, bans, closed, allowed, left_out, watched, penalties, over_limits };
         ClusterWhy { why, saw }
     }
 
