@@ -205,7 +205,10 @@ impl Court {
                 ports: if enforce.all_ports { Vec::new() } else { enforce.ports.clone() },
                 all: enforce.all_ports,
             },
-            None => Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() },
+            None => {
+                let left = jail.and_then(|name| Some(self.left_closed.get(name)?.report(name)));
+                left.unwrap_or_else(|| Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() })
+            }
         }
     }
 }

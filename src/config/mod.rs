@@ -77,8 +77,18 @@ pub struct Config {
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.
     pub allowed: Vec<AllowEntry>,
-    /// Something is declared that is refused or cannot be read, and was never good: a jail may be missing here.
-    pub incomplete: bool,
+    /// Jails that are declared and refused, and were never good.
+    pub refused_jails: Vec<JailName>,
+    /// Something is declared that cannot be read: nobody can tell which jails are missing here.
+    pub unread: bool,
+}
+
+impl Config {
+    /// Whether a jail that is not here may be declared all the same.
+    #[must_use]
+    pub fn may_lack(&self, jail: &JailName) -> bool {
+        self.unread || self.refused_jails.contains(jail)
+    }
 }
 
 /// One accepted jail.

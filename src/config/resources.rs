@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::v1alpha1::{JailMode, Kind, LimitMode};
-use crate::engine::FilterName;
+use crate::engine::{FilterName, JailName};
 
 use super::last_good::{Good, GoodObject};
 use super::loaded::{Loaded, ObjectStatus};
@@ -147,8 +147,10 @@ pub fn assemble(
         good.insert(name, object);
     }
     statuses.sort_by(|a, b| a.name.cmp(&b.name).then(a.line.cmp(&b.line)));
-    let missing = |status: &ObjectStatus| !status.accepted && !status.last_good;
-    loaded.config.incomplete = !damaged.is_empty() || statuses.iter().any(missing);
+    let refused = |status: &&ObjectStatus| !status.accepted && !status.last_good;
+    let jails = statuses.iter().filter(refused).filter(|status| status.name.kind == Kind::Jail.as_str());
+    loaded.config.refused_jails = jails.map(|status| JailName::new(&status.name.name)).collect();
+    loaded.config.unread = !damaged.is_empty();
     loaded.objects = statuses;
     loaded.adopt(good, &book, around);
     loaded
