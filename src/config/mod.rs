@@ -1,6 +1,7 @@
 //! Resources or files to one validated [`Config`], with a verdict per object (DESIGN §3).
 
 mod blind;
+mod claimed;
 mod compile;
 mod crowd;
 mod examples;
