@@ -31,6 +31,8 @@ pub(super) struct Totals {
     pub(super) limits: BTreeMap<ScopeName, LimitCounts>,
     /// When the limits were asked.
     pub(super) limits_at: Timestamp,
+    /// Why the kernel did not tell when it was asked last.
+    pub(super) unanswered: Option<String>,
 }
 
 impl Detector {
@@ -67,7 +69,8 @@ impl Detector {
         if let Some(notice) = notice {
             conditions.push(condition(ConditionType::Degraded, true, "FilesPolled", notice));
         }
-        Status {
+        let unanswered = self.totals.lock().unwrap_or_else(PoisonError::into_inner).unanswered.clone();
+        let mut status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
             started: Moment(self.started),
             observe: self.court.observe,
@@ -78,7 +81,11 @@ impl Detector {
             state: self.saver.report().clone(),
             house: self.house.report(),
             conditions,
+        };
+        if let Some(why) = unanswered {
+            status.is_not_of_now(&why);
         }
+        status
     }
 
     fn rate_limits(&self) -> Vec<RateLimitReport> {

@@ -9,8 +9,9 @@ use ipnet::IpNet;
 
 use super::detector::{Detector, answer};
 use super::handle::Reply;
+use super::kernel::unanswered;
 use super::plan::limit_name;
-use super::report::{OverLimit, UnderPenalty};
+use super::report::{FirewallState, OverLimit, UnderPenalty};
 use crate::config::{LimitPenalty, Mode, RateLimitConfig};
 use crate::engine::{Subject, Timestamp};
 use crate::firewall::ScopeName;
@@ -40,14 +41,27 @@ fn shuts_out(limit: &RateLimitConfig) -> bool {
 }
 
 impl Detector {
-    pub(super) fn ask_offences(&mut self, address: IpAddr, reply: Reply<Offences>) {
+    pub(super) fn ask_offences(&mut self, address: IpAddr, reply: Reply<Result<Offences, String>>) {
         let limits = self.limits_by_scope();
+        // Not whoever is never banned: a jail spares link-local sources, a limit refuses them like all others.
+        let spared = || self.house.kernel().iter().any(|net| net.contains(&address));
+        if limits.is_empty() || spared() {
+            return answer(reply, Ok(Offences::default()));
+        }
+        // Until the table is made again nobody knows the sets of an earlier run, and those hold.
+        if self.firewall.state == FirewallState::Starting {
+            return answer(reply, Err("the firewall's table is being made".into()));
+        }
         self.order(Order::Offences(
             address,
             Box::new(move |found| {
                 let now: Timestamp = jiff::Timestamp::now().into();
                 let mut offences = Offences::default();
-                for (name, left) in found.unwrap_or_default() {
+                let found = match found {
+                    Ok(found) => found,
+                    Err(error) => return answer(reply, Err(unanswered(&error))),
+                };
+                for (name, left) in found {
                     let Some(limit) = limits.get(&name) else { continue };
                     if shuts_out(limit) {
                         let (limit, until) = (limit.name.clone(), (now + left).into());
@@ -56,13 +70,13 @@ impl Detector {
                         offences.over.push(OverLimit::new(limit, now + left));
                     }
                 }
-                answer(reply, offences);
+                answer(reply, Ok(offences));
             }),
         ));
     }
 
     /// Has rate limits forget who is over them in a prefix, or everybody.
-    pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Released>) {
+    pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Result<Released, String>>) {
         let limits = self.limits_by_scope();
         let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         let prefixes = prefix.map_or_else(everybody, |prefix| vec![Subject::new(prefix)]);
@@ -70,10 +84,13 @@ impl Detector {
         self.order(Order::Release(
             whatever_age,
             Box::new(move |forgot| {
-                let mut forgot = forgot.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "rate limits cannot forget who is over them");
-                    Vec::new()
-                });
+                let mut forgot = match forgot {
+                    Ok(forgot) => forgot,
+                    Err(error) => {
+                        tracing::warn!(%error, "rate limits cannot forget who is over them");
+                        return answer(reply, Err(unanswered(&error)));
+                    }
+                };
                 forgot.sort_unstable();
                 forgot.dedup();
                 let forgot = forgot.iter().filter_map(|name| limits.get(name));
@@ -81,7 +98,7 @@ impl Detector {
                 let names = |limits: Vec<&Arc<RateLimitConfig>>| -> Vec<String> {
                     limits.into_iter().map(|limit| limit.name.clone()).collect()
                 };
-                answer(reply, Released { ended: names(ended), forgotten: names(forgotten) });
+                answer(reply, Ok(Released { ended: names(ended), forgotten: names(forgotten) }));
             }),
         ));
     }

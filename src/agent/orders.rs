@@ -102,6 +102,7 @@ impl Court {
             remaining,
             released: Vec::new(),
             forgotten: Vec::new(),
+            unanswered: None,
             saved: Durability::NotKept,
         })
     }
@@ -189,6 +190,7 @@ impl Court {
             watched,
             penalties: Vec::new(),
             over_limits: Vec::new(),
+            unanswered: None,
         }
     }
 

@@ -122,6 +122,10 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         line += &format!(": {problem}");
     }
     facts.row(["firewall".to_string(), line]);
+    if let Some(why) = &firewall.unanswered {
+        let told = format!("{why}: numbers of packets and offenders are not of now");
+        facts.row([String::new(), context.yellow(told)]);
+    }
     facts.row(["bans".to_string(), agent.bans.to_string()]);
     let house = &agent.house;
     facts.row([

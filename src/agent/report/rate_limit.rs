@@ -42,6 +42,12 @@ pub struct RateLimitReport {
     /// Those of them that were refused last, or whose penalty began last; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latest_offenders: Vec<OffenderReport>,
+    /// Why these numbers are not of this moment: the firewall did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
+    /// When the kernel told them; absent: it did not yet, and they say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Moment>,
     /// Packets over the limit since the table was made; `Observe` lets them pass.
     pub limited_packets: u64,
     /// Bytes of them.
@@ -99,6 +105,8 @@ impl RateLimitReport {
             offenders: counts.offenders,
             latest_offenders: counts.latest.iter().map(reported).collect(),
             more_offenders: counts.offenders >= MOST_OFFENDERS,
+            unanswered: None,
+            counted: (at > Timestamp::default()).then(|| at.into()),
             limited_packets: counts.over.packets,
             limited_bytes: counts.over.bytes,
             uncounted_packets: counts.uncounted.packets,

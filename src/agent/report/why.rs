@@ -30,6 +30,9 @@ pub struct WhyReport {
     /// Rate limits that it was over lately and that let it in all the same. Only what this host's kernel knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over_limits: Vec<OverLimit>,
+    /// Why this host's firewall did not say which rate limits refuse it; then there may be more than are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
 }
 
 /// A rate limit that refuses a source for some time.

@@ -63,6 +63,13 @@ pub(in crate::cli) fn limit_text(limit: &RateLimitReport, context: &Context) -> 
     facts.row(["over".to_string(), over]);
     facts.row(["uncounted".to_string(), uncounted(limit, context)]);
     facts.row(["offenders".to_string(), context.bold(offenders(limit))]);
+    if let Some(why) = &limit.unanswered {
+        let last = limit.counted.map_or_else(
+            || "it told no numbers yet".into(),
+            |counted| format!("these numbers are of {}", when::relative(counted)),
+        );
+        facts.row([String::new(), context.yellow(format!("{why}: {last}"))]);
+    }
     let mut out = facts.to_string();
     if !limit.latest_offenders.is_empty() {
         let is_excess = limit.latest_offenders.iter().any(|one| one.last_over.is_some());
@@ -167,6 +174,9 @@ fn penalty(limit: &RateLimitReport) -> String {
 }
 
 fn offenders(limit: &RateLimitReport) -> String {
+    if limit.unanswered.is_some() && limit.counted.is_none() {
+        return "not known".into();
+    }
     format!("{}{}", limit.offenders, if limit.more_offenders { " or more" } else { "" })
 }
 

@@ -20,8 +20,18 @@ pub(in crate::cli) fn dossier(
         (false, false) => {
             format!("{address} is banned, but its packets are {}", context.yellow("not dropped"))
         }
+        (false, true) if report.unanswered.is_some() => {
+            format!(
+                "{address} is not banned; whether a rate limit refuses it is {}",
+                context.yellow("not known")
+            )
+        }
         (false, true) => format!("{address} is {}", context.green("not banned")),
     };
+    if let Some(why) = &report.unanswered {
+        let more = if report.dropped { " further" } else { "" };
+        out += &format!("\n{why}: which{more} rate limits refuse it is not known; ask again");
+    }
     for ban in &report.bans {
         out += &format!("\n{}", facts(ban, report, more(ban)));
     }
@@ -99,4 +109,32 @@ fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {
         fact(name, value);
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::context::{Color, Format};
+
+    fn told(report: &serde_json::Value) -> String {
+        let context = Context::of(Format::Text, Color::Never, "/nowhere".into(), 0);
+        let mut whole = serde_json::json!({
+            "address": "198.51.100.7", "dropped": false, "bans": [], "closed": [], "allowed": [], "watched": [],
+        });
+        let (Some(whole), Some(report)) = (whole.as_object_mut(), report.as_object()) else { unreachable!() };
+        whole.extend(report.clone());
+        let report = serde_json::from_value(serde_json::json!(whole)).unwrap();
+        dossier(&report, &context, |_| Vec::new())
+    }
+
+    #[test]
+    fn whom_the_firewall_says_nothing_of_is_not_told_to_be_let_in() {
+        let silent = serde_json::json!({"unanswered": "the firewall did not answer"});
+        assert_eq!(
+            told(&silent),
+            "198.51.100.7 is not banned; whether a rate limit refuses it is not known\n\
+             the firewall did not answer: which rate limits refuse it is not known; ask again"
+        );
+        assert_eq!(told(&serde_json::json!({})), "198.51.100.7 is not banned");
+    }
 }

@@ -221,7 +221,18 @@ impl View {
             Some(_) => (Vec::new(), Vec::new()),
         };
         let dropped = !penalties.is_empty() || spared.is_none() && bans.iter().any(|ban| ban.enforced);
-        let why = WhyReport { address, dropped, bans, closed, allowed, watched, penalties, over_limits };
+        let unanswered = None;
+        let why = WhyReport {
+            address,
+            dropped,
+            bans,
+            closed,
+            allowed,
+            watched,
+            penalties,
+            over_limits,
+            unanswered,
+        };
         ClusterWhy { why, saw }
     }
 

@@ -1,0 +1,200 @@
+//! What an agent on a real kernel tells of one source.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gaoler::agent::handle::AgentHandle;
+use gaoler::agent::report::{FirewallState, RateLimitReport, Status, UnbanOrder, Unbanned, WhyReport};
+use gaoler::agent::{self, Settings};
+use gaoler::config;
+use gaoler::engine::{Subject, Timestamp};
+use gaoler::firewall::{
+    Applied, Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, Nftables, ScopeName, Skeleton,
+};
+
+use crate::limits::{V4, address, knock};
+use crate::netns::{self, Forge, Knock, Witness};
+
+const SMTP: &str = "\
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: smtp}
+spec: {protocol: TCP, ports: [25], hits: 3, window: 1h, penalty: 2h}
+";
+
+/// The kernel's firewall, which answers no question while somebody holds `busy`.
+struct Busy {
+    kernel: Nftables,
+    busy: Arc<Mutex<()>>,
+}
+
+impl Busy {
+    fn wait(&self) {
+        drop(self.busy.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Firewall for Busy {
+    fn ensure(&mut self, skeleton: &Skeleton) -> Result<(), FirewallError> {
+        self.kernel.ensure(skeleton)
+    }
+
+    fn apply(&mut self, changes: &[Change], now: Timestamp) -> Result<Applied, FirewallError> {
+        self.kernel.apply(changes, now)
+    }
+
+    fn is_intact(&mut self) -> Result<bool, FirewallError> {
+        self.kernel.is_intact()
+    }
+
+    fn counters(&mut self) -> Result<BTreeMap<ScopeName, Dropped>, FirewallError> {
+        self.wait();
+        self.kernel.counters()
+    }
+
+    fn limits(&mut self) -> Result<BTreeMap<ScopeName, LimitCounts>, FirewallError> {
+        self.kernel.limits()
+    }
+
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
+        self.kernel.caught()
+    }
+
+    fn offences(&mut self, of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
+        self.wait();
+        self.kernel.offences(of)
+    }
+
+    fn release(&mut self, from: Subject, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
+        self.wait();
+        self.kernel.release(from, age)
+    }
+
+    fn teardown(&mut self) -> Result<(), FirewallError> {
+        self.kernel.teardown()
+    }
+}
+
+/// An agent that guards the calling thread's namespace.
+struct Host {
+    agent: AgentHandle,
+    thread: Option<JoinHandle<()>>,
+    runtime: tokio::runtime::Runtime,
+    busy: Arc<Mutex<()>>,
+}
+
+impl Host {
+    fn guarded(manifests: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("all.yaml"), manifests).expect("written");
+        let loaded = config::load(&[directory.path().into()], None);
+        assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
+        let busy = Arc::new(Mutex::new(()));
+        let firewall = Busy { kernel: Nftables::open().expect("netlink"), busy: Arc::clone(&busy) };
+        let (agent, thread) = agent::spawn(Settings::default(), Box::new(firewall)).expect("an agent");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let host = Self { agent, thread: Some(thread), runtime, busy };
+        host.runtime.block_on(host.agent.configure(Arc::new(loaded.config))).expect("configured");
+        while host.status().firewall.state != FirewallState::Enforcing {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        host
+    }
+
+    fn status(&self) -> Status {
+        self.runtime.block_on(self.agent.status()).expect("a status")
+    }
+
+    fn limit(&self) -> RateLimitReport {
+        self.status().rate_limits.remove(0)
+    }
+
+    fn why(&self, from: &str) -> WhyReport {
+        self.runtime.block_on(self.agent.why(address(from))).expect("told")
+    }
+
+    fn unban(&self, prefix: &str) -> Unbanned {
+        let prefix = prefix.parse().ok().or_else(|| Some(address(prefix).into()));
+        let order = UnbanOrder { prefix, jail: None, reason: None };
+        self.runtime.block_on(self.agent.unban(order)).expect("alive").expect("pardoned")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take().filter(|_| !std::thread::panicking()) {
+            self.runtime.block_on(self.agent.stop()).expect("stopped").expect("saved");
+            thread.join().expect("ended");
+        }
+    }
+}
+
+fn penalties(why: &WhyReport) -> Vec<&str> {
+    why.penalties.iter().map(|penalty| penalty.limit.as_str()).collect()
+}
+
+#[test]
+fn what_a_firewall_that_does_not_answer_knows_is_told_as_not_known() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::guarded(SMTP);
+        assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 4), "ppdd");
+        let before = host.limit();
+        assert_eq!((before.offenders, before.unanswered, before.counted.is_some()), (1, None, true));
+
+        let busy = host.busy.lock().expect("nobody has failed");
+        let why = host.why(V4);
+        assert_eq!(why.unanswered.as_deref(), Some("the firewall did not answer within 2000 ms"));
+        assert!(!why.dropped && why.penalties.is_empty());
+        let status = host.status();
+        assert_eq!(status.firewall.unanswered.as_deref(), Some("the firewall did not answer within 500 ms"));
+        let stale = host.limit();
+        assert_eq!((stale.offenders, stale.unanswered), (1, status.firewall.unanswered));
+        assert!(stale.counted >= before.counted, "{:?}", stale.counted);
+        let unbanned = host.unban("203.0.113.9");
+        assert_eq!(unbanned.unanswered.as_deref(), Some("the firewall did not answer within 5000 ms"));
+        drop(busy);
+
+        let why = host.why(V4);
+        assert_eq!((why.dropped, penalties(&why), &why.unanswered), (true, vec!["smtp"], &None));
+        assert_eq!(host.limit().unanswered, None);
+        let unbanned = host.unban(V4);
+        assert_eq!((unbanned.unanswered, unbanned.released), (None, vec!["smtp".to_owned()]));
+    });
+}
+
+#[test]
+fn a_source_that_is_never_banned_is_told_as_refused_where_a_limit_refuses_it() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::guarded(SMTP);
+        for (from, group) in [("169.254.7.7", "169.254.7.7"), ("fe80::77", "fe80::/64")] {
+            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "{from}");
+            let why = host.why(from);
+            assert_eq!((why.dropped, penalties(&why)), (true, vec!["smtp"]), "{from}");
+            let reasons: Vec<&str> = why.allowed.iter().map(|allowance| allowance.why.as_str()).collect();
+            assert!(reasons.iter().any(|why| why.contains("is never banned")), "{reasons:?}");
+            let offenders: Vec<String> =
+                host.limit().latest_offenders.iter().map(|one| one.source.to_string()).collect();
+            assert_eq!(offenders, [group]);
+            assert_eq!(host.unban(from).released, ["smtp"], "{from}");
+            assert!(!host.why(from).dropped, "{from}");
+            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "{from} begins anew");
+            host.unban(from);
+        }
+        // These reach no server whatever limits do; the kernel counts them before it throws them away.
+        let own = netns::HOST4;
+        for (from, is_refused) in [("0.1.2.3", true), ("224.0.0.5", true), ("127.0.0.9", false), (own, false)]
+        {
+            for mark in 1..=4 {
+                forge.send(address(from), net.host_address(address(from)), Knock::Tcp(25), mark);
+            }
+            let _ = knock(net, &forge, V4, Knock::Udp(9000), 1);
+            assert_eq!(host.why(from).dropped, is_refused, "{from}");
+            host.unban(from);
+        }
+    });
+}
