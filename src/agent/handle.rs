@@ -272,14 +272,21 @@ impl AgentHandle {
     /// When the detector has ended.
     pub async fn why(&self, address: IpAddr) -> Result<WhyReport, Gone> {
         let mut report = self.ask(|reply| Command::Why(address, reply)).await?;
-        let of = address.to_canonical();
-        match self.ask_firewall(OFFENCES, |reply| Command::Offences(of, reply)).await? {
-            Ok(offences) => {
-                report.dropped |= !offences.penalties.is_empty();
-                report.penalties = offences.penalties;
-                report.over_limits = offences.over;
+        // To the kernel an IPv6 source with an IPv4 address in it is another than that.
+        let mut sources = vec![report.address, address.to_canonical()];
+        sources.dedup();
+        for source in sources {
+            match self.ask_firewall(OFFENCES, |reply| Command::Offences(source, reply)).await? {
+                Ok(Offences { mut penalties, mut over }) => {
+                    let other = (source != report.address).then_some(source);
+                    penalties.iter_mut().for_each(|penalty| penalty.source = other);
+                    over.iter_mut().for_each(|over| over.source = other);
+                    report.dropped |= !penalties.is_empty();
+                    report.penalties.append(&mut penalties);
+                    report.over_limits.append(&mut over);
+                }
+                Err(why) => report.unanswered = Some(why),
             }
-            Err(why) => report.unanswered = Some(why),
         }
         Ok(report)
     }

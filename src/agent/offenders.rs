@@ -13,7 +13,7 @@ use super::kernel::unanswered;
 use super::plan::limit_name;
 use super::report::{FirewallState, OverLimit, UnderPenalty};
 use crate::config::{LimitPenalty, Mode, RateLimitConfig};
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 use crate::firewall::ScopeName;
 use crate::firewall::enforcer::Order;
 
@@ -65,7 +65,7 @@ impl Detector {
                     let Some(limit) = limits.get(&name) else { continue };
                     if shuts_out(limit) {
                         let (limit, until) = (limit.name.clone(), (now + left).into());
-                        offences.penalties.push(UnderPenalty { limit, until });
+                        offences.penalties.push(UnderPenalty { limit, until, source: None });
                     } else {
                         offences.over.push(OverLimit::new(limit, now + left));
                     }
@@ -79,8 +79,9 @@ impl Detector {
     pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Result<Released, String>>) {
         let limits = self.limits_by_scope();
         let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
-        let prefixes = prefix.map_or_else(everybody, |prefix| vec![Subject::new(prefix)]);
-        let whatever_age = prefixes.into_iter().map(|prefix| (prefix, Duration::ZERO)).collect();
+        let prefixes = prefix.map_or_else(everybody, |prefix| vec![prefix]);
+        let sources = prefixes.into_iter().flat_map(Source::forms);
+        let whatever_age = sources.map(|source| (source, Duration::ZERO)).collect();
         self.order(Order::Release(
             whatever_age,
             Box::new(move |forgot| {

@@ -19,7 +19,7 @@ use super::{
     Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, ScopeName, Skeleton,
     limits, listing, offenders, probe, proof, ruleset,
 };
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 
 /// Bans in the kernel of this host, in the network namespace of the thread that opened it.
 pub struct Nftables {
@@ -247,7 +247,7 @@ impl Firewall for Nftables {
                 let found = listing::addresses(&set).map_err(FirewallError::Netlink)?;
                 let bits = limits::bits(limit, family);
                 sources.extend(found.into_iter().filter_map(|(at, left)| {
-                    Some(Caught { source: Subject::new(IpNet::new(at, bits).ok()?), left })
+                    Some(Caught { source: Source::new(IpNet::new(at, bits).ok()?), left })
                 }));
             }
             caught.insert(limit.name.clone(), sources);
@@ -264,7 +264,7 @@ impl Firewall for Nftables {
         Ok(found)
     }
 
-    fn release(&mut self, from: Subject, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
+    fn release(&mut self, from: Source, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         let family = Family::of(from.net());
         let mut forgot = Vec::new();
         for limit in &self.limits {

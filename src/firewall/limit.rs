@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Action, Destination, Dropped, Guard, ScopeName};
-use crate::engine::Subject;
+use crate::engine::Source;
 
 /// How often a source may knock on this host. Counted and answered by the kernel alone, packet by packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub struct LimitCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offender {
     /// Who.
-    pub source: Subject,
+    pub source: Source,
     /// For so long it stays one, if it is not refused again meanwhile.
     pub left: Duration,
 }
@@ -106,7 +106,7 @@ pub struct Offender {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caught {
     /// Who.
-    pub source: Subject,
+    pub source: Source,
     /// For so long it is told; [`CAUGHT`] at the moment it was caught. Whoever goes on after that is caught again.
     pub left: Duration,
 }

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 
 /// Why the kernel did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,7 @@ pub trait Firewall: Send {
     ///
     /// # Errors
     /// When the kernel refuses.
-    fn release(&mut self, _from: Subject, _age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
+    fn release(&mut self, _from: Source, _age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         Ok(Vec::new())
     }
 

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::ban_set::Family;
 use super::netlink::Netlink;
 use super::{Limit, MOST_OFFENDERS, Offender, SHOWN_OFFENDERS, elements, limits, listing};
-use crate::engine::Subject;
+use crate::engine::Source;
 
 /// Who is never limited: prefixes apart from each other and sorted, so that whether one holds a source is one search.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub(super) fn offenders(limit: &Limit, never: &[IpNet]) -> io::Result<(usize, Ve
         let (here, shown) = listing::latest(&set, MOST_OFFENDERS, SHOWN_OFFENDERS, is_limited)?;
         count += here;
         latest.extend(shown.into_iter().filter_map(|(at, left)| {
-            Some(Offender { source: Subject::new(IpNet::new(at, bits).ok()?), left })
+            Some(Offender { source: Source::new(IpNet::new(at, bits).ok()?), left })
         }));
     }
     latest.sort_by_key(|offender| std::cmp::Reverse(offender.left));
@@ -67,19 +67,19 @@ pub(super) fn offence_of(
 /// age.
 pub(super) fn sources_in(
     limit: &Limit,
-    from: Subject,
+    from: Source,
     age: Duration,
     netlink: &mut Netlink,
 ) -> io::Result<Vec<IpAddr>> {
     let family = Family::of(from.net());
     let set = limits::offender_set(limit, family);
     let is_old = |left: Duration| limits::offence(limit).saturating_sub(left) >= age;
-    if from.prefix_len() < limits::bits(limit, family) {
+    if from.net().prefix_len() < limits::bits(limit, family) {
         let held = listing::addresses(&set)?.into_iter();
         let meant = held.filter(|(at, left)| from.net().contains(at) && is_old(*left));
         return Ok(meant.map(|(at, _)| at).collect());
     }
-    let Some(source) = source_of(limit, from.addr()) else { return Ok(Vec::new()) };
+    let Some(source) = source_of(limit, from.net().addr()) else { return Ok(Vec::new()) };
     let meant = age.is_zero() || elements::left(netlink, &set, source)?.is_some_and(is_old);
     Ok(meant.then_some(source).into_iter().collect())
 }

@@ -7,10 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gaoler::agent::handle::AgentHandle;
-use gaoler::agent::report::{FirewallState, RateLimitReport, Status, UnbanOrder, Unbanned, WhyReport};
+use gaoler::agent::report::{
+    FirewallState, RateLimitReport, Refusal, Status, UnbanOrder, Unbanned, WhyReport,
+};
 use gaoler::agent::{self, Settings};
 use gaoler::config;
-use gaoler::engine::{Subject, Timestamp};
+use gaoler::engine::{Source, Timestamp};
 use gaoler::firewall::{
     Applied, Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, Nftables, ScopeName, Skeleton,
 };
@@ -68,7 +70,7 @@ impl Firewall for Busy {
         self.kernel.offences(of)
     }
 
-    fn release(&mut self, from: Subject, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
+    fn release(&mut self, from: Source, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         self.wait();
         self.kernel.release(from, age)
     }
@@ -117,9 +119,13 @@ impl Host {
     }
 
     fn unban(&self, prefix: &str) -> Unbanned {
+        self.order(prefix).expect("pardoned")
+    }
+
+    fn order(&self, prefix: &str) -> Result<Unbanned, Refusal> {
         let prefix = prefix.parse().ok().or_else(|| Some(address(prefix).into()));
         let order = UnbanOrder { prefix, jail: None, reason: None };
-        self.runtime.block_on(self.agent.unban(order)).expect("alive").expect("pardoned")
+        self.runtime.block_on(self.agent.unban(order)).expect("alive")
     }
 }
 
@@ -195,6 +201,59 @@ fn a_source_that_is_never_banned_is_told_as_refused_where_a_limit_refuses_it() {
             let _ = knock(net, &forge, V4, Knock::Udp(9000), 1);
             assert_eq!(host.why(from).dropped, is_refused, "{from}");
             host.unban(from);
+        }
+    });
+}
+
+const BEHIND_NAT64: &str = "\
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: smtp}
+spec:
+  protocol: TCP
+  ports: [25]
+  hits: 3
+  window: 1h
+  penalty: 2h
+  prefix: {ipv6: 128}
+  ignore: [192.0.2.64/26, '64:ff9b::c000:280/121']
+---
+apiVersion: gaoler.dev/v1alpha1
+kind: AllowList
+metadata: {name: office}
+spec: {entries: [{prefix: 203.0.113.0/25}, {prefix: '64:ff9b::cb00:7180/121'}]}
+";
+
+#[test]
+fn a_source_with_an_ipv4_address_in_it_is_told_as_its_packets_come_and_spared_and_let_go_as_that_address() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::guarded(BEHIND_NAT64);
+        let translated = "64:ff9b::c633:6407";
+        assert_eq!(knock(net, &forge, translated, Knock::Tcp(25), 4), "ppdd");
+        let offenders: Vec<String> =
+            host.limit().latest_offenders.iter().map(|one| one.source.to_string()).collect();
+        assert_eq!(offenders, [translated], "as the kernel has it");
+        let why = host.why(translated);
+        let sources: Vec<_> = why.penalties.iter().map(|penalty| penalty.source).collect();
+        assert_eq!((why.address, why.dropped), (address(V4), true));
+        assert_eq!(sources, [Some(address(translated))]);
+        assert!(!host.why(V4).dropped, "packets of the IPv4 address itself are not refused");
+        for meant in [V4, translated, "64:ff9b::c633:6400/120"] {
+            assert_eq!(host.unban(meant).released, ["smtp"], "{meant}");
+            assert!(!host.why(translated).dropped, "{meant}");
+            assert_eq!(knock(net, &forge, translated, Knock::Tcp(25), 4), "ppdd", "{meant}");
+        }
+        let all = "64:ff9b::/96";
+        assert_eq!(host.order(all), Err(Refusal::AllOfIpv4(all.parse().expect("a prefix"))));
+        assert!(host.why(translated).dropped);
+        // Whoever is spared is so in both forms, whichever is written.
+        for spared in ["192.0.2.66", "64:ff9b::c000:242", "64:ff9b::c000:282", "192.0.2.130"] {
+            assert_eq!(knock(net, &forge, spared, Knock::Tcp(25), 4), "pppp", "ignored {spared}");
+        }
+        for spared in ["203.0.113.7", "64:ff9b::cb00:7107", "203.0.113.207", "64:ff9b::cb00:71cf"] {
+            assert_eq!(knock(net, &forge, spared, Knock::Tcp(25), 4), "pppp", "allowed {spared}");
+            assert!(!host.why(spared).dropped, "{spared}");
         }
     });
 }

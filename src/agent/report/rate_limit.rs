@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, Moment};
 use crate::config::{Hit, LimitPenalty, Mode, RateLimitConfig};
-use crate::engine::{JailName, Subject, Timestamp};
+use crate::engine::{JailName, Source, Timestamp};
 use crate::firewall::{LimitCounts, MOST_OFFENDERS, Offender};
 
 /// One rate limit.
@@ -63,9 +63,8 @@ pub struct RateLimitReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OffenderReport {
-    /// Who: an address, or the prefix that the limit counts.
-    #[serde(with = "super::subject")]
-    pub source: Subject,
+    /// Who: an address, or the prefix that the limit counts, as the packets have it (64:ff9b::c000:207 is not 192.0.2.7).
+    pub source: Source,
     /// Until when it stays one if it is not over the limit again: so long it is refused, or with `Observe` would be. Not so
     /// with `Excess`, see `lastOver`.
     pub until: Moment,

@@ -43,6 +43,10 @@ pub struct UnderPenalty {
     pub limit: String,
     /// Until when; later when it goes on and the penalty is `Silence`.
     pub until: Moment,
+    /// The source of the packets that are refused, where that is another than the address as it is counted: one of
+    /// 64:ff9b::/96.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
 }
 
 /// A rate limit that a source was over lately and that does not shut it out: with `Excess` only what is over is
@@ -59,6 +63,9 @@ pub struct OverLimit {
     /// With `Excess`: when a packet of it was over the limit last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_over: Option<Moment>,
+    /// See [`UnderPenalty::source`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
 }
 
 impl OverLimit {
@@ -70,6 +77,7 @@ impl OverLimit {
             observes: limit.mode == Mode::Observe,
             until: until.into(),
             last_over: limit.last_over(until).map(Moment),
+            source: None,
         }
     }
 }

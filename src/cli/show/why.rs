@@ -1,5 +1,7 @@
 //! All about one address.
 
+use std::net::IpAddr;
+
 use super::why;
 use crate::agent::report::{BanReport, OverLimit, WhyReport};
 use crate::cli::{Context, Table, when};
@@ -37,8 +39,9 @@ pub(in crate::cli) fn dossier(
     }
     for penalty in &report.penalties {
         out += &format!(
-            "\nunder the penalty of rate limit {}, {}",
+            "\nunder the penalty of rate limit {}{}, {}",
             penalty.limit,
+            coming_as(penalty.source),
             when::relative(penalty.until)
         );
     }
@@ -62,8 +65,13 @@ pub(in crate::cli) fn dossier(
     out
 }
 
+/// How its packets come, where that is not the address that is told of.
+fn coming_as(source: Option<IpAddr>) -> String {
+    source.map_or_else(String::new, |source| format!(" as {source}"))
+}
+
 fn over_limit(over: &OverLimit) -> String {
-    let limit = &over.limit;
+    let limit = format!("{}{}", over.limit, coming_as(over.source));
     match (over.last_over, over.observes) {
         (Some(last), false) => format!(
             "over rate limit {limit}, which refuses only what is over, the last at {}",
