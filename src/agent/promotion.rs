@@ -30,9 +30,12 @@ pub(super) enum Hindrance {
     /// The jail is declared and switched off.
     #[error("jail `{0}` is `Disabled`")]
     Disabled(JailName),
-    /// There is no such jail, or its declaration is refused.
+    /// There is no such jail.
     #[error("no jail `{0}` is in force")]
     Missing(JailName),
+    /// Its declaration is refused, and it was never accepted before.
+    #[error("jail `{0}` was refused")]
+    Refused(JailName),
     /// As asked.
     #[error("the limit only observes")]
     LimitObserves,
@@ -50,6 +53,10 @@ impl Hindrance {
                 ("JailDisabled", "write `mode: Enforce` in the jail, or remove `escalateTo`")
             }
             Self::Missing(_) => ("NoSuchJail", "declare the jail, or remove `escalateTo`"),
+            Self::Refused(_) => (
+                "JailRefused",
+                "mend the jail: `gaoler check`, or in a cluster its condition `Accepted`, says what is wrong",
+            ),
             Self::LimitObserves | Self::JailObserves(_) => return None,
         };
         let message =
@@ -117,8 +124,13 @@ impl Detector {
     pub(super) fn hindrance(&self, limit: &RateLimitConfig, counts: &LimitCounts) -> Option<Hindrance> {
         let jail = limit.escalate_to.as_ref()?;
         let Some(seat) = self.court.seats.iter().find(|seat| seat.name() == jail) else {
-            let is_disabled = self.config.disabled_jails.contains(jail);
-            let why = if is_disabled { Hindrance::Disabled } else { Hindrance::Missing };
+            let why = if self.config.disabled_jails.contains(jail) {
+                Hindrance::Disabled
+            } else if self.config.refused_jails.contains(jail) {
+                Hindrance::Refused
+            } else {
+                Hindrance::Missing
+            };
             return Some(why(jail.clone()));
         };
         if limit.mode == Mode::Observe {

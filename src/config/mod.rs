@@ -73,6 +73,8 @@ pub struct Config {
     pub disabled_limits: Vec<Arc<RateLimitConfig>>,
     /// Jails that are `Disabled`, sorted by name.
     pub disabled_jails: Vec<JailName>,
+    /// Jails that are declared, refused, and were never good, sorted by name.
+    pub refused_jails: Vec<JailName>,
     /// Manual bans of all BanLists.
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.

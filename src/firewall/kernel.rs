@@ -14,6 +14,7 @@ use super::elements::{self, Element, Wish};
 use super::inventory::Inventory;
 use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
+use super::offenders::Offenders;
 use super::wishes::element;
 use super::{
     Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, ScopeName, Skeleton,
@@ -225,12 +226,15 @@ impl Firewall for Nftables {
         let counted = |name: String| counters.get(&name).copied().unwrap_or_default();
         let mut counts = BTreeMap::new();
         for limit in &self.limits {
-            let (offenders, latest) =
+            let Offenders { count: offenders, more, latest } =
                 offenders::offenders(limit, &self.never).map_err(FirewallError::Netlink)?;
             let over = counted(limits::over_counter(&limit.name));
             let uncounted = counted(limits::uncounted_counter(&limit.name));
             let hindrance = self.blind.clone().filter(|_| limit.catches);
-            counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders, latest, hindrance });
+            counts.insert(
+                limit.name.clone(),
+                LimitCounts { over, uncounted, offenders, more, latest, hindrance },
+            );
         }
         Ok(counts)
     }

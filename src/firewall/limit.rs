@@ -87,7 +87,10 @@ pub struct LimitCounts {
     /// Sources under a penalty now; with [`Penalty::Excess`] those that were refused within the last window. Without those
     /// that are never limited by now. At most [`MOST_OFFENDERS`] of a family are counted.
     pub offenders: usize,
-    /// Those of them that were refused last, or whose penalty began last; at most [`SHOWN_OFFENDERS`].
+    /// Whether there may be more than were counted.
+    pub more: bool,
+    /// Those of them that were refused last, or whose penalty began last; at most [`SHOWN_OFFENDERS`]. With `more` the
+    /// last of those that were counted only.
     pub latest: Vec<Offender>,
     /// Why it catches nobody although it should ([`Limit::catches`]): this kernel cannot tell who completed connections.
     pub hindrance: Option<String>,

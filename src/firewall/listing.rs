@@ -197,7 +197,8 @@ pub(super) fn has_set(netlink: &mut Netlink, set: &str) -> io::Result<bool> {
 }
 
 /// How many elements that are `meant` a set of addresses has, and those of them that are there longest from now on, at
-/// most `shown`. Of more than `most` only so many are looked at.
+/// most `shown`. Of more than `most` only so many are looked at, and those of them are shown: the kernel lists in no order,
+/// and the more slowly the longer the set.
 pub(super) fn latest(
     set: &str,
     most: usize,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Condition, Moment};
 use crate::config::{Hit, LimitPenalty, Mode, RateLimitConfig};
 use crate::engine::{JailName, Source, Timestamp};
-use crate::firewall::{LimitCounts, MOST_OFFENDERS, Offender};
+use crate::firewall::{LimitCounts, Offender};
 
 /// One rate limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,8 @@ pub struct RateLimitReport {
     pub offenders: usize,
     /// Whether there are more offenders than were counted.
     pub more_offenders: bool,
-    /// Those of them that were refused last, or whose penalty began last; at most 20.
+    /// Those of them that were refused last, or whose penalty began last; at most 20. With `moreOffenders` the last of those
+    /// that were counted only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latest_offenders: Vec<OffenderReport>,
     /// Why these numbers are not of this moment: the firewall did not answer.
@@ -103,7 +104,7 @@ impl RateLimitReport {
             no_escalation: None,
             offenders: counts.offenders,
             latest_offenders: counts.latest.iter().map(reported).collect(),
-            more_offenders: counts.offenders >= MOST_OFFENDERS,
+            more_offenders: counts.more,
             unanswered: None,
             counted: (at > Timestamp::default()).then(|| at.into()),
             limited_packets: counts.over.packets,

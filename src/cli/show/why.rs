@@ -18,7 +18,14 @@ pub(in crate::cli) fn dossier(
     let address = context.bold(report.address);
     let mut out = match (report.dropped, report.bans.is_empty()) {
         (true, true) => format!("{address} is {} by a rate limit", context.red("refused")),
-        (true, false) => format!("{address} is {}", context.red("banned")),
+        (true, false) if report.bans.iter().any(|ban| ban.enforced) => {
+            format!("{address} is {}", context.red("banned"))
+        }
+        (true, false) => format!(
+            "{address} is {} by a rate limit; its ban is only {}",
+            context.red("refused"),
+            context.yellow("observed")
+        ),
         (false, false) => {
             format!("{address} is banned, but its packets are {}", context.yellow("not dropped"))
         }
@@ -105,6 +112,9 @@ fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {
         fact("since", when::relative(since));
     }
     fact("until", ban.until.map_or_else(|| "until unbanned".into(), when::relative));
+    if !ban.enforced {
+        fact("drops", "nothing, it is only observed".into());
+    }
     if let Some(closed) = report.closed.iter().find(|ports| ports.jail == ban.jail) {
         let ports: Vec<String> = closed.ports.iter().map(ToString::to_string).collect();
         match closed.all {
@@ -144,5 +154,31 @@ mod tests {
              the firewall did not answer: which rate limits refuse it is not known; ask again"
         );
         assert_eq!(told(&serde_json::json!({})), "198.51.100.7 is not banned");
+    }
+
+    #[test]
+    fn a_ban_that_is_only_observed_is_told_as_that_beside_a_penalty_that_is_not() {
+        let ban = |enforced: bool| {
+            serde_json::json!({
+                "subject": "198.51.100.7", "jail": "james", "n": 1, "origin": "jail", "weight": 5, "enforced": enforced,
+            })
+        };
+        let until = "2026-11-22T12:00:00Z";
+        let penalties = serde_json::json!([{"limit": "smtp", "until": until}]);
+        let both = |enforced| {
+            told(&serde_json::json!({"dropped": true, "bans": [ban(enforced)], "penalties": penalties}))
+        };
+        assert!(both(true).starts_with("198.51.100.7 is banned\n"), "{}", both(true));
+        let observed = both(false);
+        assert!(
+            observed.starts_with("198.51.100.7 is refused by a rate limit; its ban is only observed\n"),
+            "{observed}"
+        );
+        assert!(
+            observed.contains("drops  ") && observed.contains("nothing, it is only observed"),
+            "{observed}"
+        );
+        assert!(observed.contains("\nunder the penalty of rate limit smtp, "), "{observed}");
+        assert!(!both(true).contains("observed"));
     }
 }
