@@ -165,6 +165,12 @@ impl Detector {
 
     /// The kernel's counters, fetched by the thread that may wait for the kernel.
     pub(super) fn ask_counters(&mut self, reply: Reply<()>) {
+        if self.court.observe && !self.retirement.is_asked() {
+            let totals = Arc::clone(&self.totals);
+            self.order(Order::Leftovers(Box::new(move |are_there| {
+                totals.lock().unwrap_or_else(PoisonError::into_inner).leftovers = are_there;
+            })));
+        }
         let totals = Arc::clone(&self.totals);
         self.order(Order::Counters(Box::new(move |counters| {
             let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);

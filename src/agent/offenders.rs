@@ -17,6 +17,9 @@ use crate::engine::{Source, Timestamp};
 use crate::firewall::ScopeName;
 use crate::firewall::enforcer::Order;
 
+/// What is told of a table that an earlier run left to one that only observes.
+pub(super) const LEFTOVERS: &str = "what an earlier run left in this host's firewall goes on dropping";
+
 /// Limits that an address is an offender of.
 #[derive(Debug, Default)]
 pub struct Offences {
@@ -42,6 +45,9 @@ fn shuts_out(limit: &RateLimitConfig) -> bool {
 
 impl Detector {
     pub(super) fn ask_offences(&mut self, address: IpAddr, reply: Reply<Result<Offences, String>>) {
+        if self.court.observe {
+            return self.ask_leftovers(reply);
+        }
         let limits = self.limits_by_scope();
         // Not whoever is never banned: a jail spares link-local sources, a limit refuses them like all others.
         let spared = || self.house.kernel().iter().any(|net| net.contains(&address));
@@ -73,6 +79,14 @@ impl Detector {
                 answer(reply, Ok(offences));
             }),
         ));
+    }
+
+    /// Of a dry run nobody is an offender; what an earlier run left is not known here.
+    fn ask_leftovers(&mut self, reply: Reply<Result<Offences, String>>) {
+        self.order(Order::Leftovers(Box::new(move |are_there| {
+            let nobody = Offences::default();
+            answer(reply, if are_there { Err(LEFTOVERS.into()) } else { Ok(nobody) });
+        })));
     }
 
     /// Has rate limits forget who is over them in a prefix, or everybody.

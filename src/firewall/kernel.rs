@@ -58,6 +58,14 @@ impl Nftables {
         })
     }
 
+    /// Whether our table is in the kernel, whoever made it.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn has_table(&mut self) -> Result<bool, FirewallError> {
+        listing::has_table(&mut self.netlink).map_err(FirewallError::Netlink)
+    }
+
     /// Runs this program instead of the `nft` in the path.
     #[must_use]
     pub fn with_nft(mut self, program: &Path) -> Self {

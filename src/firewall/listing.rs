@@ -189,6 +189,11 @@ fn elements_of(set: &str) -> NfTablesMessage {
     NfTablesMessage::GetSetElement(SetElementMessage { attributes })
 }
 
+/// Whether our table is there.
+pub(super) fn has_table(netlink: &mut Netlink) -> io::Result<bool> {
+    Ok(!netlink.ask(&NfTablesMessage::GetTable(table()), Ask::One)?.is_empty())
+}
+
 /// Whether our table has a set of this name.
 pub(super) fn has_set(netlink: &mut Netlink, set: &str) -> io::Result<bool> {
     let attributes = vec![SetAttribute::Table(TABLE.into()), SetAttribute::Name(set.into())];

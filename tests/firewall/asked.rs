@@ -14,7 +14,8 @@ use gaoler::agent::{self, Settings};
 use gaoler::config;
 use gaoler::engine::{Source, Timestamp};
 use gaoler::firewall::{
-    Applied, Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, Nftables, ScopeName, Skeleton,
+    Applied, Caught, Change, Dropped, DryRun, Firewall, FirewallError, LimitCounts, Nftables, ScopeName,
+    Skeleton,
 };
 
 use crate::limits::{V4, address, knock};
@@ -96,11 +97,27 @@ impl Host {
         assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
         let busy = Arc::new(Mutex::new(()));
         let firewall = Busy { kernel: Nftables::open().expect("netlink"), busy: Arc::clone(&busy) };
-        let (agent, thread) = agent::spawn(Settings::default(), Box::new(firewall)).expect("an agent");
+        Self::of(&loaded.config, Settings::default(), Box::new(firewall), busy)
+    }
+
+    /// One that only observes.
+    fn observed() -> Self {
+        let settings = Settings { observe: true, ..Settings::default() };
+        Self::of(&config::Config::default(), settings, Box::new(DryRun::new()), Arc::default())
+    }
+
+    fn of(
+        config: &config::Config,
+        settings: Settings,
+        firewall: Box<dyn Firewall>,
+        busy: Arc<Mutex<()>>,
+    ) -> Self {
+        let (agent, thread) = agent::spawn(settings, firewall).expect("an agent");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let host = Self { agent, thread: Some(thread), runtime, busy };
-        host.runtime.block_on(host.agent.configure(Arc::new(loaded.config))).expect("configured");
-        while host.status().firewall.state != FirewallState::Enforcing {
+        host.runtime.block_on(host.agent.configure(Arc::new(config.clone()))).expect("configured");
+        let works = [FirewallState::Enforcing, FirewallState::Observing];
+        while !works.contains(&host.status().firewall.state) {
             std::thread::sleep(Duration::from_millis(10));
         }
         host
@@ -255,5 +272,23 @@ fn a_source_with_an_ipv4_address_in_it_is_told_as_its_packets_come_and_spared_an
             assert_eq!(knock(net, &forge, spared, Knock::Tcp(25), 4), "pppp", "allowed {spared}");
             assert!(!host.why(spared).dropped, "{spared}");
         }
+    });
+}
+
+#[test]
+fn one_that_only_observes_says_that_what_an_earlier_run_left_goes_on_dropping() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::observed();
+        assert!(!host.status().firewall.leftovers, "there is no table");
+        assert_eq!(host.why(V4).unanswered, None);
+        drop(Host::guarded(SMTP));
+        assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 4), "ppdd", "the earlier run has ended");
+        assert!(host.status().firewall.leftovers);
+        let why = host.why(V4).unanswered;
+        assert_eq!(why.as_deref(), Some("what an earlier run left in this host's firewall goes on dropping"));
+        net.host.run(&["nft", "delete", "table", "inet", "gaoler"]);
+        assert!(!host.status().firewall.leftovers);
+        assert_eq!(host.why(V4).unanswered, None);
     });
 }

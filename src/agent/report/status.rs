@@ -163,6 +163,9 @@ pub struct FirewallReport {
     /// Why numbers of packets and offenders are not of this moment: it did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<String>,
+    /// Whether this one only observes and what an earlier run left in the kernel drops packets all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leftovers: bool,
     /// Elements the kernel took since the process began.
     pub applied: u64,
     /// Elements the kernel refused.

@@ -35,6 +35,8 @@ pub enum Order {
     Limits(Reply<BTreeMap<ScopeName, LimitCounts>>),
     /// Say which sources of the last seconds each rate limit caught that may lead to bans.
     Caught(Reply<BTreeMap<ScopeName, Vec<Caught>>>),
+    /// Say whether what an earlier run left drops packets beside what is asked here.
+    Leftovers(Box<dyn FnOnce(bool) + Send>),
     /// Say of which limits an address is an offender, and for how long yet.
     Offences(IpAddr, Reply<Vec<(ScopeName, Duration)>>),
     /// Have limits forget what they know of these prefixes, as far as it is of that age, and say which forgot an offender.
