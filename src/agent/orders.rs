@@ -4,11 +4,11 @@ use ipnet::IpNet;
 
 use super::court::Court;
 use super::report::{
-    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, Ports, Refusal, UnbanOrder, Unbanned,
-    Watched, WhyReport,
+    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, LeftOut, Ports, Refusal, UnbanOrder,
+    Unbanned, Watched, WhyReport,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon, Place, Recorded};
-use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
+use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp, hides_all_of_ipv4};
 use std::net::IpAddr;
 
 impl Court {
@@ -70,6 +70,10 @@ impl Court {
     /// Ends bans by hand. The answer does not know yet whether it is saved.
     pub(super) fn unban(&mut self, order: UnbanOrder, now: Timestamp) -> Result<Unbanned, Refusal> {
         let UnbanOrder { prefix, jail, reason } = order;
+        if let Some(prefix) = prefix.filter(|prefix| hides_all_of_ipv4(*prefix)) {
+            return Err(Refusal::AllOfIpv4(prefix));
+        }
+        let prefix = prefix.map(|prefix| Subject::new(prefix).net());
         if let Some(jail) = &jail
             && self.seat(jail).is_none()
             && !self.ledger.active(now).any(|ban| ban.jail.as_ref() == Some(jail))
@@ -102,6 +106,7 @@ impl Court {
             remaining,
             released: Vec::new(),
             forgotten: Vec::new(),
+            unanswered: None,
             saved: Durability::NotKept,
         })
     }
@@ -179,6 +184,10 @@ impl Court {
                 });
             }
         }
+        let host = Subject::host(address).net();
+        let meant =
+            |entry: &&LeftOut| entry.subject.overlaps(host) && entry.until.is_none_or(|until| until.0 > now);
+        let left_out = self.unlisted.iter().filter(meant).cloned().collect();
         let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
         WhyReport {
             address,
@@ -186,9 +195,11 @@ impl Court {
             bans,
             closed,
             allowed,
+            left_out,
             watched,
             penalties: Vec::new(),
             over_limits: Vec::new(),
+            unanswered: None,
         }
     }
 
@@ -200,7 +211,10 @@ impl Court {
                 ports: if enforce.all_ports { Vec::new() } else { enforce.ports.clone() },
                 all: enforce.all_ports,
             },
-            None => Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() },
+            None => {
+                let left = jail.and_then(|name| Some(self.left_closed.get(name)?.report(name)));
+                left.unwrap_or_else(|| Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() })
+            }
         }
     }
 }

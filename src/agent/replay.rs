@@ -99,7 +99,7 @@ impl Replay {
             }
         }
         let Self { court, zone, pipelines, told, layouts, .. } = self;
-        let clock = ReadClock { now: written, live: false, zone };
+        let clock = ReadClock { now: written, live: false, newest: written, zone };
         let mut count = 0;
         for (pipeline, state, survey) in pipelines {
             let (mut from, mut read) = (0, 0);

@@ -74,12 +74,22 @@ pub struct Config {
     pub disabled_limits: Vec<Arc<RateLimitConfig>>,
     /// Jails that are `Disabled`, sorted by name.
     pub disabled_jails: Vec<JailName>,
+    /// Jails that are declared, refused, and were never good, sorted by name.
+    pub refused_jails: Vec<JailName>,
     /// Manual bans of all BanLists.
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.
     pub allowed: Vec<AllowEntry>,
-    /// Something is declared that is refused or cannot be read, and was never good: a jail may be missing here.
-    pub incomplete: bool,
+    /// Something is declared that cannot be read: nobody can tell which jails are missing here.
+    pub unread: bool,
+}
+
+impl Config {
+    /// Whether a jail that is not here may be declared all the same.
+    #[must_use]
+    pub fn may_lack(&self, jail: &JailName) -> bool {
+        self.unread || self.refused_jails.contains(jail)
+    }
 }
 
 /// One accepted jail.

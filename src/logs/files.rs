@@ -80,6 +80,8 @@ pub struct Files {
     pub(super) directories: HashMap<PathBuf, Timestamp>,
     pub(super) buffer: Vec<u8>,
     pub(super) expand: bool,
+    /// There are other streams or groups than at the last [`Files::regrouped`].
+    pub(super) regrouped: bool,
     pub(super) next_id: u64,
     signals: Vec<Signal>,
     last_scan: Option<Timestamp>,
@@ -115,6 +117,7 @@ impl Files {
             directories: HashMap::new(),
             buffer: new_buffer(),
             expand: true,
+            regrouped: false,
             next_id: 0,
             signals: Vec::new(),
             last_scan: None,
@@ -130,6 +133,21 @@ impl Files {
     pub fn watch(&mut self, watched: impl AsRef<[(GroupId, Vec<PathBuf>)]>) {
         self.patterns = Patterns::new(watched.as_ref());
         self.expand = true;
+        self.regrouped = true;
+    }
+
+    /// Every path that was read before, and who asks for it by the last [`Files::watch`].
+    pub fn known(&self) -> impl Iterator<Item = (&Path, Vec<GroupId>)> {
+        let followed = self.streams.values().map(|stream| stream.path.as_path());
+        let known = followed.chain(self.unfollowed.iter().map(|checkpoint| checkpoint.path.as_path()));
+        known.map(|path| (path, self.patterns.groups_of(path).to_vec()))
+    }
+
+    /// Every followed path and who is given its lines, when that may have changed since the last call.
+    pub fn regrouped(&mut self) -> impl Iterator<Item = (&Path, &[GroupId])> {
+        let changed = std::mem::take(&mut self.regrouped);
+        let streams = changed.then(|| self.streams.values()).into_iter().flatten();
+        streams.map(|stream| (stream.path.as_path(), stream.groups.as_slice()))
     }
 
     /// Forgets how far the paths that are meant were read. Who follows them begins at the next poll as at the first sight of a file.

@@ -85,14 +85,18 @@ impl Daemon {
     pub async fn status(&self) -> Result<DaemonStatus, Gone> {
         let mut agent = self.agent.status().await?;
         let current = self.current.borrow();
+        let verdict = |kind: &str, name: &str| {
+            let object = current.report.objects.iter().find(|o| o.kind == kind && o.name == name);
+            object.map(accepted)
+        };
         for jail in &mut agent.jails {
-            let object =
-                current.report.objects.iter().find(|o| o.kind == "Jail" && o.name == jail.name.as_str());
-            if let Some(object) = object {
-                jail.conditions.insert(0, accepted(object));
-            }
+            jail.conditions.splice(0..0, verdict("Jail", jail.name.as_str()));
         }
-        Ok(DaemonStatus { agent, config: current.report.clone() })
+        for limit in &mut agent.rate_limits {
+            limit.conditions.splice(0..0, verdict("RateLimit", &limit.name));
+        }
+        let now = Moment(jiff::Timestamp::now().into());
+        Ok(DaemonStatus { agent, config: current.report.at(now) })
     }
 
     /// One line for `systemctl status`.
@@ -135,6 +139,7 @@ fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
             message: reason.clone(),
             fix: String::new(),
             text: format!("error: Jail {jail}: {reason}\n"),
+            until: None,
         });
     }
     for problem in &problems {
@@ -173,5 +178,6 @@ fn problem(problem: &Problem) -> ProblemReport {
         message: problem.message.clone(),
         fix: problem.fix.clone(),
         text: problem.to_string(),
+        until: problem.until.map(Moment),
     }
 }

@@ -14,7 +14,8 @@ use crate::engine::filter::{Accused, Filter, Miss, TextRules, TextVerdict};
 use crate::engine::layout::Layout;
 use crate::engine::{Duration, Event, Match, Outcome, ReadClock, Timestamp};
 
-/// A line without a date belongs to the last one that had a date, when that is not longer ago.
+/// A line without a date belongs to the last one that had a date, when that is not longer before the moment it was
+/// written at the latest.
 const SAME_MOMENT: Duration = Duration::from_secs(60);
 
 /// A line ready to be judged: no envelope, no colours, no line end.
@@ -294,9 +295,9 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
         if let Some(time) = self.line.time {
             return time;
         }
-        let now = self.clock.now;
+        let newest = self.clock.newest;
         match (date, self.state.last_date) {
-            (None, Some(last)) if last <= now && now.since(last) <= SAME_MOMENT => last,
+            (None, Some(last)) if last <= newest && newest.since(last) <= SAME_MOMENT => last,
             (None, _) => judge(None, self.clock),
             (Some(date), _) => {
                 let time = judge(Some(date.time), self.clock);
