@@ -9,7 +9,8 @@ use super::intake::FilesReport;
 use super::pipeline::SeatId;
 use super::plan::{limit_name, reach_of};
 use super::report::{
-    Condition, ConditionType, FileReport, FirewallState, JailReport, Moment, RateLimitReport, Status, Tallies,
+    Condition, ConditionType, FileReport, FirewallReport, FirewallState, JailReport, Moment, RateLimitReport,
+    Status, Tallies,
 };
 use super::seat::Seat;
 use super::spared::Accused;
@@ -31,6 +32,10 @@ pub(super) struct Totals {
     pub(super) limits: BTreeMap<ScopeName, LimitCounts>,
     /// When the limits were asked.
     pub(super) limits_at: Timestamp,
+    /// Whether what an earlier run left drops packets although this one only observes.
+    pub(super) leftovers: bool,
+    /// Why the kernel did not tell when it was asked last.
+    pub(super) unanswered: Option<String>,
 }
 
 impl Detector {
@@ -67,18 +72,24 @@ impl Detector {
         if let Some(notice) = notice {
             conditions.push(condition(ConditionType::Degraded, true, "FilesPolled", notice));
         }
-        Status {
+        let leftovers = self.totals.lock().unwrap_or_else(PoisonError::into_inner).leftovers;
+        let unanswered = self.totals.lock().unwrap_or_else(PoisonError::into_inner).unanswered.clone();
+        let mut status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
             started: Moment(self.started),
             observe: self.court.observe,
             jails,
             rate_limits: self.rate_limits(),
             bans,
-            firewall: self.firewall.clone(),
+            firewall: FirewallReport { leftovers, ..self.firewall.clone() },
             state: self.saver.report().clone(),
             house: self.house.report(),
             conditions,
+        };
+        if let Some(why) = unanswered {
+            status.is_not_of_now(&why);
         }
+        status
     }
 
     fn rate_limits(&self) -> Vec<RateLimitReport> {

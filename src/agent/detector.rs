@@ -129,7 +129,7 @@ impl Detector {
             saver,
             intake: Intake::new(files, journals, scans, readers),
             court,
-            firewall: FirewallReport { state, problem: None, applied: 0, refused: 0, repaired: 0 },
+            firewall: FirewallReport { state, ..FirewallReport::default() },
             started: now,
             totals,
             skeleton: None,

@@ -21,6 +21,9 @@ use crate::engine::{JailName, Shift};
 /// How long a status waits for the kernel's counters.
 const COUNTERS: Duration = Duration::from_millis(500);
 
+/// How long a `why` waits for the kernel to say which rate limits refuse somebody.
+const OFFENCES: Duration = Duration::from_secs(2);
+
 /// How long an unban waits for the kernel to end penalties of rate limits; they end later, then.
 const RELEASE: Duration = Duration::from_secs(5);
 
@@ -63,9 +66,9 @@ pub enum Command {
     /// Tell all about one address.
     Why(IpAddr, Reply<WhyReport>),
     /// Tell of which rate limits this address is an offender.
-    Offences(IpAddr, Reply<Offences>),
+    Offences(IpAddr, Reply<Result<Offences, String>>),
     /// Have rate limits forget sources in this prefix, or everybody; tell which forgot an offender.
-    Release(Option<IpNet>, Reply<Released>),
+    Release(Option<IpNet>, Reply<Result<Released, String>>),
     /// Ban. Answered when it is on disk, or could not be written.
     Ban(BanOrder, Reply<Result<Banned, Refusal>>),
     /// End bans. Answered when the pardon is on disk, or could not be written.
@@ -229,9 +232,13 @@ impl AgentHandle {
     /// # Errors
     /// When the detector has ended.
     pub async fn status(&self) -> Result<Status, Gone> {
-        // The kernel may be slow to answer; then the counters are those of the last time.
-        let _ = tokio::time::timeout(COUNTERS, self.ask(Command::Counters)).await;
-        self.ask(Command::Status).await
+        // The kernel may be slow to answer; then the counters are those of the last time, and are told as that.
+        let asked = tokio::time::timeout(COUNTERS, self.ask(Command::Counters)).await;
+        let mut status = self.ask(Command::Status).await?;
+        if asked.is_err() {
+            status.is_not_of_now(&silence(COUNTERS));
+        }
+        Ok(status)
     }
 
     /// Where the bans in force stand, those that end first first. Each is told by [`AgentHandle::bans_at`].
@@ -265,13 +272,21 @@ impl AgentHandle {
     /// When the detector has ended.
     pub async fn why(&self, address: IpAddr) -> Result<WhyReport, Gone> {
         let mut report = self.ask(|reply| Command::Why(address, reply)).await?;
-        let of = address.to_canonical();
-        let asked = tokio::time::timeout(COUNTERS, self.ask(|reply| Command::Offences(of, reply))).await;
-        let spared = report.allowed.iter().any(|allowance| allowance.jail.is_none());
-        if let (false, Ok(Ok(offences))) = (spared, asked) {
-            report.dropped |= !offences.penalties.is_empty();
-            report.penalties = offences.penalties;
-            report.over_limits = offences.over;
+        // To the kernel an IPv6 source with an IPv4 address in it is another than that.
+        let mut sources = vec![report.address, address.to_canonical()];
+        sources.dedup();
+        for source in sources {
+            match self.ask_firewall(OFFENCES, |reply| Command::Offences(source, reply)).await? {
+                Ok(Offences { mut penalties, mut over }) => {
+                    let other = (source != report.address).then_some(source);
+                    penalties.iter_mut().for_each(|penalty| penalty.source = other);
+                    over.iter_mut().for_each(|over| over.source = other);
+                    report.dropped |= !penalties.is_empty();
+                    report.penalties.append(&mut penalties);
+                    report.over_limits.append(&mut over);
+                }
+                Err(why) => report.unanswered = Some(why),
+            }
         }
         Ok(report)
     }
@@ -292,11 +307,12 @@ impl AgentHandle {
         let (prefix, jail) = (order.prefix, order.jail.clone());
         let mut answer = self.ask(|reply| Command::Unban(order, reply)).await?;
         if let (Ok(unbanned), None) = (&mut answer, jail) {
-            let asked = self.ask(|reply| Command::Release(prefix, reply));
-            if let Ok(released) = tokio::time::timeout(RELEASE, asked).await {
-                let Released { ended, forgotten } = released?;
-                unbanned.released = ended;
-                unbanned.forgotten = forgotten;
+            match self.ask_firewall(RELEASE, |reply| Command::Release(prefix, reply)).await? {
+                Ok(Released { ended, forgotten }) => {
+                    unbanned.released = ended;
+                    unbanned.forgotten = forgotten;
+                }
+                Err(why) => unbanned.unanswered = Some(why),
             }
         }
         Ok(answer)
@@ -356,10 +372,24 @@ impl AgentHandle {
         self.alive.strong_count() == 0
     }
 
+    /// Asks what only the kernel knows. The inner error says why there is no answer.
+    async fn ask_firewall<T>(
+        &self,
+        patience: Duration,
+        command: impl FnOnce(Reply<Result<T, String>>) -> Command,
+    ) -> Result<Result<T, String>, Gone> {
+        let asked = tokio::time::timeout(patience, self.ask(command)).await;
+        asked.unwrap_or_else(|_| Ok(Err(silence(patience))))
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).map_err(|_| Gone)?;
         self.waker.wake();
         answer.await.map_err(|_| Gone)
     }
+}
+
+fn silence(patience: Duration) -> String {
+    format!("the firewall did not answer within {} ms", patience.as_millis())
 }

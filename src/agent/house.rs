@@ -10,7 +10,7 @@ use super::resolver::{Answers, Resolver};
 use super::wake::Waker;
 use crate::config::{AllowEntry, Allowed};
 use crate::engine::house::{NeverBan, Why};
-use crate::engine::{Shift, Timestamp};
+use crate::engine::{Shift, Source, Timestamp};
 
 /// Gathers prefixes and reasons.
 #[derive(Debug)]
@@ -199,7 +199,9 @@ impl House {
         prefixes.extend(NeverBan::health_checks());
         self.next_end = self.allowed.iter().filter(in_force).filter_map(end).min();
         self.never = NeverBan::new(prefixes);
-        self.kernel = self.never.prefixes().map(|(net, _)| net).collect();
+        let allowed = self.never.prefixes().filter(|(_, why)| matches!(why, Why::AllowList(_)));
+        let translated = allowed.filter_map(|(net, _)| Some(Source::translated(net)?.net()));
+        self.kernel = self.never.prefixes().map(|(net, _)| net).chain(translated).collect();
     }
 }
 
@@ -234,6 +236,9 @@ mod tests {
         let address = "198.51.100.7".parse().unwrap();
         let mut house = house(&[entry("198.51.100.0/24", Some(100))], 0);
         assert_eq!(house.never().covers(address), Some(&Why::AllowList("office".into())));
+        for form in ["198.51.100.0/24", "64:ff9b::c633:6400/120"] {
+            assert!(house.kernel().contains(&form.parse().unwrap()), "{form} in packets");
+        }
         assert_eq!(house.next_end(), Some(Timestamp::from_secs(100)));
         assert!(!house.refresh(Timestamp::from_secs(99)));
         assert!(house.refresh(Timestamp::from_secs(100)));

@@ -8,8 +8,8 @@ use super::handle::Reply;
 use super::plan::skeleton;
 use super::report::FirewallState;
 use crate::engine::Timestamp;
-use crate::firewall::Change;
 use crate::firewall::enforcer::{EnforcerEvent, Order};
+use crate::firewall::{Change, FirewallError};
 
 /// A clock that moved by more than this against the monotonic one was set.
 const STEP: Duration = Duration::from_secs(2);
@@ -168,20 +168,34 @@ impl Detector {
 
     /// The kernel's counters, fetched by the thread that may wait for the kernel.
     pub(super) fn ask_counters(&mut self, reply: Reply<()>) {
+        if self.court.observe && !self.retirement.is_asked() {
+            let totals = Arc::clone(&self.totals);
+            self.order(Order::Leftovers(Box::new(move |are_there| {
+                totals.lock().unwrap_or_else(PoisonError::into_inner).leftovers = are_there;
+            })));
+        }
         let totals = Arc::clone(&self.totals);
         self.order(Order::Counters(Box::new(move |counters| {
-            if let Ok(counters) = counters {
-                totals.lock().unwrap_or_else(PoisonError::into_inner).dropped = counters;
+            let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
+            match counters {
+                Ok(counters) => (totals.dropped, totals.unanswered) = (counters, None),
+                Err(error) => totals.unanswered = Some(unanswered(&error)),
             }
         })));
         let totals = Arc::clone(&self.totals);
         self.order(Order::Limits(Box::new(move |limits| {
-            if let Ok(limits) = limits {
-                let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
-                totals.limits = limits;
-                totals.limits_at = jiff::Timestamp::now().into();
+            let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
+            match limits {
+                Ok(limits) => (totals.limits, totals.limits_at) = (limits, jiff::Timestamp::now().into()),
+                Err(error) => totals.unanswered = Some(unanswered(&error)),
             }
+            drop(totals);
             answer(reply, ());
         })));
     }
+}
+
+/// What is told of a question to the kernel that failed.
+pub(super) fn unanswered(error: &FirewallError) -> String {
+    format!("the firewall did not answer: {error}")
 }

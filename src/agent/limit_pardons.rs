@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::detector::Detector;
 use crate::bans::{Ledger, Pardon};
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 use crate::firewall::enforcer::Order;
 
 /// A pardon not older than this ends a penalty also where it began anew since: who waits for a pardon goes on trying.
@@ -13,7 +15,7 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Received pardons that rate limits have not followed yet.
 #[derive(Debug, Default)]
 pub(super) struct LimitPardons {
-    waiting: Vec<(Subject, Timestamp)>,
+    waiting: Vec<(IpNet, Timestamp)>,
     stands: bool,
 }
 
@@ -21,7 +23,7 @@ impl LimitPardons {
     /// Notes those that are new. One that is received again ends nothing that began since.
     fn note(&mut self, pardons: &[Pardon], ledger: &Ledger) {
         let new = pardons.iter().filter(|pardon| pardon.jail.is_none() && !ledger.knows(pardon));
-        self.waiting.extend(new.map(|pardon| (Subject::new(pardon.prefix), pardon.at)));
+        self.waiting.extend(new.map(|pardon| (pardon.prefix, pardon.at)));
     }
 
     /// The limits are in the kernel. Before, nobody knows their sets, and those of an earlier run hold.
@@ -30,12 +32,13 @@ impl LimitPardons {
     }
 
     /// Who is pardoned now, and how old a penalty must be to end with it.
-    fn take(&mut self, now: Timestamp) -> Vec<(Subject, Duration)> {
+    fn take(&mut self, now: Timestamp) -> Vec<(Source, Duration)> {
         if !self.stands {
             return Vec::new();
         }
         let age = |at: Timestamp| Some(now.since(at)).filter(|age| *age >= FRESH).unwrap_or_default();
-        self.waiting.drain(..).map(|(from, at)| (from, age(at))).collect()
+        let waiting = self.waiting.drain(..);
+        waiting.flat_map(|(from, at)| Source::forms(from).map(move |source| (source, age(at)))).collect()
     }
 }
 
@@ -81,13 +84,14 @@ mod tests {
         pardons.note(&[given.clone(), of_one_jail], &ledger);
         assert_eq!(pardons.take(now), [], "nobody knows the sets yet");
         pardons.table_stands();
-        let host = Subject::new(given.prefix);
-        assert_eq!(pardons.take(now), [(host, Duration::ZERO)]);
+        let forms =
+            ["198.51.100.7", "64:ff9b::c633:6407"].map(|form| (form.parse().unwrap(), Duration::ZERO));
+        assert_eq!(pardons.take(now), forms);
         ledger.pardon(given.clone(), now);
         pardons.note(&[given.clone(), pardon("198.51.100.7/32", 980)], &ledger);
         assert_eq!(pardons.take(now), [], "it is received again");
         pardons.note(&[pardon("198.51.100.7/32", 998)], &ledger);
-        assert_eq!(pardons.take(now).len(), 1, "a new one");
+        assert_eq!(pardons.take(now).len(), 2, "a new one, in both forms");
     }
 
     #[test]

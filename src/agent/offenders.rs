@@ -9,12 +9,16 @@ use ipnet::IpNet;
 
 use super::detector::{Detector, answer};
 use super::handle::Reply;
+use super::kernel::unanswered;
 use super::plan::limit_name;
-use super::report::{OverLimit, UnderPenalty};
+use super::report::{FirewallState, OverLimit, UnderPenalty};
 use crate::config::{LimitPenalty, Mode, RateLimitConfig};
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 use crate::firewall::ScopeName;
 use crate::firewall::enforcer::Order;
+
+/// What is told of a table that an earlier run left to one that only observes.
+pub(super) const LEFTOVERS: &str = "what an earlier run left in this host's firewall goes on dropping";
 
 /// Limits that an address is an offender of.
 #[derive(Debug, Default)]
@@ -40,40 +44,68 @@ fn shuts_out(limit: &RateLimitConfig) -> bool {
 }
 
 impl Detector {
-    pub(super) fn ask_offences(&mut self, address: IpAddr, reply: Reply<Offences>) {
+    pub(super) fn ask_offences(&mut self, address: IpAddr, reply: Reply<Result<Offences, String>>) {
+        if self.court.observe {
+            return self.ask_leftovers(reply);
+        }
         let limits = self.limits_by_scope();
+        // Not whoever is never banned: a jail spares link-local sources, a limit refuses them like all others.
+        let spared = || self.house.kernel().iter().any(|net| net.contains(&address));
+        if limits.is_empty() || spared() {
+            return answer(reply, Ok(Offences::default()));
+        }
+        // Until the table is made again nobody knows the sets of an earlier run, and those hold.
+        if self.firewall.state == FirewallState::Starting {
+            return answer(reply, Err("the firewall's table is being made".into()));
+        }
         self.order(Order::Offences(
             address,
             Box::new(move |found| {
                 let now: Timestamp = jiff::Timestamp::now().into();
                 let mut offences = Offences::default();
-                for (name, left) in found.unwrap_or_default() {
+                let found = match found {
+                    Ok(found) => found,
+                    Err(error) => return answer(reply, Err(unanswered(&error))),
+                };
+                for (name, left) in found {
                     let Some(limit) = limits.get(&name) else { continue };
                     if shuts_out(limit) {
                         let (limit, until) = (limit.name.clone(), (now + left).into());
-                        offences.penalties.push(UnderPenalty { limit, until });
+                        offences.penalties.push(UnderPenalty { limit, until, source: None });
                     } else {
                         offences.over.push(OverLimit::new(limit, now + left));
                     }
                 }
-                answer(reply, offences);
+                answer(reply, Ok(offences));
             }),
         ));
     }
 
+    /// Of a dry run nobody is an offender; what an earlier run left is not known here.
+    fn ask_leftovers(&mut self, reply: Reply<Result<Offences, String>>) {
+        self.order(Order::Leftovers(Box::new(move |are_there| {
+            let nobody = Offences::default();
+            answer(reply, if are_there { Err(LEFTOVERS.into()) } else { Ok(nobody) });
+        })));
+    }
+
     /// Has rate limits forget who is over them in a prefix, or everybody.
-    pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Released>) {
+    pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Result<Released, String>>) {
         let limits = self.limits_by_scope();
         let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
-        let prefixes = prefix.map_or_else(everybody, |prefix| vec![Subject::new(prefix)]);
-        let whatever_age = prefixes.into_iter().map(|prefix| (prefix, Duration::ZERO)).collect();
+        let prefixes = prefix.map_or_else(everybody, |prefix| vec![prefix]);
+        let sources = prefixes.into_iter().flat_map(Source::forms);
+        let whatever_age = sources.map(|source| (source, Duration::ZERO)).collect();
         self.order(Order::Release(
             whatever_age,
             Box::new(move |forgot| {
-                let mut forgot = forgot.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "rate limits cannot forget who is over them");
-                    Vec::new()
-                });
+                let mut forgot = match forgot {
+                    Ok(forgot) => forgot,
+                    Err(error) => {
+                        tracing::warn!(%error, "rate limits cannot forget who is over them");
+                        return answer(reply, Err(unanswered(&error)));
+                    }
+                };
                 forgot.sort_unstable();
                 forgot.dedup();
                 let forgot = forgot.iter().filter_map(|name| limits.get(name));
@@ -81,7 +113,7 @@ impl Detector {
                 let names = |limits: Vec<&Arc<RateLimitConfig>>| -> Vec<String> {
                     limits.into_iter().map(|limit| limit.name.clone()).collect()
                 };
-                answer(reply, Released { ended: names(ended), forgotten: names(forgotten) });
+                answer(reply, Ok(Released { ended: names(ended), forgotten: names(forgotten) }));
             }),
         ));
     }

@@ -8,7 +8,7 @@ use super::report::{
     Unbanned, Watched, WhyReport,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon, Place, Recorded};
-use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
+use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp, hides_all_of_ipv4};
 use std::net::IpAddr;
 
 impl Court {
@@ -70,6 +70,10 @@ impl Court {
     /// Ends bans by hand. The answer does not know yet whether it is saved.
     pub(super) fn unban(&mut self, order: UnbanOrder, now: Timestamp) -> Result<Unbanned, Refusal> {
         let UnbanOrder { prefix, jail, reason } = order;
+        if let Some(prefix) = prefix.filter(|prefix| hides_all_of_ipv4(*prefix)) {
+            return Err(Refusal::AllOfIpv4(prefix));
+        }
+        let prefix = prefix.map(|prefix| Subject::new(prefix).net());
         if let Some(jail) = &jail
             && self.seat(jail).is_none()
             && !self.ledger.active(now).any(|ban| ban.jail.as_ref() == Some(jail))
@@ -102,6 +106,7 @@ impl Court {
             remaining,
             released: Vec::new(),
             forgotten: Vec::new(),
+            unanswered: None,
             saved: Durability::NotKept,
         })
     }
@@ -194,6 +199,7 @@ impl Court {
             watched,
             penalties: Vec::new(),
             over_limits: Vec::new(),
+            unanswered: None,
         }
     }
 

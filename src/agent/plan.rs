@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::situation::Situation;
 use crate::config::{Enforce, Hit, JailConfig, LimitPenalty, Mode, RateLimitConfig};
-use crate::engine::JailName;
+use crate::engine::{JailName, Source};
 use crate::firewall::{
     Action, Counted, Destination, Guard, Limit, Penalty, Reach, Scope, ScopeName, Skeleton,
 };
@@ -63,7 +63,7 @@ fn limit_of(limit: &RateLimitConfig, placed: &[Guard]) -> Limit {
         },
         prefix_v4: limit.prefix.ipv4,
         prefix_v6: limit.prefix.ipv6,
-        ignore: limit.ignore.clone(),
+        ignore: limit.ignore.iter().flat_map(|net| Source::forms(*net)).map(Source::net).collect(),
         action: limit.action,
         observe,
         max_sources: limit.max_sources,

@@ -14,7 +14,7 @@ use super::report::{Condition, ConditionType};
 use crate::bans::{Ban, Evidence, Origin};
 use crate::config::{Mode, RateLimitConfig};
 use crate::engine::sentence::{end, next_n};
-use crate::engine::{AddressPolicy, History, JailName, Subject, Timestamp};
+use crate::engine::{AddressPolicy, History, JailName, Source, Subject, Timestamp};
 use crate::firewall::enforcer::Order;
 use crate::firewall::{CAUGHT, Caught, LimitCounts, ScopeName};
 
@@ -30,9 +30,12 @@ pub(super) enum Hindrance {
     /// The jail is declared and switched off.
     #[error("jail `{0}` is `Disabled`")]
     Disabled(JailName),
-    /// There is no such jail, or its declaration is refused.
+    /// There is no such jail.
     #[error("no jail `{0}` is in force")]
     Missing(JailName),
+    /// Its declaration is refused, and it was never accepted before.
+    #[error("jail `{0}` was refused")]
+    Refused(JailName),
     /// As asked.
     #[error("the limit only observes")]
     LimitObserves,
@@ -50,6 +53,10 @@ impl Hindrance {
                 ("JailDisabled", "write `mode: Enforce` in the jail, or remove `escalateTo`")
             }
             Self::Missing(_) => ("NoSuchJail", "declare the jail, or remove `escalateTo`"),
+            Self::Refused(_) => (
+                "JailRefused",
+                "mend the jail: `gaoler check`, or in a cluster its condition `Accepted`, says what is wrong",
+            ),
             Self::LimitObserves | Self::JailObserves(_) => return None,
         };
         let message =
@@ -80,14 +87,16 @@ impl Promotions {
         let told = caught
             .into_iter()
             .flat_map(|(limit, caught)| caught.into_iter().map(move |one| (limit.clone(), one)));
-        self.seen.take(at, told)
+        // Where the source has an IPv4 address in it a ban would be of that, and close nothing to these packets.
+        let fresh = self.seen.take(at, told).into_iter();
+        fresh.filter_map(|(limit, source)| Some((limit, source.subject()?))).collect()
     }
 }
 
 /// Who was there at the last look, and until when: nobody is banned twice for one thing, nor again for what came
 /// before a pardon.
 #[derive(Debug, Default)]
-struct Seen(BTreeMap<(ScopeName, Subject), Instant>);
+struct Seen(BTreeMap<(ScopeName, Source), Instant>);
 
 impl Seen {
     /// Those who were not there before, or were caught again since: the kernel keeps the end that it told once.
@@ -95,7 +104,7 @@ impl Seen {
         &mut self,
         at: Instant,
         told: impl Iterator<Item = (ScopeName, Caught)>,
-    ) -> Vec<(ScopeName, Subject)> {
+    ) -> Vec<(ScopeName, Source)> {
         let now: BTreeMap<_, _> =
             told.map(|(limit, caught)| ((limit, caught.source), at + caught.left.min(CAUGHT))).collect();
         let before = std::mem::replace(&mut self.0, now);
@@ -115,8 +124,13 @@ impl Detector {
     pub(super) fn hindrance(&self, limit: &RateLimitConfig, counts: &LimitCounts) -> Option<Hindrance> {
         let jail = limit.escalate_to.as_ref()?;
         let Some(seat) = self.court.seats.iter().find(|seat| seat.name() == jail) else {
-            let is_disabled = self.config.disabled_jails.contains(jail);
-            let why = if is_disabled { Hindrance::Disabled } else { Hindrance::Missing };
+            let why = if self.config.disabled_jails.contains(jail) {
+                Hindrance::Disabled
+            } else if self.config.refused_jails.contains(jail) {
+                Hindrance::Refused
+            } else {
+                Hindrance::Missing
+            };
             return Some(why(jail.clone()));
         };
         if limit.mode == Mode::Observe {
@@ -189,7 +203,7 @@ mod tests {
     #[test]
     fn who_is_still_there_is_not_told_again_and_who_was_caught_again_is() {
         let (mut seen, start) = (Seen::default(), Instant::now());
-        let source: Subject = "198.51.100.7".parse().unwrap();
+        let source: Source = "198.51.100.7".parse().unwrap();
         let mut look = |second: u64, left: u64| {
             let caught = Caught { source, left: Duration::from_millis(left) };
             let told = std::iter::once((ScopeName::new("smtp"), caught));
@@ -202,5 +216,17 @@ mod tests {
         assert_eq!(look(11, 8950), 0);
         assert!(seen.take(start, std::iter::empty()).is_empty());
         assert_eq!(seen.0.len(), 0);
+    }
+
+    #[test]
+    fn who_would_be_banned_by_an_address_that_its_packets_do_not_have_is_not() {
+        let mut promotions = Promotions::new();
+        let caught = |source: &str| Caught { source: source.parse().unwrap(), left: CAUGHT };
+        let told = ["64:ff9b::c633:6407", "2001:db8::/64", "198.51.100.7"].map(caught).to_vec();
+        let answer = BTreeMap::from([(ScopeName::new("smtp"), told)]);
+        *promotions.answer.lock().unwrap() = Some((Instant::now(), answer));
+        let fresh: Vec<String> =
+            promotions.fresh().into_iter().map(|(_, subject)| subject.to_string()).collect();
+        assert_eq!(fresh, ["198.51.100.7", "2001:db8::/64"]);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::listen::Listen;
 use super::{Context, ExitStatus};
 use crate::api::v1alpha1::NodeName;
-use crate::firewall::{Firewall, Memory, Nftables};
+use crate::firewall::{DryRun, Firewall, Nftables};
 use crate::kubernetes::agent::{self, AgentOptions};
 use crate::kubernetes::connect::Access;
 
@@ -61,7 +61,7 @@ pub fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitStatus> {
         access: Access { kubeconfig: args.kubeconfig.clone(), context: args.kube_context.clone() },
     };
     let firewall: Box<dyn Firewall> =
-        if args.observe { Box::new(Memory::default()) } else { Box::new(Nftables::open()?) };
+        if args.observe { Box::new(DryRun::new()) } else { Box::new(Nftables::open()?) };
     agent::run(options, firewall)?;
     Ok(ExitStatus::Success)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::listen::Listen;
 use super::{Context, ExitStatus};
-use crate::firewall::{Firewall, Memory, Nftables};
+use crate::firewall::{DryRun, Firewall, Nftables};
 use crate::standalone::{self, RunOptions};
 
 /// Guard this host: read logs, count failures, drop offenders
@@ -50,22 +50,18 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
         events: args.events.clone(),
     };
     let firewall: Box<dyn Firewall> = if args.observe {
-        if holds_a_table() {
+        let mut kernel = DryRun::new();
+        if kernel.has_leftovers() {
             eprintln!(
                 "{}: what an earlier run left in this host's firewall goes on dropping, bans until they end and rate \
                  limits for ever; `gaoler cleanup` removes it",
                 context.yellow("warning")
             );
         }
-        Box::new(Memory::default())
+        Box::new(kernel)
     } else {
         Box::new(Nftables::open()?)
     };
     standalone::run(options, firewall)?;
     Ok(ExitStatus::Success)
-}
-
-/// Whether an earlier run's table is in the kernel. No when the kernel cannot be asked.
-fn holds_a_table() -> bool {
-    Nftables::open().and_then(|mut kernel| kernel.counters()).is_ok_and(|counters| !counters.is_empty())
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::show::{limit_table, limit_text, offenders_of};
 use super::{Context, ExitStatus, Table, when};
-use crate::agent::report::{Condition, FirewallState, JailReport};
+use crate::agent::report::{Condition, ConditionType, FirewallState, JailReport};
 use crate::standalone::client::Client;
 use crate::standalone::daemon::DaemonStatus;
 use crate::standalone::protocol::Verb;
@@ -57,6 +57,7 @@ fn one(name: &str, status: &DaemonStatus, context: &Context) -> anyhow::Result<E
             if other.is_some() {
                 text += &format!("\n\nA rate limit has this name too: `gaoler status ratelimit/{named}`");
             }
+            text += &refusals("Jail", named, status);
             print(jail, text, &jail.conditions, context)
         }
         (None, Some(limit)) => {
@@ -64,9 +65,29 @@ fn one(name: &str, status: &DaemonStatus, context: &Context) -> anyhow::Result<E
             for condition in troubles(&limit.conditions) {
                 text += &format!("\n{} {}", context.red("!"), sentence(condition));
             }
+            text += &refusals("RateLimit", named, status);
             print(limit, text, &limit.conditions, context)
         }
         (None, None) => {
+            let kinds: &[&str] = match kind {
+                Some("jail") => &["Jail"],
+                Some(_) => &["RateLimit"],
+                None => &["Jail", "RateLimit"],
+            };
+            let mut declared = status.config.objects.iter().filter(|object| object.name == named);
+            if let Some(object) =
+                declared.find(|object| kinds.contains(&object.kind.as_str()) && !object.accepted)
+            {
+                let text = format!("{} {named} is {}", object.kind, context.red("refused"));
+                let text = text + &refusals(&object.kind, named, status);
+                let refused = Condition {
+                    kind: ConditionType::Accepted,
+                    status: false,
+                    reason: "Invalid".into(),
+                    message: format!("{} is refused", object.origin),
+                };
+                return print(object, text, &[refused], context);
+            }
             let what = match kind {
                 Some("jail") => "jail",
                 Some(_) => "rate limit",
@@ -75,6 +96,17 @@ fn one(name: &str, status: &DaemonStatus, context: &Context) -> anyhow::Result<E
             anyhow::bail!("there is no {what} {named}; `gaoler status` lists them all")
         }
     }
+}
+
+/// What is wrong with the newest declaration of this object, below what is in force.
+fn refusals(kind: &str, name: &str, status: &DaemonStatus) -> String {
+    let object = format!("{kind} {name}");
+    let of_it = status
+        .config
+        .problems
+        .iter()
+        .filter(|problem| problem.object == object && problem.severity == "error");
+    of_it.map(|problem| format!("\n\n{}", problem.text.trim_end())).collect()
 }
 
 fn print(
@@ -112,6 +144,10 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         FirewallState::Enforcing => context.green("enforcing"),
         FirewallState::Failing => context.red("failing"),
         FirewallState::Removed => context.yellow("removed as asked: nothing is guarded"),
+        FirewallState::Observing if firewall.leftovers => context.red(
+            "observing only; what an earlier run left goes on dropping, bans until they end and rate limits for ever: stop this \
+             one, `gaoler cleanup` removes it",
+        ),
         FirewallState::Observing => context.yellow("observing only: nothing is dropped"),
     };
     let mut line = state;
@@ -122,6 +158,10 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         line += &format!(": {problem}");
     }
     facts.row(["firewall".to_string(), line]);
+    if let Some(why) = &firewall.unanswered {
+        let told = format!("{why}: numbers of packets and offenders are not of now");
+        facts.row([String::new(), context.yellow(told)]);
+    }
     facts.row(["bans".to_string(), agent.bans.to_string()]);
     let house = &agent.house;
     facts.row([
@@ -158,7 +198,11 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
             state,
         ]);
     }
-    out += &jails.to_string();
+    if agent.jails.is_empty() {
+        out += &no_jails(status);
+    } else {
+        out += &jails.to_string();
+    }
     if !agent.rate_limits.is_empty() {
         out += &format!("\n\n{}", limit_table(&agent.rate_limits, context));
         match offenders_of(&agent.rate_limits, context) {
@@ -179,6 +223,14 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
         out += problem.text.trim_end();
     }
     out
+}
+
+fn no_jails(status: &DaemonStatus) -> String {
+    match status.config.objects.iter().filter(|object| object.kind == "Jail").count() {
+        0 => "no jail is declared".into(),
+        1 => "no jail is in force: the one that is declared is Disabled or refused".into(),
+        n => format!("no jail is in force: {n} are declared, all Disabled or refused"),
+    }
 }
 
 fn troubles(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {

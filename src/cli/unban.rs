@@ -9,7 +9,8 @@ use crate::standalone::protocol::Verb;
 /// End bans and penalties of rate limits, and forget the failures that led to them
 ///
 /// A rate limit that refuses only what is over (`penalty: Excess`) forgets what it counted. Exits with 1 when nobody was
-/// banned or over a rate limit, or when a ban remains (one of a BanList, or wider than what was named).
+/// banned or over a rate limit, or when a ban remains (one of a BanList, or wider than what was named), and with 2 when the
+/// firewall did not say which penalties ended.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

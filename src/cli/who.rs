@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::engine::Subject;
+use crate::agent::report::Refusal;
+use crate::engine::{Subject, hides_all_of_ipv4};
 
 /// Reads an address or a prefix.
 ///
@@ -10,6 +11,9 @@ use crate::engine::Subject;
 /// What is wrong with the text, and what to write.
 pub(super) fn subject(text: &str) -> Result<Subject, String> {
     let Some((address, bits)) = text.split_once('/') else { return address(text).map(Subject::host) };
+    if let Some(net) = text.parse().ok().filter(|net| hides_all_of_ipv4(*net)) {
+        return Err(Refusal::AllOfIpv4(net).to_string());
+    }
     let most = if self::address(address)?.is_ipv4() { 32 } else { 128 };
     text.parse().map_err(|_| format!("`/{bits}` is no prefix length; write a number from 0 to {most}"))
 }
@@ -64,7 +68,14 @@ mod tests {
         assert!(bannable("64.0.0.0/7").unwrap_err().contains("at least /8"));
         assert!(bannable("2000::/15").unwrap_err().contains("at least /16"));
         assert!(bannable("64.0.0.0/8").is_ok() && bannable("2001::/16").is_ok());
-        // Lifting a ban may be as wide as one likes.
+        // Lifting a ban may be as wide as one likes, if it is written as that.
+        let told = "64:ff9b::/96 means every IPv4 address; write 0.0.0.0/0 if you mean that";
+        assert_eq!(
+            (subject("64:ff9b::/96").unwrap_err(), bannable("64:ff9b::/96").unwrap_err()),
+            (told.into(), told.into())
+        );
+        assert!(subject("::ffff:0:0/96").is_err());
+        assert_eq!(subject("64:ff9b::c000:200/120").unwrap().to_string(), "192.0.2.0/24");
         assert!(subject("0.0.0.0/0").is_ok());
     }
 

@@ -9,7 +9,8 @@ use crate::standalone::protocol::Verb;
 
 /// Tell all about one address: banned or not, by which jail and rules, until when, which ports
 ///
-/// Exits with 0 when its packets are dropped somewhere and with 1 when not.
+/// Exits with 0 when its packets are dropped somewhere, with 1 when not, and with 2 when the firewall did not say whether a
+/// rate limit refuses them.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -33,5 +34,8 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     } else {
         context.say(show::dossier(&report, context, |_| Vec::new()))?;
     }
-    Ok(ExitStatus::from_answer(report.dropped))
+    Ok(match &report.unanswered {
+        Some(_) if !report.dropped => ExitStatus::Failure,
+        _ => ExitStatus::from_answer(report.dropped),
+    })
 }

@@ -80,6 +80,18 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
         ));
     }
     let Some(kind) = Kind::from_name(written) else {
+        let inside = node.get("kind").and_then(Node::only_scalar);
+        if let Some(inside) = inside.filter(|inside| Kind::from_name(inside).is_none())
+            && node.text("kind").is_none()
+            && let Some(field) = node.get("kind")
+        {
+            let fix = match closest(&inside, kinds()) {
+                Some(kind) => format!("write `kind: {kind}`"),
+                None => format!("write `kind:` and one of {}", listed(kinds())),
+            };
+            let message = format!("`kind` must be text, but is {}", field.what());
+            return Identified::Unknown(problem("kind", message, fix));
+        }
         if let Some(other) = other("kind", format!("write `kind:` and one of {}", listed(kinds()))) {
             return other;
         }
@@ -101,7 +113,13 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
         let other = metadata.and_then(|m| m.get("name")).filter(|n| n.value != NodeValue::Null);
         let (message, fix) = match other {
             Some(name) => not_text("metadata.name", name, "write a name such as `name: james`"),
-            None => ("`metadata.name` is missing".into(), "write `metadata: {name: ...}`".to_owned()),
+            None => match metadata.and_then(misspelt_name) {
+                Some((key, value)) => (
+                    format!("`metadata.name` is missing, but there is `{key}`"),
+                    format!("write `name: {}`", value.unwrap_or_else(|| "...".into())),
+                ),
+                None => ("`metadata.name` is missing".into(), "write `metadata: {name: ...}`".to_owned()),
+            },
         };
         let mut problem = problem("metadata.name", message, fix);
         problem.object = Some(ObjectName { kind: kind.as_str(), name: "(without a name)".into() });
@@ -115,12 +133,47 @@ pub(super) fn identify(node: &Node, origin: &Origin, cluster: bool) -> Identifie
     Identified::Ours { kind, name: ObjectName { kind: kind.as_str(), name: full }, namespace }
 }
 
+/// What somebody wrote in place of `name`, and its value.
+fn misspelt_name(metadata: &Node) -> Option<(&str, Option<String>)> {
+    let NodeValue::Map(entries) = &metadata.value else { return None };
+    let near = |key: &str| key.eq_ignore_ascii_case("name") || closest(key, METADATA) == Some("name");
+    let unknown = entries.iter().filter(|(key, _)| !METADATA.contains(&key.name.as_str()));
+    let (key, value) = unknown.into_iter().find(|(key, _)| near(&key.name))?;
+    Some((&key.name, value.scalar()))
+}
+
+/// Labels and annotations are texts by name; an API server refuses all else.
+fn texts(metadata: &Node, name: &str, notes: &mut Notes<'_>) {
+    let Some(node) = metadata.get(name).filter(|node| node.value != NodeValue::Null) else { return };
+    let field = format!("metadata.{name}");
+    let NodeValue::Map(entries) = &node.value else {
+        let message = format!("`{field}` must be a mapping, but is {}", node.what());
+        return notes.error(&field, message, format!("write `{name}: {{key: value}}`, or remove it"));
+    };
+    for (key, value) in entries.iter().filter(|(_, value)| !matches!(value.value, NodeValue::Text(_))) {
+        if value.value == NodeValue::Null {
+            continue;
+        }
+        let field = format!("{field}.{}", key.name);
+        let message = format!("`{field}` must be text, but is {}", value.what());
+        let fix = match value.scalar() {
+            Some(written) => format!("put it into quotes: `{}: '{written}'`", key.name),
+            None => format!("write `{}: value`", key.name),
+        };
+        notes.error_at(key.at, &field, message, fix);
+    }
+}
+
 /// What is said of a field that holds something else than text, and what to write; `otherwise` where what is meant cannot
 /// be told.
 fn not_text(field: &str, node: &Node, otherwise: &str) -> (String, String) {
     let last = field.rsplit('.').next().unwrap_or(field);
     let fix = match (node.scalar(), node.only_scalar()) {
         (Some(written), _) => format!("put it into quotes: `{last}: '{written}'`"),
+        // Alone it would be no text either.
+        (None, Some(inside)) if inside.parse::<f64>().is_ok() || matches!(&*inside, "true" | "false") => {
+            format!("write `{last}: '{inside}'`")
+        }
         (None, Some(inside)) => format!("write `{last}: {inside}`"),
         (None, None) => otherwise.to_owned(),
     };
@@ -160,6 +213,9 @@ pub(super) fn decode(
     fields(node, "", &["apiVersion", "kind", "metadata", "spec", "status"], notes);
     if let Some(metadata) = node.get("metadata") {
         fields(metadata, "metadata", &METADATA, notes);
+        for name in ["labels", "annotations"] {
+            texts(metadata, name, notes);
+        }
     }
     let Some(spec) = node.get("spec") else {
         notes.error("spec", "`spec` is missing", "add `spec:` and the fields below it, indented");

@@ -63,17 +63,21 @@ impl Declared {
 }
 
 /// The warning that all limits in force together may take much, and the object it belongs to: the one that may take
-/// most. One limit alone has a warning of its own.
+/// most of those that have no warning of their own; without these nothing is said twice.
 pub(super) fn together<'a>(
     limits: impl Iterator<Item = (&'a ObjectName, &'a RateLimitConfig)>,
     declared: &[Declared],
 ) -> Option<Problem> {
     let each: Vec<(&ObjectName, u64)> = limits.map(|(name, limit)| (name, most(limit))).collect();
     let sum: u64 = each.iter().map(|(_, bytes)| bytes).sum();
-    if each.len() < 2 || sum <= MUCH {
+    let is_warned_of = |bytes: u64| bytes > MUCH;
+    let others = each.iter().filter(|(_, bytes)| !is_warned_of(*bytes));
+    let (count, rest) =
+        others.clone().fold((0, 0_u64), |(count, rest), (_, bytes)| (count + 1, rest + bytes));
+    if count < 2 || rest <= MUCH {
         return None;
     }
-    let largest = each.iter().filter_map(|(name, bytes)| {
+    let largest = others.filter_map(|(name, bytes)| {
         let place = declared.iter().find(|declared| declared.name == **name)?;
         Some((bytes, place))
     });

@@ -1,6 +1,7 @@
 //! Resources or files to one validated [`Config`], with a verdict per object (DESIGN §3).
 
 mod blind;
+mod claimed;
 mod compile;
 mod crowd;
 mod examples;
@@ -73,12 +74,12 @@ pub struct Config {
     pub disabled_limits: Vec<Arc<RateLimitConfig>>,
     /// Jails that are `Disabled`, sorted by name.
     pub disabled_jails: Vec<JailName>,
+    /// Jails that are declared, refused, and were never good, sorted by name.
+    pub refused_jails: Vec<JailName>,
     /// Manual bans of all BanLists.
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.
     pub allowed: Vec<AllowEntry>,
-    /// Jails that are declared and refused, and were never good.
-    pub refused_jails: Vec<JailName>,
     /// Something is declared that cannot be read: nobody can tell which jails are missing here.
     pub unread: bool,
 }

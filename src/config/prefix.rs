@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::api::v1alpha1 as api;
-use crate::engine::Subject;
+use crate::engine::{Subject, hides_all_of_ipv4};
 
 use super::origin::Notes;
 
@@ -19,6 +19,14 @@ pub(super) fn read(text: &api::Prefix, field: &str, notes: &mut Notes<'_>) -> Op
         notes.error(field, format!("`{text}` is not a prefix"), "write e.g. `198.51.100.0/24`");
         return None;
     };
+    if hides_all_of_ipv4(net) {
+        notes.error(
+            field,
+            format!("`{text}` means every IPv4 address"),
+            "write the part that is meant, e.g. `64:ff9b::c000:200/120`, or as IPv4 `192.0.2.0/24`",
+        );
+        return None;
+    }
     if net != net.trunc() {
         notes.warning(
             field,

@@ -147,9 +147,9 @@ pub fn assemble(
         good.insert(name, object);
     }
     statuses.sort_by(|a, b| a.name.cmp(&b.name).then(a.line.cmp(&b.line)));
-    let refused = |status: &&ObjectStatus| !status.accepted && !status.last_good;
-    let jails = statuses.iter().filter(refused).filter(|status| status.name.kind == Kind::Jail.as_str());
-    loaded.config.refused_jails = jails.map(|status| JailName::new(&status.name.name)).collect();
+    let missing = |status: &ObjectStatus| !status.accepted && !status.last_good;
+    let refused = statuses.iter().filter(|status| status.name.kind == Kind::Jail.as_str() && missing(status));
+    loaded.config.refused_jails = refused.map(|status| JailName::new(&status.name.name)).collect();
     loaded.config.unread = !damaged.is_empty();
     loaded.objects = statuses;
     loaded.adopt(good, &book, around);

@@ -84,6 +84,16 @@ impl<'a> Schema<'a> {
         self.map.get(keyword).and_then(Value::as_f64)
     }
 
+    /// ` from 1 to 10`; empty where any number will do.
+    fn range(&self) -> String {
+        match (self.number("minimum"), self.number("maximum")) {
+            (Some(least), Some(most)) => format!(" from {least} to {most}"),
+            (Some(least), None) => format!(" from {least}"),
+            (None, Some(most)) => format!(" up to {most}"),
+            (None, None) => String::new(),
+        }
+    }
+
     fn text(&self, keyword: &str) -> Option<&'a str> {
         self.map.get(keyword).and_then(Value::as_str)
     }
@@ -97,8 +107,8 @@ impl<'a> Schema<'a> {
             "object" => "write its fields below it, indented",
             "array" => "write a list: one entry per line, each after `- `",
             "boolean" => "write `true` or `false`",
-            "integer" => "write a whole number",
-            "number" => "write a number",
+            "integer" => return format!("write a whole number{}", self.range()),
+            "number" => return format!("write a number{}", self.range()),
             _ => match self.text("pattern").and_then(form) {
                 Some(form) => return format!("write {form}"),
                 None => "write text",
@@ -265,18 +275,38 @@ fn check_number(schema: &Schema<'_>, value: Option<f64>, written: &str, field: &
     if least.is_none_or(|least| value >= least) && most.is_none_or(|most| value <= most) {
         return;
     }
-    let fix = match (least, most) {
-        (Some(least), Some(most)) => format!("write a number from {least} to {most}"),
-        (Some(least), None) => format!("write a number from {least}"),
-        (None, Some(most)) => format!("write a number up to {most}"),
-        (None, None) => String::new(),
-    };
+    let fix = format!("write a number{}", schema.range());
     notes.error(field, format!("{} cannot be {written}", named(field)), fix);
 }
 
 /// `spec.ports[0]`
 fn is_port(field: &str) -> bool {
     field.rsplit('.').next().is_some_and(|last| last.starts_with("ports["))
+}
+
+/// Whether it is a whole number beyond all that can be held.
+fn is_too_large(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_err()
+}
+
+/// The field of an entry that somebody wrote the value of alone: `entries: [203.0.113.7]`.
+fn takes(schema: &Schema<'_>, text: &str) -> Option<&'static str> {
+    let properties = schema.map.get("properties").and_then(Value::as_object)?;
+    ["prefix", "host"].into_iter().find(|name| {
+        let pattern = properties.get(*name).and_then(Schema::of);
+        pattern.and_then(|property| property.text("pattern")).is_some_and(|form| explain(form, text).is_ok())
+    })
+}
+
+/// The number that stands in quotes, if it may stand here without them.
+fn number_in<'t>(text: &'t str, schema: &Schema<'_>) -> Option<&'t str> {
+    if schema.kind == "integer" && text.parse::<i64>().is_err() {
+        return None;
+    }
+    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
+    let fits = schema.number("minimum").is_none_or(|least| number >= least)
+        && schema.number("maximum").is_none_or(|most| number <= most);
+    fits.then_some(text)
 }
 
 fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'_>) {
@@ -287,6 +317,12 @@ fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'
     {
         notes.error(field, fault.message, fault.fix);
         return;
+    }
+    if let ("integer", NodeValue::Text(text)) = (schema.kind, &node.value)
+        && is_too_large(text)
+    {
+        let fix = format!("write a number{}", schema.range());
+        return notes.error(field, format!("{} cannot be {text}", named(field)), fix);
     }
     let wanted = match schema.kind {
         "object" => "a mapping",
@@ -304,15 +340,20 @@ fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'
                 Err(_) => "write the port's number, such as 25".into(),
             },
         },
-        ("integer" | "number", NodeValue::Text(text)) if text.trim().parse::<f64>().is_ok() => {
-            format!("remove the quotes: write {}", text.trim())
-        }
+        ("integer" | "number", NodeValue::Text(text)) => match number_in(text.trim(), schema) {
+            Some(number) => format!("remove the quotes: write {number}"),
+            None => schema.wanted(),
+        },
         ("string", NodeValue::Number(_) | NodeValue::Bool(_)) => format!("put it into quotes: '{written}'"),
         ("string", NodeValue::List(_) | NodeValue::Map(_)) => match node.only_scalar() {
             Some(inside) if schema.text("pattern").is_none_or(|form| explain(form, &inside).is_ok()) => {
                 format!("write `{inside}` alone: one text, without {}", node.what())
             }
             _ => schema.wanted(),
+        },
+        ("object", NodeValue::Text(text)) => match takes(schema, text) {
+            Some(property) => format!("write `{property}: {text}`"),
+            None => schema.wanted(),
         },
         ("array", NodeValue::Text(_) | NodeValue::Number(_)) => format!("write a list: [{written}]"),
         ("boolean", NodeValue::Text(text)) => match text.to_ascii_lowercase().as_str() {

@@ -14,12 +14,13 @@ use super::elements::{self, Element, Wish};
 use super::inventory::Inventory;
 use super::netlink::{Mode, Netlink, Refusal};
 use super::nft::Nft;
+use super::offenders::Offenders;
 use super::wishes::element;
 use super::{
     Applied, Caught, Change, Dropped, Firewall, FirewallError, Limit, LimitCounts, ScopeName, Skeleton,
     limits, listing, offenders, probe, proof, ruleset,
 };
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 
 /// Bans in the kernel of this host, in the network namespace of the thread that opened it.
 pub struct Nftables {
@@ -55,6 +56,14 @@ impl Nftables {
             never: vec![],
             blind: None,
         })
+    }
+
+    /// Whether our table is in the kernel, whoever made it.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn has_table(&mut self) -> Result<bool, FirewallError> {
+        listing::has_table(&mut self.netlink).map_err(FirewallError::Netlink)
     }
 
     /// Runs this program instead of the `nft` in the path.
@@ -225,12 +234,15 @@ impl Firewall for Nftables {
         let counted = |name: String| counters.get(&name).copied().unwrap_or_default();
         let mut counts = BTreeMap::new();
         for limit in &self.limits {
-            let (offenders, latest) =
+            let Offenders { count: offenders, more, latest } =
                 offenders::offenders(limit, &self.never).map_err(FirewallError::Netlink)?;
             let over = counted(limits::over_counter(&limit.name));
             let uncounted = counted(limits::uncounted_counter(&limit.name));
             let hindrance = self.blind.clone().filter(|_| limit.catches);
-            counts.insert(limit.name.clone(), LimitCounts { over, uncounted, offenders, latest, hindrance });
+            counts.insert(
+                limit.name.clone(),
+                LimitCounts { over, uncounted, offenders, more, latest, hindrance },
+            );
         }
         Ok(counts)
     }
@@ -247,7 +259,7 @@ impl Firewall for Nftables {
                 let found = listing::addresses(&set).map_err(FirewallError::Netlink)?;
                 let bits = limits::bits(limit, family);
                 sources.extend(found.into_iter().filter_map(|(at, left)| {
-                    Some(Caught { source: Subject::new(IpNet::new(at, bits).ok()?), left })
+                    Some(Caught { source: Source::new(IpNet::new(at, bits).ok()?), left })
                 }));
             }
             caught.insert(limit.name.clone(), sources);
@@ -264,7 +276,7 @@ impl Firewall for Nftables {
         Ok(found)
     }
 
-    fn release(&mut self, from: Subject, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
+    fn release(&mut self, from: Source, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         let family = Family::of(from.net());
         let mut forgot = Vec::new();
         for limit in &self.limits {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Action, Destination, Dropped, Guard, ScopeName};
-use crate::engine::Subject;
+use crate::engine::Source;
 
 /// How often a source may knock on this host. Counted and answered by the kernel alone, packet by packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,10 @@ pub struct LimitCounts {
     /// Sources under a penalty now; with [`Penalty::Excess`] those that were refused within the last window. Without those
     /// that are never limited by now. At most [`MOST_OFFENDERS`] of a family are counted.
     pub offenders: usize,
-    /// Those of them that were refused last, or whose penalty began last; at most [`SHOWN_OFFENDERS`].
+    /// Whether there may be more than were counted.
+    pub more: bool,
+    /// Those of them that were refused last, or whose penalty began last; at most [`SHOWN_OFFENDERS`]. With `more` the
+    /// last of those that were counted only.
     pub latest: Vec<Offender>,
     /// Why it catches nobody although it should ([`Limit::catches`]): this kernel cannot tell who completed connections.
     pub hindrance: Option<String>,
@@ -97,7 +100,7 @@ pub struct LimitCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offender {
     /// Who.
-    pub source: Subject,
+    pub source: Source,
     /// For so long it stays one, if it is not refused again meanwhile.
     pub left: Duration,
 }
@@ -106,7 +109,7 @@ pub struct Offender {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caught {
     /// Who.
-    pub source: Subject,
+    pub source: Source,
     /// For so long it is told; [`CAUGHT`] at the moment it was caught. Whoever goes on after that is caught again.
     pub left: Duration,
 }

@@ -189,6 +189,11 @@ fn elements_of(set: &str) -> NfTablesMessage {
     NfTablesMessage::GetSetElement(SetElementMessage { attributes })
 }
 
+/// Whether our table is there.
+pub(super) fn has_table(netlink: &mut Netlink) -> io::Result<bool> {
+    Ok(!netlink.ask(&NfTablesMessage::GetTable(table()), Ask::One)?.is_empty())
+}
+
 /// Whether our table has a set of this name.
 pub(super) fn has_set(netlink: &mut Netlink, set: &str) -> io::Result<bool> {
     let attributes = vec![SetAttribute::Table(TABLE.into()), SetAttribute::Name(set.into())];
@@ -197,7 +202,8 @@ pub(super) fn has_set(netlink: &mut Netlink, set: &str) -> io::Result<bool> {
 }
 
 /// How many elements that are `meant` a set of addresses has, and those of them that are there longest from now on, at
-/// most `shown`. Of more than `most` only so many are looked at.
+/// most `shown`. Of more than `most` only so many are looked at, and those of them are shown: the kernel lists in no order,
+/// and the more slowly the longer the set.
 pub(super) fn latest(
     set: &str,
     most: usize,

@@ -7,6 +7,7 @@ mod attributes;
 mod ban_set;
 mod doors;
 mod drift;
+mod dry_run;
 mod elements;
 pub mod enforcer;
 mod inventory;
@@ -25,6 +26,7 @@ mod proof;
 mod ruleset;
 mod wishes;
 
+pub use dry_run::DryRun;
 pub use kernel::Nftables;
 pub use limit::{
     CAUGHT, Caught, Counted, Limit, LimitCounts, MOST_OFFENDERS, Offender, Penalty, SHOWN_OFFENDERS,
@@ -36,7 +38,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 
 /// Why the kernel did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +124,14 @@ pub trait Firewall: Send {
     ///
     /// # Errors
     /// When the kernel refuses.
-    fn release(&mut self, _from: Subject, _age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
+    fn release(&mut self, _from: Source, _age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
         Ok(Vec::new())
+    }
+
+    /// Whether what an earlier run left drops packets that this one was not asked to. Only in a dry run: all others own
+    /// the table.
+    fn has_leftovers(&mut self) -> bool {
+        false
     }
 
     /// Removes our table and nothing else. Succeeds when it is not there.

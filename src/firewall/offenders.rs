@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::ban_set::Family;
 use super::netlink::Netlink;
 use super::{Limit, MOST_OFFENDERS, Offender, SHOWN_OFFENDERS, elements, limits, listing};
-use crate::engine::Subject;
+use crate::engine::Source;
 
 /// Who is never limited: prefixes apart from each other and sorted, so that whether one holds a source is one search.
 #[derive(Debug, Default)]
@@ -30,23 +30,32 @@ impl Spared {
     }
 }
 
+/// Sources over a limit.
+pub(super) struct Offenders {
+    pub(super) count: usize,
+    /// Whether there may be more than were counted.
+    pub(super) more: bool,
+    pub(super) latest: Vec<Offender>,
+}
+
 /// How many sources are over the limit, and the latest of them. Who came to be `never` limited after it was over, or is
 /// ignored by now, stays in the set until it ends there, and is not told.
-pub(super) fn offenders(limit: &Limit, never: &[IpNet]) -> io::Result<(usize, Vec<Offender>)> {
+pub(super) fn offenders(limit: &Limit, never: &[IpNet]) -> io::Result<Offenders> {
     let spared = Spared::new(never.iter().chain(&limit.ignore).copied());
-    let (mut count, mut latest) = (0, Vec::new());
+    let (mut count, mut more, mut latest) = (0, false, Vec::new());
     for family in [Family::V4, Family::V6] {
         let (set, bits) = (limits::offender_set(limit, family), limits::bits(limit, family));
         let is_limited = |at: IpAddr| IpNet::new(at, bits).is_ok_and(|source| !spared.holds(source));
         let (here, shown) = listing::latest(&set, MOST_OFFENDERS, SHOWN_OFFENDERS, is_limited)?;
         count += here;
+        more |= here >= MOST_OFFENDERS;
         latest.extend(shown.into_iter().filter_map(|(at, left)| {
-            Some(Offender { source: Subject::new(IpNet::new(at, bits).ok()?), left })
+            Some(Offender { source: Source::new(IpNet::new(at, bits).ok()?), left })
         }));
     }
     latest.sort_by_key(|offender| std::cmp::Reverse(offender.left));
     latest.truncate(SHOWN_OFFENDERS);
-    Ok((count, latest))
+    Ok(Offenders { count, more, latest })
 }
 
 /// For how long yet this address is an offender of the limit; `None` when it is none.
@@ -67,19 +76,19 @@ pub(super) fn offence_of(
 /// age.
 pub(super) fn sources_in(
     limit: &Limit,
-    from: Subject,
+    from: Source,
     age: Duration,
     netlink: &mut Netlink,
 ) -> io::Result<Vec<IpAddr>> {
     let family = Family::of(from.net());
     let set = limits::offender_set(limit, family);
     let is_old = |left: Duration| limits::offence(limit).saturating_sub(left) >= age;
-    if from.prefix_len() < limits::bits(limit, family) {
+    if from.net().prefix_len() < limits::bits(limit, family) {
         let held = listing::addresses(&set)?.into_iter();
         let meant = held.filter(|(at, left)| from.net().contains(at) && is_old(*left));
         return Ok(meant.map(|(at, _)| at).collect());
     }
-    let Some(source) = source_of(limit, from.addr()) else { return Ok(Vec::new()) };
+    let Some(source) = source_of(limit, from.net().addr()) else { return Ok(Vec::new()) };
     let meant = age.is_zero() || elements::left(netlink, &set, source)?.is_some_and(is_old);
     Ok(meant.then_some(source).into_iter().collect())
 }

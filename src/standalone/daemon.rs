@@ -85,12 +85,15 @@ impl Daemon {
     pub async fn status(&self) -> Result<DaemonStatus, Gone> {
         let mut agent = self.agent.status().await?;
         let current = self.current.borrow();
+        let verdict = |kind: &str, name: &str| {
+            let object = current.report.objects.iter().find(|o| o.kind == kind && o.name == name);
+            object.map(accepted)
+        };
         for jail in &mut agent.jails {
-            let object =
-                current.report.objects.iter().find(|o| o.kind == "Jail" && o.name == jail.name.as_str());
-            if let Some(object) = object {
-                jail.conditions.insert(0, accepted(object));
-            }
+            jail.conditions.splice(0..0, verdict("Jail", jail.name.as_str()));
+        }
+        for limit in &mut agent.rate_limits {
+            limit.conditions.splice(0..0, verdict("RateLimit", &limit.name));
         }
         let now = Moment(jiff::Timestamp::now().into());
         Ok(DaemonStatus { agent, config: current.report.at(now) })

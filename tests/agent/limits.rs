@@ -61,6 +61,9 @@ fn an_escalation_to_a_jail_that_is_not_in_force_is_told_and_one_that_is_as_asked
         (limit.no_escalation.unwrap_or_default(), reasons)
     };
     assert_eq!(told(&world), ("no jail `james` is in force".into(), vec!["NoSuchJail".into()]));
+    world.declare("jails.yaml", &format!("{ESCALATING}{}", JAMES.replace("maxRetry: 2", "maxRetry: two")));
+    world.reload();
+    assert_eq!(told(&world), ("jail `james` was refused".into(), vec!["JailRefused".into()]));
     let with = |world: &mut World, limit: &str, jail: &str| {
         let limit = ESCALATING.replace("hits:", &format!("mode: {limit}, hits:"));
         let jail = JAMES.replace("spec:", &format!("spec:\n  mode: {jail}"));

@@ -247,3 +247,52 @@ fn log_lines_are_not_in_our_own_messages() {
         let _: serde_json::Value = serde_json::from_str(line).unwrap();
     }
 }
+
+const LIMIT: &str = "
+---
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: lg}
+spec: {protocol: TCP, ports: [25], hits: 4, window: 60s}
+";
+
+#[test]
+fn an_object_whose_newest_declaration_is_refused_is_told_with_what_is_wrong() {
+    let host = Host::guarded();
+    let declare = |limit: &str, jail: &str| {
+        host.declare(&format!("{jail}{limit}"));
+        host.ask(&["reload"]);
+    };
+    declare(LIMIT, JAMES);
+    assert_eq!(host.ask(&["status", "lg"]).status.code(), Some(0));
+    let both =
+        format!("{}{}", LIMIT.replace("hits: 4", "hits: 1"), LIMIT.replace("lg", "new").replace("60s", "x"));
+    declare(&both, &JAMES.replace("maxRetry: ", "maxRetry: -"));
+    for (name, wrong) in [
+        ("lg", "`hits` cannot be 1"),
+        ("james", "`maxRetry` cannot be -"),
+        ("new", "RateLimit new is refused"),
+    ] {
+        let output = host.ask(&["status", name]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(said(&output).contains(wrong) && said(&output).contains("fix: "), "{}", said(&output));
+    }
+    let refused = &host.json(&["status", "lg"])["conditions"][0];
+    assert_eq!((&refused["type"], &refused["status"]), (&"Accepted".into(), &false.into()));
+}
+
+#[test]
+fn a_status_without_jails_in_force_says_so() {
+    let host = Host::guarded();
+    host.declare(&format!("{}{LIMIT}", JAMES.replace("spec:", "spec:\n  mode: Disabled")));
+    host.ask(&["reload"]);
+    let text = said(&host.ask(&["status"]));
+    assert!(
+        text.contains("\nno jail is in force: the one that is declared is Disabled or refused\n"),
+        "{text}"
+    );
+    assert!(!text.contains("JAIL"), "{text}");
+    host.declare(LIMIT);
+    host.ask(&["reload"]);
+    assert!(said(&host.ask(&["status"])).contains("\nno jail is declared\n"));
+}

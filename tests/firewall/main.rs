@@ -3,6 +3,7 @@
 #[path = "../netns/mod.rs"]
 mod netns;
 
+mod asked;
 mod doctor;
 mod drops;
 mod endurance;

@@ -193,6 +193,29 @@ fn who_comes_to_be_never_limited_or_ignored_is_not_told_as_an_offender_any_more(
     });
 }
 
+#[test]
+fn of_more_offenders_than_are_counted_it_is_said_that_there_may_be_more() {
+    netns::on_the_host(|net| {
+        let lasting = Penalty::Lasting(Duration::from_secs(7200));
+        let limit = Limit { penalty: lasting, ..limit("smtp", Counted::tcp(&[25]), 2, 60) };
+        let mut firewall = wishes::firewall(&limits(&[limit]));
+        let sets = net.host.run(&["nft", "list", "sets", "inet"]);
+        let set = sets.split_whitespace().find(|word| word.starts_with("smtp_pen4_")).expect("its set");
+        let fill = |range: std::ops::Range<u32>| {
+            let sources = range.map(|n| std::net::Ipv4Addr::from_bits(0x2d00_0000 + n).to_string());
+            let sources: Vec<String> = sources.collect();
+            let filling = format!("add element inet gaoler {set} {{ {} }}", sources.join(", "));
+            net.host.feed(&["nft", "-f", "-"], &filling);
+        };
+        fill(0..9_999);
+        let seen = counts(&mut firewall, "smtp");
+        assert_eq!((seen.offenders, seen.more, seen.latest.len()), (9_999, false, 20));
+        fill(9_999..12_000);
+        let seen = counts(&mut firewall, "smtp");
+        assert_eq!((seen.offenders, seen.more, seen.latest.len()), (10_000, true, 20));
+    });
+}
+
 const MANIFESTS: &str = "\
 apiVersion: gaoler.dev/v1alpha1
 kind: RateLimit

@@ -66,6 +66,9 @@ pub struct Unbanned {
     /// observe.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgotten: Vec<String>,
+    /// Why this host's firewall did not say which penalties of rate limits ended: they end when it does what it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
     /// Whether the pardon outlives the agent.
     pub saved: Durability,
 }
@@ -98,6 +101,9 @@ pub enum Refusal {
     /// It would shut out a large part of the Internet.
     #[error("{0} is a large part of the Internet; ban prefixes of at least /{len}", len = .0.least_len())]
     TooWide(Subject),
+    /// Written as IPv6 it means every IPv4 address.
+    #[error("{0} means every IPv4 address; write 0.0.0.0/0 if you mean that")]
+    AllOfIpv4(IpNet),
     /// No address of this kind is ever a source of packets from elsewhere.
     #[error("{0} is loopback, link-local, multicast or unspecified and is never banned")]
     NotBannable(Subject),

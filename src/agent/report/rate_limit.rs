@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, Moment};
 use crate::config::{Hit, LimitPenalty, Mode, RateLimitConfig};
-use crate::engine::{JailName, Subject, Timestamp};
-use crate::firewall::{LimitCounts, MOST_OFFENDERS, Offender};
+use crate::engine::{JailName, Source, Timestamp};
+use crate::firewall::{LimitCounts, Offender};
 
 /// One rate limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +39,16 @@ pub struct RateLimitReport {
     pub offenders: usize,
     /// Whether there are more offenders than were counted.
     pub more_offenders: bool,
-    /// Those of them that were refused last, or whose penalty began last; at most 20.
+    /// Those of them that were refused last, or whose penalty began last; at most 20. With `moreOffenders` the last of those
+    /// that were counted only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latest_offenders: Vec<OffenderReport>,
+    /// Why these numbers are not of this moment: the firewall did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
+    /// When the kernel told them; absent: it did not yet, and they say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Moment>,
     /// Packets over the limit since the table was made; `Observe` lets them pass.
     pub limited_packets: u64,
     /// Bytes of them.
@@ -57,9 +64,8 @@ pub struct RateLimitReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OffenderReport {
-    /// Who: an address, or the prefix that the limit counts.
-    #[serde(with = "super::subject")]
-    pub source: Subject,
+    /// Who: an address, or the prefix that the limit counts, as the packets have it (64:ff9b::c000:207 is not 192.0.2.7).
+    pub source: Source,
     /// Until when it stays one if it is not over the limit again: so long it is refused, or with `Observe` would be. Not so
     /// with `Excess`, see `lastOver`.
     pub until: Moment,
@@ -98,7 +104,9 @@ impl RateLimitReport {
             no_escalation: None,
             offenders: counts.offenders,
             latest_offenders: counts.latest.iter().map(reported).collect(),
-            more_offenders: counts.offenders >= MOST_OFFENDERS,
+            more_offenders: counts.more,
+            unanswered: None,
+            counted: (at > Timestamp::default()).then(|| at.into()),
             limited_packets: counts.over.packets,
             limited_bytes: counts.over.bytes,
             uncounted_packets: counts.uncounted.packets,

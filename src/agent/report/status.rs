@@ -34,6 +34,16 @@ pub struct Status {
     pub conditions: Vec<Condition>,
 }
 
+impl Status {
+    /// Notes why what the kernel counts is told as of the last time it answered.
+    pub(in crate::agent) fn is_not_of_now(&mut self, why: &str) {
+        self.firewall.unanswered = Some(why.to_owned());
+        for limit in self.rate_limits.iter_mut().filter(|limit| limit.is_in_force()) {
+            limit.unanswered = Some(why.to_owned());
+        }
+    }
+}
+
 /// One jail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -142,7 +152,7 @@ pub struct JournalReport {
 }
 
 /// The firewall.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirewallReport {
     /// How it is.
@@ -150,6 +160,12 @@ pub struct FirewallReport {
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Why numbers of packets and offenders are not of this moment: it did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
+    /// Whether this one only observes and what an earlier run left in the kernel drops packets all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leftovers: bool,
     /// Elements the kernel took since the process began.
     pub applied: u64,
     /// Elements the kernel refused.

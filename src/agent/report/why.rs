@@ -33,6 +33,9 @@ pub struct WhyReport {
     /// Rate limits that it was over lately and that let it in all the same. Only what this host's kernel knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over_limits: Vec<OverLimit>,
+    /// Why this host's firewall did not say which rate limits refuse it; then there may be more than are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
 }
 
 /// A rate limit that refuses a source for some time.
@@ -43,6 +46,10 @@ pub struct UnderPenalty {
     pub limit: String,
     /// Until when; later when it goes on and the penalty is `Silence`.
     pub until: Moment,
+    /// The source of the packets that are refused, where that is another than the address as it is counted: one of
+    /// 64:ff9b::/96.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
 }
 
 /// A rate limit that a source was over lately and that does not shut it out: with `Excess` only what is over is
@@ -59,6 +66,9 @@ pub struct OverLimit {
     /// With `Excess`: when a packet of it was over the limit last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_over: Option<Moment>,
+    /// See [`UnderPenalty::source`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
 }
 
 impl OverLimit {
@@ -70,6 +80,7 @@ impl OverLimit {
             observes: limit.mode == Mode::Observe,
             until: until.into(),
             last_over: limit.last_over(until).map(Moment),
+            source: None,
         }
     }
 }

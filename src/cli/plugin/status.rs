@@ -6,6 +6,7 @@ use crate::agent::report::Moment;
 use crate::api::v1alpha1::{Condition, JailMode, LimitMode};
 use crate::cli::show::{Offended, Offending, offender_lines};
 use crate::cli::{Context, ExitStatus, Table};
+use crate::firewall::MOST_OFFENDERS;
 use crate::kubernetes::view::{AgentReport, ClusterStatus, JailOverview, LimitOverview, status};
 
 /// Show how jails, rate limits and agents are, over the whole cluster
@@ -63,6 +64,8 @@ fn offending(limit: &LimitOverview) -> Offended<'_> {
         observes: limit.mode == LimitMode::Observe,
         named: named.collect(),
         count: limit.status.offenders as usize,
+        // A node counts no more.
+        or_more: limit.status.offenders as usize >= MOST_OFFENDERS,
     }
 }
 

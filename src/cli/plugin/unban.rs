@@ -51,6 +51,7 @@ pub(super) fn run(args: &Args, session: &Session<'_>) -> anyhow::Result<ExitStat
             remaining: reports(lift.remaining),
             released: lift.released,
             forgotten: lift.forgotten,
+            unanswered: None,
             saved: Durability::Saved,
         };
         show::unbanned(&unbanned, session.context)

@@ -28,6 +28,8 @@ pub(in crate::cli) struct Offended<'a> {
     pub(in crate::cli) named: Vec<Offending>,
     /// How many there are.
     pub(in crate::cli) count: usize,
+    /// Whether there may be more.
+    pub(in crate::cli) or_more: bool,
 }
 
 /// All limits, one a line.
@@ -63,6 +65,13 @@ pub(in crate::cli) fn limit_text(limit: &RateLimitReport, context: &Context) -> 
     facts.row(["over".to_string(), over]);
     facts.row(["uncounted".to_string(), uncounted(limit, context)]);
     facts.row(["offenders".to_string(), context.bold(offenders(limit))]);
+    if let Some(why) = &limit.unanswered {
+        let last = limit.counted.map_or_else(
+            || "it told no numbers yet".into(),
+            |counted| format!("these numbers are of {}", when::relative(counted)),
+        );
+        facts.row([String::new(), context.yellow(format!("{why}: {last}"))]);
+    }
     let mut out = facts.to_string();
     if !limit.latest_offenders.is_empty() {
         let is_excess = limit.latest_offenders.iter().any(|one| one.last_over.is_some());
@@ -79,7 +88,9 @@ pub(in crate::cli) fn limit_text(limit: &RateLimitReport, context: &Context) -> 
         out += &format!("\n\n{table}");
         match limit.offenders.saturating_sub(limit.latest_offenders.len()) {
             0 => {}
-            more if limit.more_offenders => out += &format!("\nand {more} or more"),
+            more if limit.more_offenders => {
+                out += &format!("\nand {more} or more; of so many these are not the latest");
+            }
             more => out += &format!("\nand {more} more"),
         }
     }
@@ -99,6 +110,7 @@ pub(in crate::cli) fn offenders_of(limits: &[RateLimitReport], context: &Context
             observes: observes(limit),
             named: named.collect(),
             count: limit.offenders,
+            or_more: limit.more_offenders,
         }
     });
     offender_lines(told, FEW, context)
@@ -114,7 +126,7 @@ pub(in crate::cli) fn offender_lines<'a>(
     let now = when::now();
     let mut table = Table::new(&["RATE LIMIT", "WHAT IT DOES", "OFFENDERS"]);
     let mut any = false;
-    for Offended { limit, observes, mut named, count } in limits {
+    for Offended { limit, observes, mut named, count, or_more } in limits {
         named.retain(|one| one.until.is_none_or(|until| until > now));
         named.truncate(most);
         if named.is_empty() {
@@ -131,7 +143,7 @@ pub(in crate::cli) fn offender_lines<'a>(
         };
         let mut told: Vec<String> = named.into_iter().map(|one| told(one, now)).collect();
         if more > 0 {
-            told.push(format!("and {more} more"));
+            told.push(format!("and {more} {}more", if or_more { "or " } else { "" }));
         }
         table.row([context.bold(limit), does.into(), told.join(", ")]);
     }
@@ -167,10 +179,32 @@ fn penalty(limit: &RateLimitReport) -> String {
 }
 
 fn offenders(limit: &RateLimitReport) -> String {
+    if limit.unanswered.is_some() && limit.counted.is_none() {
+        return "not known".into();
+    }
     format!("{}{}", limit.offenders, if limit.more_offenders { " or more" } else { "" })
 }
 
 fn uncounted(limit: &RateLimitReport, context: &Context) -> String {
     let text = format!("{} packets", limit.uncounted_packets);
     if limit.uncounted_packets > 0 { context.yellow(text) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::context::{Color, Format};
+
+    #[test]
+    fn an_overview_says_when_there_may_be_more_offenders_than_were_counted() {
+        let context = Context::of(Format::Text, Color::Never, "/nowhere".into(), 0);
+        let told = |count, or_more| {
+            let named = vec![Offending { source: "198.51.100.7".into(), until: None, last_over: None }];
+            let limit = Offended { limit: "smtp", observes: false, named, count, or_more };
+            offender_lines(std::iter::once(limit), FEW, &context)
+        };
+        assert!(told(10_000, true).ends_with("198.51.100.7, and 9999 or more"), "{}", told(10_000, true));
+        assert!(told(10_000, false).ends_with("198.51.100.7, and 9999 more"));
+        assert!(told(1, false).ends_with("  198.51.100.7"));
+    }
 }

@@ -47,12 +47,17 @@ pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow
         for limit in &unbanned.forgotten {
             context.say(format!("rate limit {limit} has forgotten what was over it and counts anew"))?;
         }
+        if let Some(why) = &unbanned.unanswered {
+            let late = context.yellow("penalties of rate limits end when it does");
+            context.say(format!("{why}: {late}"))?;
+        }
         if !ended && unbanned.remaining.is_empty() {
             context.say("nobody was banned; failures so far are forgotten")?;
         }
     }
     let positive = ended && unbanned.remaining.is_empty();
     Ok(match saved(&unbanned.saved, context) {
+        ExitStatus::Success if unbanned.unanswered.is_some() => ExitStatus::Failure,
         ExitStatus::Success => ExitStatus::from_answer(positive),
         failed => failed,
     })

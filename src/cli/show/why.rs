@@ -1,5 +1,7 @@
 //! All about one address.
 
+use std::net::IpAddr;
+
 use super::why;
 use crate::agent::report::{BanReport, OverLimit, WhyReport};
 use crate::cli::{Context, Table, when};
@@ -16,19 +18,37 @@ pub(in crate::cli) fn dossier(
     let address = context.bold(report.address);
     let mut out = match (report.dropped, report.bans.is_empty()) {
         (true, true) => format!("{address} is {} by a rate limit", context.red("refused")),
-        (true, false) => format!("{address} is {}", context.red("banned")),
+        (true, false) if report.bans.iter().any(|ban| ban.enforced) => {
+            format!("{address} is {}", context.red("banned"))
+        }
+        (true, false) => format!(
+            "{address} is {} by a rate limit; its ban is only {}",
+            context.red("refused"),
+            context.yellow("observed")
+        ),
         (false, false) => {
             format!("{address} is banned, but its packets are {}", context.yellow("not dropped"))
         }
+        (false, true) if report.unanswered.is_some() => {
+            format!(
+                "{address} is not banned; whether a rate limit refuses it is {}",
+                context.yellow("not known")
+            )
+        }
         (false, true) => format!("{address} is {}", context.green("not banned")),
     };
+    if let Some(why) = &report.unanswered {
+        let more = if report.dropped { " further" } else { "" };
+        out += &format!("\n{why}: which{more} rate limits refuse it is not known; ask again");
+    }
     for ban in &report.bans {
         out += &format!("\n{}", facts(ban, report, more(ban)));
     }
     for penalty in &report.penalties {
         out += &format!(
-            "\nunder the penalty of rate limit {}, {}",
+            "\nunder the penalty of rate limit {}{}, {}",
             penalty.limit,
+            coming_as(penalty.source),
             when::relative(penalty.until)
         );
     }
@@ -58,8 +78,13 @@ pub(in crate::cli) fn dossier(
     out
 }
 
+/// How its packets come, where that is not the address that is told of.
+fn coming_as(source: Option<IpAddr>) -> String {
+    source.map_or_else(String::new, |source| format!(" as {source}"))
+}
+
 fn over_limit(over: &OverLimit) -> String {
-    let limit = &over.limit;
+    let limit = format!("{}{}", over.limit, coming_as(over.source));
     match (over.last_over, over.observes) {
         (Some(last), false) => format!(
             "over rate limit {limit}, which refuses only what is over, the last at {}",
@@ -93,6 +118,9 @@ fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {
         fact("since", when::relative(since));
     }
     fact("until", ban.until.map_or_else(|| "until unbanned".into(), when::relative));
+    if !ban.enforced {
+        fact("drops", "nothing, it is only observed".into());
+    }
     if let Some(closed) = report.closed.iter().find(|ports| ports.jail == ban.jail) {
         let ports: Vec<String> = closed.ports.iter().map(ToString::to_string).collect();
         match closed.all {
@@ -105,4 +133,58 @@ fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {
         fact(name, value);
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::context::{Color, Format};
+
+    fn told(report: &serde_json::Value) -> String {
+        let context = Context::of(Format::Text, Color::Never, "/nowhere".into(), 0);
+        let mut whole = serde_json::json!({
+            "address": "198.51.100.7", "dropped": false, "bans": [], "closed": [], "allowed": [], "watched": [],
+        });
+        let (Some(whole), Some(report)) = (whole.as_object_mut(), report.as_object()) else { unreachable!() };
+        whole.extend(report.clone());
+        let report = serde_json::from_value(serde_json::json!(whole)).unwrap();
+        dossier(&report, &context, |_| Vec::new())
+    }
+
+    #[test]
+    fn whom_the_firewall_says_nothing_of_is_not_told_to_be_let_in() {
+        let silent = serde_json::json!({"unanswered": "the firewall did not answer"});
+        assert_eq!(
+            told(&silent),
+            "198.51.100.7 is not banned; whether a rate limit refuses it is not known\n\
+             the firewall did not answer: which rate limits refuse it is not known; ask again"
+        );
+        assert_eq!(told(&serde_json::json!({})), "198.51.100.7 is not banned");
+    }
+
+    #[test]
+    fn a_ban_that_is_only_observed_is_told_as_that_beside_a_penalty_that_is_not() {
+        let ban = |enforced: bool| {
+            serde_json::json!({
+                "subject": "198.51.100.7", "jail": "james", "n": 1, "origin": "jail", "weight": 5, "enforced": enforced,
+            })
+        };
+        let until = "2026-11-22T12:00:00Z";
+        let penalties = serde_json::json!([{"limit": "smtp", "until": until}]);
+        let both = |enforced| {
+            told(&serde_json::json!({"dropped": true, "bans": [ban(enforced)], "penalties": penalties}))
+        };
+        assert!(both(true).starts_with("198.51.100.7 is banned\n"), "{}", both(true));
+        let observed = both(false);
+        assert!(
+            observed.starts_with("198.51.100.7 is refused by a rate limit; its ban is only observed\n"),
+            "{observed}"
+        );
+        assert!(
+            observed.contains("drops  ") && observed.contains("nothing, it is only observed"),
+            "{observed}"
+        );
+        assert!(observed.contains("\nunder the penalty of rate limit smtp, "), "{observed}");
+        assert!(!both(true).contains("observed"));
+    }
 }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Caught, Change, Dropped, Firewall, FirewallError, LimitCounts, ScopeName, Skeleton};
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 
 /// Takes the answer to an order, on the enforcer's thread; must not block.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, FirewallError>) + Send>;
@@ -35,10 +35,12 @@ pub enum Order {
     Limits(Reply<BTreeMap<ScopeName, LimitCounts>>),
     /// Say which sources of the last seconds each rate limit caught that may lead to bans.
     Caught(Reply<BTreeMap<ScopeName, Vec<Caught>>>),
+    /// Say whether what an earlier run left drops packets beside what is asked here.
+    Leftovers(Box<dyn FnOnce(bool) + Send>),
     /// Say of which limits an address is an offender, and for how long yet.
     Offences(IpAddr, Reply<Vec<(ScopeName, Duration)>>),
     /// Have limits forget what they know of these prefixes, as far as it is of that age, and say which forgot an offender.
-    Release(Vec<(Subject, Duration)>, Reply<Vec<ScopeName>>),
+    Release(Vec<(Source, Duration)>, Reply<Vec<ScopeName>>),
     /// Remove the table, and with it every ban. A later skeleton makes it again.
     Teardown,
     /// Do what waits, once, and end. The table stays.

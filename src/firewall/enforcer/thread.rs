@@ -116,6 +116,7 @@ impl Thread {
             Order::Counters(reply) => reply(self.firewall.counters()),
             Order::Limits(reply) => reply(self.firewall.limits()),
             Order::Caught(reply) => reply(self.firewall.caught()),
+            Order::Leftovers(reply) => reply(self.firewall.has_leftovers()),
             Order::Offences(of, reply) => reply(self.firewall.offences(of)),
             Order::Release(releases, reply) => {
                 let released: Result<Vec<_>, _> =

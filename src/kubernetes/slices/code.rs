@@ -9,7 +9,7 @@ use crate::api::v1alpha1::{
     BanSliceSpec, MatchedRule, NodeName, PardonSpec, Prefix, QualifiedName, SlicedBan, Time, explain,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon};
-use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp};
+use crate::engine::{AddressPolicy, Duration, JailName, Source, Subject, Timestamp, hides_all_of_ipv4};
 
 /// Rules in one entry at most, as its schema says.
 const RULES: usize = 8;
@@ -211,11 +211,16 @@ pub fn moment(stamp: &Stamp) -> Timestamp {
 /// Reads a Pardon.
 ///
 /// # Errors
-/// When its prefix is none, or it has no creation time. Any width is good: it opens, and closes nothing.
+/// When its prefix is none, or all of IPv4 written as IPv6, or it has no creation time. Any other width is good: it opens,
+/// and closes nothing.
 pub fn pardon(spec: &PardonSpec, created: Option<&Stamp>) -> Result<Pardon, Fault> {
     let at = moment(created.ok_or(Fault::Timeless)?);
-    let prefix: Subject =
-        spec.prefix.as_str().parse().map_err(|_| Fault::Prefix(spec.prefix.as_str().into()))?;
+    let refused = || Fault::Prefix(spec.prefix.as_str().into());
+    let source: Source = spec.prefix.as_str().parse().map_err(|_| refused())?;
+    if hides_all_of_ipv4(source.net()) {
+        return Err(refused());
+    }
+    let prefix = Subject::new(source.net());
     let jail = spec.jail.as_ref();
     let jail = jail.map(|jail| QualifiedName(format!("{}/{}", jail.namespace.as_str(), jail.name.as_str())));
     Ok(Pardon {

@@ -10,7 +10,9 @@ use super::penalties::Penalties;
 use super::read::Objects;
 use super::report::{ClusterWhy, Saw, SeenBan};
 use super::status;
-use crate::agent::report::{Allowance, BanReport, Ports, Refusal, Watched, WhyReport};
+use crate::agent::report::{
+    Allowance, BanReport, OverLimit, Ports, Refusal, UnderPenalty, Watched, WhyReport,
+};
 use crate::api::v1alpha1 as api;
 use crate::bans::{Ban, Changes, Evidence, Ledger, LedgerLimits, Origin, Recorded};
 use crate::config::{Allowed, JailConfig, Loaded, Mode};
@@ -187,6 +189,7 @@ impl View {
     #[must_use]
     pub fn why(&self, address: IpAddr, now: Timestamp) -> ClusterWhy {
         let canonical = AddressPolicy::default().canonical(address);
+        let sent_as = address.to_canonical();
         let address = canonical.unwrap_or_else(|| address.to_canonical());
         let host = Subject::host(address);
         let spared = self.never.overlap(host);
@@ -216,14 +219,33 @@ impl View {
             }
         }
         let watched = self.jails().iter().filter_map(|jail| self.watched(jail, address, now)).collect();
-        let (penalties, over_limits) = match spared {
+        let (mut penalties, mut over_limits) = match spared {
             None => (self.penalties.over(address, now), self.penalties.let_in(address, now)),
             Some(_) => (Vec::new(), Vec::new()),
         };
+        if spared.is_none() && sent_as != address {
+            // To the kernel an IPv6 source with an IPv4 address in it is another than that.
+            let source = Some(sent_as);
+            let over = self.penalties.over(sent_as, now).into_iter();
+            penalties.extend(over.map(|penalty| UnderPenalty { source, ..penalty }));
+            let let_in = self.penalties.let_in(sent_as, now).into_iter();
+            over_limits.extend(let_in.map(|over| OverLimit { source, ..over }));
+        }
         let dropped = !penalties.is_empty() || spared.is_none() && bans.iter().any(|ban| ban.enforced);
         let left_out = Vec::new();
-        let why =
-            WhyReport { address, dropped, bans, closed, allowed, left_out, watched, penalties, over_limits };
+        let unanswered = None;
+        let why = WhyReport {
+            address,
+            dropped,
+            bans,
+            closed,
+            allowed,
+            left_out,
+            watched,
+            penalties,
+            over_limits,
+            unanswered,
+        };
         ClusterWhy { why, saw }
     }
 

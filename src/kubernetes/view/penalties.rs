@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::status::moment;
 use crate::agent::report::{OverLimit, UnderPenalty};
 use crate::api::v1alpha1 as api;
-use crate::engine::{Subject, Timestamp};
+use crate::engine::{Source, Subject, Timestamp};
 
 /// Sources over a rate limit: under its penalty, or let in all the same.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Penalties(Vec<Known>);
 struct Known {
     limit: String,
     observes: bool,
-    source: Subject,
+    source: Source,
     until: Timestamp,
     /// With `Excess`.
     last_over: Option<Timestamp>,
@@ -57,8 +57,11 @@ impl Penalties {
             let until = longest.entry(&known.limit).or_insert(known.until);
             *until = known.until.max(*until);
         }
-        let told =
-            |(limit, until): (&str, Timestamp)| UnderPenalty { limit: limit.into(), until: until.into() };
+        let told = |(limit, until): (&str, Timestamp)| UnderPenalty {
+            limit: limit.into(),
+            until: until.into(),
+            source: None,
+        };
         longest.into_iter().map(told).collect()
     }
 
@@ -76,6 +79,7 @@ impl Penalties {
             observes: known.observes,
             until: known.until.into(),
             last_over: known.last_over.map(Into::into),
+            source: None,
         };
         longest.into_values().map(told).collect()
     }
@@ -83,7 +87,11 @@ impl Penalties {
     /// Limits of which a pardon of these prefixes ends a penalty, and those that forget offenders whom they let in.
     pub(super) fn ended_by(&self, pardons: &[IpNet], now: Timestamp) -> (Vec<String>, Vec<String>) {
         // Who names an address means the source that it belongs to.
-        let ends = |known: &&Known| pardons.iter().any(|net| known.source.overlaps(*net));
+        // An IPv4 address may be in its source.
+        let ends = |known: &&Known| {
+            let meant = Subject::new(known.source.net());
+            pardons.iter().flat_map(|net| Source::forms(*net)).any(|form| meant.overlaps(form.net()))
+        };
         let (ended, forgotten): (Vec<_>, Vec<_>) =
             self.now(now).filter(ends).partition(|known| known.is_shut_out());
         let names = |known: Vec<&Known>| -> Vec<String> {
@@ -165,5 +173,16 @@ mod tests {
         let last = moment(&at(-10));
         assert_eq!(told("45.1.2.3"), [("mail/imap".into(), false, last), ("mail/sieve".into(), true, None)]);
         assert_eq!(told("2001:db8:bad:1::77"), []);
+    }
+
+    #[test]
+    fn a_source_behind_nat64_is_told_by_its_packets_form_and_a_pardon_of_its_ipv4_address_ends_it() {
+        let (node, until) = ("n1", at(60));
+        let offender = json!([{"source": "64:ff9b::2d01:203", "node": node, "until": until}]);
+        let known = Penalties::of(&[limit("mail/smtp", "10m", &offender)]);
+        let over = |address: &str| known.over(address.parse().unwrap(), NOW).len();
+        assert_eq!((over("64:ff9b::2d01:203"), over("45.1.2.3")), (1, 0));
+        let ended = |net: &str| known.ended_by(&[net.parse().unwrap()], NOW).0.len();
+        assert_eq!((ended("45.1.2.3/32"), ended("45.0.0.0/8"), ended("45.1.2.4/32")), (1, 1, 0));
     }
 }

@@ -195,6 +195,7 @@ fn a_pardon_covers_every_ban_there_was_when_a_person_asked() {
 fn a_pardon_may_be_as_wide_as_a_person_wants() {
     assert_eq!(pardoned("0.0.0.0/0", NOW).unwrap().prefix, "0.0.0.0/0".parse().unwrap());
     assert!(pardoned("everybody", NOW).is_err());
+    assert!(pardoned("64:ff9b::/96", NOW).is_err(), "everybody, and it does not look like that");
     let spec = PardonSpec {
         prefix: "::/0".into(),
         jail: Some(crate::api::v1alpha1::JailReference { namespace: "mail".into(), name: "james".into() }),

@@ -1,0 +1,294 @@
+//! What an agent on a real kernel tells of one source.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gaoler::agent::handle::AgentHandle;
+use gaoler::agent::report::{
+    FirewallState, RateLimitReport, Refusal, Status, UnbanOrder, Unbanned, WhyReport,
+};
+use gaoler::agent::{self, Settings};
+use gaoler::config;
+use gaoler::engine::{Source, Timestamp};
+use gaoler::firewall::{
+    Applied, Caught, Change, Dropped, DryRun, Firewall, FirewallError, LimitCounts, Nftables, ScopeName,
+    Skeleton,
+};
+
+use crate::limits::{V4, address, knock};
+use crate::netns::{self, Forge, Knock, Witness};
+
+const SMTP: &str = "\
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: smtp}
+spec: {protocol: TCP, ports: [25], hits: 3, window: 1h, penalty: 2h}
+";
+
+/// The kernel's firewall, which answers no question while somebody holds `busy`.
+struct Busy {
+    kernel: Nftables,
+    busy: Arc<Mutex<()>>,
+}
+
+impl Busy {
+    fn wait(&self) {
+        drop(self.busy.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Firewall for Busy {
+    fn ensure(&mut self, skeleton: &Skeleton) -> Result<(), FirewallError> {
+        self.kernel.ensure(skeleton)
+    }
+
+    fn apply(&mut self, changes: &[Change], now: Timestamp) -> Result<Applied, FirewallError> {
+        self.kernel.apply(changes, now)
+    }
+
+    fn is_intact(&mut self) -> Result<bool, FirewallError> {
+        self.kernel.is_intact()
+    }
+
+    fn counters(&mut self) -> Result<BTreeMap<ScopeName, Dropped>, FirewallError> {
+        self.wait();
+        self.kernel.counters()
+    }
+
+    fn limits(&mut self) -> Result<BTreeMap<ScopeName, LimitCounts>, FirewallError> {
+        self.kernel.limits()
+    }
+
+    fn caught(&mut self) -> Result<BTreeMap<ScopeName, Vec<Caught>>, FirewallError> {
+        self.kernel.caught()
+    }
+
+    fn offences(&mut self, of: IpAddr) -> Result<Vec<(ScopeName, Duration)>, FirewallError> {
+        self.wait();
+        self.kernel.offences(of)
+    }
+
+    fn release(&mut self, from: Source, age: Duration) -> Result<Vec<ScopeName>, FirewallError> {
+        self.wait();
+        self.kernel.release(from, age)
+    }
+
+    fn teardown(&mut self) -> Result<(), FirewallError> {
+        self.kernel.teardown()
+    }
+}
+
+/// An agent that guards the calling thread's namespace.
+struct Host {
+    agent: AgentHandle,
+    thread: Option<JoinHandle<()>>,
+    runtime: tokio::runtime::Runtime,
+    busy: Arc<Mutex<()>>,
+}
+
+impl Host {
+    fn guarded(manifests: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("all.yaml"), manifests).expect("written");
+        let loaded = config::load(&[directory.path().into()], None);
+        assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
+        let busy = Arc::new(Mutex::new(()));
+        let firewall = Busy { kernel: Nftables::open().expect("netlink"), busy: Arc::clone(&busy) };
+        Self::of(&loaded.config, Settings::default(), Box::new(firewall), busy)
+    }
+
+    /// One that only observes.
+    fn observed() -> Self {
+        let settings = Settings { observe: true, ..Settings::default() };
+        Self::of(&config::Config::default(), settings, Box::new(DryRun::new()), Arc::default())
+    }
+
+    fn of(
+        config: &config::Config,
+        settings: Settings,
+        firewall: Box<dyn Firewall>,
+        busy: Arc<Mutex<()>>,
+    ) -> Self {
+        let (agent, thread) = agent::spawn(settings, firewall).expect("an agent");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let host = Self { agent, thread: Some(thread), runtime, busy };
+        host.runtime.block_on(host.agent.configure(Arc::new(config.clone()))).expect("configured");
+        let works = [FirewallState::Enforcing, FirewallState::Observing];
+        while !works.contains(&host.status().firewall.state) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        host
+    }
+
+    fn status(&self) -> Status {
+        self.runtime.block_on(self.agent.status()).expect("a status")
+    }
+
+    fn limit(&self) -> RateLimitReport {
+        self.status().rate_limits.remove(0)
+    }
+
+    fn why(&self, from: &str) -> WhyReport {
+        self.runtime.block_on(self.agent.why(address(from))).expect("told")
+    }
+
+    fn unban(&self, prefix: &str) -> Unbanned {
+        self.order(prefix).expect("pardoned")
+    }
+
+    fn order(&self, prefix: &str) -> Result<Unbanned, Refusal> {
+        let prefix = prefix.parse().ok().or_else(|| Some(address(prefix).into()));
+        let order = UnbanOrder { prefix, jail: None, reason: None };
+        self.runtime.block_on(self.agent.unban(order)).expect("alive")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take().filter(|_| !std::thread::panicking()) {
+            self.runtime.block_on(self.agent.stop()).expect("stopped").expect("saved");
+            thread.join().expect("ended");
+        }
+    }
+}
+
+fn penalties(why: &WhyReport) -> Vec<&str> {
+    why.penalties.iter().map(|penalty| penalty.limit.as_str()).collect()
+}
+
+#[test]
+fn what_a_firewall_that_does_not_answer_knows_is_told_as_not_known() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::guarded(SMTP);
+        assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 4), "ppdd");
+        let before = host.limit();
+        assert_eq!((before.offenders, before.unanswered, before.counted.is_some()), (1, None, true));
+
+        let busy = host.busy.lock().expect("nobody has failed");
+        let why = host.why(V4);
+        assert_eq!(why.unanswered.as_deref(), Some("the firewall did not answer within 2000 ms"));
+        assert!(!why.dropped && why.penalties.is_empty());
+        let status = host.status();
+        assert_eq!(status.firewall.unanswered.as_deref(), Some("the firewall did not answer within 500 ms"));
+        let stale = host.limit();
+        assert_eq!((stale.offenders, stale.unanswered), (1, status.firewall.unanswered));
+        assert!(stale.counted >= before.counted, "{:?}", stale.counted);
+        let unbanned = host.unban("203.0.113.9");
+        assert_eq!(unbanned.unanswered.as_deref(), Some("the firewall did not answer within 5000 ms"));
+        drop(busy);
+
+        let why = host.why(V4);
+        assert_eq!((why.dropped, penalties(&why), &why.unanswered), (true, vec!["smtp"], &None));
+        assert_eq!(host.limit().unanswered, None);
+        let unbanned = host.unban(V4);
+        assert_eq!((unbanned.unanswered, unbanned.released), (None, vec!["smtp".to_owned()]));
+    });
+}
+
+#[test]
+fn a_source_that_is_never_banned_is_told_as_refused_where_a_limit_refuses_it() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::guarded(SMTP);
+        for (from, group) in [("169.254.7.7", "169.254.7.7"), ("fe80::77", "fe80::/64")] {
+            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "{from}");
+            let why = host.why(from);
+            assert_eq!((why.dropped, penalties(&why)), (true, vec!["smtp"]), "{from}");
+            let reasons: Vec<&str> = why.allowed.iter().map(|allowance| allowance.why.as_str()).collect();
+            assert!(reasons.iter().any(|why| why.contains("is never banned")), "{reasons:?}");
+            let offenders: Vec<String> =
+                host.limit().latest_offenders.iter().map(|one| one.source.to_string()).collect();
+            assert_eq!(offenders, [group]);
+            assert_eq!(host.unban(from).released, ["smtp"], "{from}");
+            assert!(!host.why(from).dropped, "{from}");
+            assert_eq!(knock(net, &forge, from, Knock::Tcp(25), 4), "ppdd", "{from} begins anew");
+            host.unban(from);
+        }
+        // These reach no server whatever limits do; the kernel counts them before it throws them away.
+        let own = netns::HOST4;
+        for (from, is_refused) in [("0.1.2.3", true), ("224.0.0.5", true), ("127.0.0.9", false), (own, false)]
+        {
+            for mark in 1..=4 {
+                forge.send(address(from), net.host_address(address(from)), Knock::Tcp(25), mark);
+            }
+            let _ = knock(net, &forge, V4, Knock::Udp(9000), 1);
+            assert_eq!(host.why(from).dropped, is_refused, "{from}");
+            host.unban(from);
+        }
+    });
+}
+
+const BEHIND_NAT64: &str = "\
+apiVersion: gaoler.dev/v1alpha1
+kind: RateLimit
+metadata: {name: smtp}
+spec:
+  protocol: TCP
+  ports: [25]
+  hits: 3
+  window: 1h
+  penalty: 2h
+  prefix: {ipv6: 128}
+  ignore: [192.0.2.64/26, '64:ff9b::c000:280/121']
+---
+apiVersion: gaoler.dev/v1alpha1
+kind: AllowList
+metadata: {name: office}
+spec: {entries: [{prefix: 203.0.113.0/25}, {prefix: '64:ff9b::cb00:7180/121'}]}
+";
+
+#[test]
+fn a_source_with_an_ipv4_address_in_it_is_told_as_its_packets_come_and_spared_and_let_go_as_that_address() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::guarded(BEHIND_NAT64);
+        let translated = "64:ff9b::c633:6407";
+        assert_eq!(knock(net, &forge, translated, Knock::Tcp(25), 4), "ppdd");
+        let offenders: Vec<String> =
+            host.limit().latest_offenders.iter().map(|one| one.source.to_string()).collect();
+        assert_eq!(offenders, [translated], "as the kernel has it");
+        let why = host.why(translated);
+        let sources: Vec<_> = why.penalties.iter().map(|penalty| penalty.source).collect();
+        assert_eq!((why.address, why.dropped), (address(V4), true));
+        assert_eq!(sources, [Some(address(translated))]);
+        assert!(!host.why(V4).dropped, "packets of the IPv4 address itself are not refused");
+        for meant in [V4, translated, "64:ff9b::c633:6400/120"] {
+            assert_eq!(host.unban(meant).released, ["smtp"], "{meant}");
+            assert!(!host.why(translated).dropped, "{meant}");
+            assert_eq!(knock(net, &forge, translated, Knock::Tcp(25), 4), "ppdd", "{meant}");
+        }
+        let all = "64:ff9b::/96";
+        assert_eq!(host.order(all), Err(Refusal::AllOfIpv4(all.parse().expect("a prefix"))));
+        assert!(host.why(translated).dropped);
+        // Whoever is spared is so in both forms, whichever is written.
+        for spared in ["192.0.2.66", "64:ff9b::c000:242", "64:ff9b::c000:282", "192.0.2.130"] {
+            assert_eq!(knock(net, &forge, spared, Knock::Tcp(25), 4), "pppp", "ignored {spared}");
+        }
+        for spared in ["203.0.113.7", "64:ff9b::cb00:7107", "203.0.113.207", "64:ff9b::cb00:71cf"] {
+            assert_eq!(knock(net, &forge, spared, Knock::Tcp(25), 4), "pppp", "allowed {spared}");
+            assert!(!host.why(spared).dropped, "{spared}");
+        }
+    });
+}
+
+#[test]
+fn one_that_only_observes_says_that_what_an_earlier_run_left_goes_on_dropping() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::observed();
+        assert!(!host.status().firewall.leftovers, "there is no table");
+        assert_eq!(host.why(V4).unanswered, None);
+        drop(Host::guarded(SMTP));
+        assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 4), "ppdd", "the earlier run has ended");
+        assert!(host.status().firewall.leftovers);
+        let why = host.why(V4).unanswered;
+        assert_eq!(why.as_deref(), Some("what an earlier run left in this host's firewall goes on dropping"));
+        net.host.run(&["nft", "delete", "table", "inet", "gaoler"]);
+        assert!(!host.status().firewall.leftovers);
+        assert_eq!(host.why(V4).unanswered, None);
+    });
+}
