@@ -182,7 +182,7 @@ fn the_address_that_a_client_of_webadmin_claims_is_believed_in_no_json() {
             ) + "\n"
         };
         for declared in [layout.clone(), LayoutSpec::Auto] {
-            let scanner = scanner(&[spec.clone()], &declared, Envelope::None);
+            let scanner = scanner(std::slice::from_ref(&spec), &declared, Envelope::None);
             assert!(addresses(&scanner, line("webadmin")).is_empty(), "{declared:?}");
             assert_eq!(addresses(&scanner, line("SMTP")), [GOOGLE], "{declared:?}");
         }
