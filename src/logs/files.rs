@@ -19,6 +19,9 @@ const SCAN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
 /// Checkpoints of paths that nobody follows are kept this long.
 const KEEP_UNFOLLOWED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// And of those whose last lines count no more only so many, the newest: a path may come back, as with a remount, but
+/// where pods come and go most never do.
+const MOST_UNFOLLOWED: usize = 1000;
 /// A rotated file that was read is remembered for this long beyond the horizon.
 const KEEP_READ: Duration = Duration::from_secs(3600);
 
@@ -193,6 +196,9 @@ impl Files {
         if self.expand {
             self.expand(now);
         }
+        if scan_due {
+            self.tidy(now);
+        }
         let mut bytes = 0;
         while bytes < budget {
             let Some(id) = self.ready.pop_front() else { break };
@@ -304,7 +310,18 @@ impl Files {
                 self.survey(id, now);
             }
         }
+    }
+
+    /// Forgets places that nobody will ask for. After [`Self::expand`]: at the start all places are among them.
+    fn tidy(&mut self, now: Timestamp) {
         self.unfollowed.retain(|c| c.time + KEEP_UNFOLLOWED >= now);
+        let excess = self.unfollowed.len().saturating_sub(MOST_UNFOLLOWED);
+        if excess > 0 {
+            let oldest = now - self.options.horizon - KEEP_READ;
+            self.unfollowed.sort_by_key(|c| c.time);
+            let outdated = self.unfollowed.partition_point(|c| c.time < oldest);
+            self.unfollowed.drain(..excess.min(outdated));
+        }
     }
 
     fn look_at_all(&mut self, now: Timestamp) {
