@@ -108,7 +108,8 @@ fn run(bencher: divan::Bencher<'_, '_>, filter: &FilterSpec, envelope: Envelope,
     let filter = Arc::new(Filter::compile(filter).expect("a good filter"));
     let policy = AddressPolicy::default();
     let scanner = Scanner::new(&[filter], &LayoutSpec::Auto, envelope, &policy).expect("a scanner");
-    let clock = ReadClock { now: Timestamp::from_secs(1_795_366_800), live: false, zone: &TimeZone::UTC };
+    let now = Timestamp::from_secs(1_795_366_800);
+    let clock = ReadClock { now, live: false, newest: now, zone: &TimeZone::UTC };
     let blocks = blocks(text.as_bytes());
     bencher.counter(ItemsCount::new(LINES)).bench_local(|| {
         let (mut state, mut sum) = (ScanState::default(), 0);

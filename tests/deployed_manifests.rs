@@ -19,7 +19,7 @@ fn loaded(path: &str) -> Loaded {
 
 #[test]
 fn each_directory_is_accepted_as_a_whole_without_a_warning() {
-    for directory in ["standalone", "examples", "james", "james-article"] {
+    for directory in ["standalone", "examples", "james", "james-article", "james-http"] {
         assert!(!loaded(directory).config.jails.is_empty(), "{directory}");
     }
 }

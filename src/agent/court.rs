@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::colleagues::Colleagues;
+use super::left_closed::LeftClosed;
 use super::plan::scope_of;
-use super::report::{BanReport, Event, EventKind, Moment};
+use super::report::{BanReport, Event, EventKind, LeftOut, Moment};
 use super::seat::Seat;
 use crate::bans::{Ban, Evidence, Ledger, LedgerLimits, LedgerSnapshot, Origin, Recorded};
 use crate::config::{BanEntry, Config};
@@ -40,6 +41,8 @@ pub(super) struct Court {
     pub(super) observe: bool,
     /// Bans of others that hit somebody who is never banned here.
     pub(super) spared: Vec<Ban>,
+    /// Entries of BanLists that would hit somebody who is never banned here.
+    pub(super) unlisted: Vec<LeftOut>,
     /// How many bans of others found no place in their jail.
     pub(super) left_out: BTreeMap<Option<JailName>, usize>,
     /// Other nodes that told what they saw.
@@ -48,6 +51,8 @@ pub(super) struct Court {
     pub(super) ahead: Option<Shift>,
     /// Windows of jails that are not configured yet.
     pub(super) waiting: BTreeMap<JailName, JailSnapshot>,
+    /// What jails closed in the last run that cannot be configured now.
+    pub(super) left_closed: BTreeMap<JailName, LeftClosed>,
 }
 
 impl Court {
@@ -61,10 +66,12 @@ impl Court {
             house: NeverBan::default(),
             observe,
             spared: Vec::new(),
+            unlisted: Vec::new(),
             left_out: BTreeMap::new(),
             colleagues: Colleagues::default(),
             ahead: None,
             waiting,
+            left_closed: BTreeMap::new(),
         }
     }
 
@@ -82,9 +89,14 @@ impl Court {
             };
             self.seats.push(seat);
         }
-        // The declaration of a jail may be broken just now; what it counted waits until it is mended.
-        if !config.incomplete {
-            self.waiting.clear();
+        // The declaration of a jail may be broken just now; what it counted waits until it is mended, and what it closed
+        // stays closed.
+        self.waiting.retain(|jail, _| config.may_lack(jail));
+        let seats = &self.seats;
+        self.left_closed
+            .retain(|jail, _| config.may_lack(jail) && !seats.iter().any(|seat| seat.name() == jail));
+        for jail in self.left_closed.keys() {
+            tracing::warn!(%jail, "the declaration cannot be used: nothing is counted, and who is banned stays so");
         }
         self.ledger.set_limits(limits(config));
         let house = std::mem::take(&mut self.house);
@@ -106,9 +118,17 @@ impl Court {
     /// left out.
     pub(super) fn list(&mut self, entries: &[BanEntry], now: Timestamp) {
         let mut bans = Vec::new();
+        self.unlisted.clear();
         for entry in entries {
+            let until = entry.until.map(|until| until + self.ahead());
             if let Some(why) = self.house.overlap(entry.subject) {
                 tracing::warn!(list = entry.list, subject = %entry.subject, %why, "an entry of a ban list is left out");
+                self.unlisted.push(LeftOut {
+                    list: entry.list.clone(),
+                    subject: entry.subject,
+                    until: until.map(Moment),
+                    why: why.to_string(),
+                });
                 continue;
             }
             bans.push(Ban {
@@ -116,7 +136,7 @@ impl Court {
                 subject: entry.subject,
                 n: 1,
                 since: now,
-                until: entry.until.map(|until| until + self.ahead()),
+                until,
                 origin: Origin::List(entry.list.clone()),
                 evidence: Evidence { reason: Some(entry.reason.clone()), ..Evidence::default() },
             });
@@ -274,7 +294,10 @@ impl Court {
     pub(super) fn enforces(&self, jail: Option<&JailName>) -> bool {
         match jail {
             None => !self.observe,
-            Some(name) => self.seat(name).is_some_and(|seat| seat.enforces(self.observe)),
+            Some(name) => match self.seat(name) {
+                Some(seat) => seat.enforces(self.observe),
+                None => !self.observe && self.left_closed.contains_key(name),
+            },
         }
     }
 
@@ -318,6 +341,12 @@ impl Court {
     pub(super) fn jails_snapshot(&self) -> BTreeMap<JailName, JailSnapshot> {
         let seats = self.seats.iter().map(|seat| (seat.name().clone(), seat.jail.snapshot()));
         self.waiting.clone().into_iter().chain(seats).collect()
+    }
+
+    /// What the snapshot keeps of what jails close.
+    pub(super) fn closed_snapshot(&self) -> BTreeMap<JailName, LeftClosed> {
+        let closed = |seat: &Seat| Some((seat.name().clone(), LeftClosed::by(&seat.config)?));
+        self.left_closed.clone().into_iter().chain(self.seats.iter().filter_map(closed)).collect()
     }
 
     /// What the snapshot keeps of the ledger.

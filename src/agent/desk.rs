@@ -1,6 +1,7 @@
 //! Lines of files to matches, and what scanners remember of each file.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -79,6 +80,15 @@ impl Desk {
         }
     }
 
+    /// The jails of these groups are given what is read of this path.
+    pub(super) fn note(&mut self, path: &Path, groups: &[GroupId]) {
+        let jails = groups.iter().filter_map(|group| self.jails.get(group.0 as SeatId));
+        let mut jails = jails.map(|jail| jail.name().clone()).peekable();
+        if jails.peek().is_some() {
+            self.readers.note(&path.to_string_lossy(), jails);
+        }
+    }
+
     pub(super) fn read(&mut self, chunk: &Chunk<'_>, now: Timestamp, sink: &mut Sink<'_>) {
         let source = self.sources.entry(chunk.file).or_insert_with(|| {
             let name = chunk.path.to_string_lossy().into_owned();
@@ -101,7 +111,9 @@ impl Desk {
             }
         };
         let Some(source) = self.sources.get_mut(&chunk.file) else { return };
-        let clock = ReadClock { now, live: chunk.live, zone: &self.zone };
+        // What was there before the reader came may be old, and was not written after the file was.
+        let newest = if chunk.live { now } else { chunk.modified.min(now) };
+        let clock = ReadClock { now, live: chunk.live, newest, zone: &self.zone };
         let mut lines = 0;
         for pipeline in pipelines.iter() {
             let Some(state) = source.scans.state(pipeline) else { continue };

@@ -97,7 +97,7 @@ impl Detector {
             observe,
             totals,
         } = parts;
-        let Snapshot { clock, files, journals, readers, scans, jails, ledger, hosts } = snapshot;
+        let Snapshot { clock, files, journals, readers, scans, jails, closed, ledger, hosts } = snapshot;
         let ledger = Ledger::restore(UNCONFIGURED, &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
             saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
@@ -106,6 +106,7 @@ impl Detector {
         let state = if observe { FirewallState::Observing } else { FirewallState::Starting };
         let (now, held_by, shift) = HeldBy::now(clock.as_ref());
         let mut court = Court::new(observe, ledger, jails);
+        court.left_closed = closed;
         court.ahead = clock.and_then(|clock| clock.ahead).map(|ahead| ahead.then(shift));
         if shift != Shift::NONE {
             tracing::warn!(
@@ -299,6 +300,7 @@ impl Detector {
             readers,
             scans,
             jails: self.court.jails_snapshot(),
+            closed: self.court.closed_snapshot(),
             ledger: self.court.ledger_snapshot(),
             hosts: self.house.answers().clone(),
         };

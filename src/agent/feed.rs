@@ -86,7 +86,7 @@ impl Feed {
     ) -> u64 {
         let Self { journal, pipelines, scans, matched, .. } = self;
         let progress = journal.poll(now, BUDGET, &mut |record| {
-            let clock = ReadClock { now, live: false, zone };
+            let clock = ReadClock { now, live: false, newest: now, zone };
             for pipeline in pipelines.iter() {
                 let Some(state) = scans.state(pipeline) else { continue };
                 let routes = pipeline.routes();

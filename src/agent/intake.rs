@@ -97,6 +97,10 @@ impl Intake {
             }
         }
         self.place(config, situation);
+        // At once, and not when there is something to read: who has a place in a quiet log keeps or loses it as well.
+        for (path, groups) in self.files.known() {
+            self.desk.note(path, &groups);
+        }
         let longest = config.jails.iter().map(|jail| jail.spec.find_time).max();
         self.files.set_horizon(longest.unwrap_or(Duration::ZERO));
         self.configure_journals(journals, longest.unwrap_or(Duration::ZERO), &mut unusable);
@@ -168,6 +172,9 @@ impl Intake {
         let desk = &mut self.desk;
         let mut progress = self.files.poll(now, BUDGET, &mut |chunk| desk.read(&chunk, now, sink));
         self.next_poll = progress.next_poll;
+        for (path, groups) in self.files.regrouped() {
+            desk.note(path, groups);
+        }
         self.park();
         for feed in &mut self.feeds {
             progress.bytes += feed.poll(now, &self.desk.zone, &mut self.desk.sights, sink);

@@ -61,13 +61,16 @@ impl Detector {
     /// Orders the skeleton when it is another than before.
     pub(super) fn plan(&mut self) {
         let enforcing = self.court.seats.iter().filter(|seat| seat.enforces(self.court.observe));
-        let wanted = skeleton(
+        let mut wanted = skeleton(
             enforcing.map(|seat| &*seat.config),
             &self.config.rate_limits,
             self.house.kernel(),
             &self.house.reachable(),
             &self.situation,
         );
+        if !self.court.observe {
+            wanted.scopes.extend(self.court.left_closed.iter().map(|(jail, closed)| closed.scope(jail)));
+        }
         if self.configured && self.skeleton.as_ref() != Some(&wanted) {
             self.order(Order::Skeleton(wanted.clone()));
             self.skeleton = Some(wanted);

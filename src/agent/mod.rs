@@ -25,6 +25,7 @@ mod house;
 mod intake;
 pub mod interfaces;
 mod kernel;
+mod left_closed;
 mod limit_pardons;
 mod obey;
 mod offenders;

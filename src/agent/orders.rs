@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::court::Court;
 use super::report::{
-    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, Ports, Refusal, UnbanOrder, Unbanned,
-    Watched, WhyReport,
+    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, LeftOut, Ports, Refusal, UnbanOrder,
+    Unbanned, Watched, WhyReport,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon, Place, Recorded};
 use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp, hides_all_of_ipv4};
@@ -184,6 +184,10 @@ impl Court {
                 });
             }
         }
+        let host = Subject::host(address).net();
+        let meant =
+            |entry: &&LeftOut| entry.subject.overlaps(host) && entry.until.is_none_or(|until| until.0 > now);
+        let left_out = self.unlisted.iter().filter(meant).cloned().collect();
         let dropped = spared.is_none() && bans.iter().any(|ban| ban.enforced);
         WhyReport {
             address,
@@ -191,6 +195,7 @@ impl Court {
             bans,
             closed,
             allowed,
+            left_out,
             watched,
             penalties: Vec::new(),
             over_limits: Vec::new(),
@@ -206,7 +211,10 @@ impl Court {
                 ports: if enforce.all_ports { Vec::new() } else { enforce.ports.clone() },
                 all: enforce.all_ports,
             },
-            None => Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() },
+            None => {
+                let left = jail.and_then(|name| Some(self.left_closed.get(name)?.report(name)));
+                left.unwrap_or_else(|| Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() })
+            }
         }
     }
 }

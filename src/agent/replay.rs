@@ -23,11 +23,11 @@ use crate::bans::{Ledger, LedgerLimits};
 use crate::config::{AllowEntry, Allowed, Config, JailConfig};
 use crate::engine::house::{NeverBan, Why};
 use crate::engine::scanner::{ScanError, ScanState, Survey};
-use crate::engine::{ReadClock, Timestamp};
+use crate::engine::{LayoutSpec, ReadClock, Timestamp};
 use layouts::Layouts;
 pub use layouts::{LayoutReport, UnreadReport};
 use report::Told;
-pub use report::{AddressReport, BlindReport, ReplayReport};
+pub use report::{AddressReport, BlindReport, ReplayReport, UnjudgedReport};
 
 /// Why a jail cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,7 @@ impl Replay {
             }
         }
         let Self { court, zone, pipelines, told, layouts, .. } = self;
-        let clock = ReadClock { now: written, live: false, zone };
+        let clock = ReadClock { now: written, live: false, newest: written, zone };
         let mut count = 0;
         for (pipeline, state, survey) in pipelines {
             let (mut from, mut read) = (0, 0);
@@ -149,6 +149,7 @@ fn hear(
 ) -> u64 {
     let routes = pipeline.routes();
     let mut heard = Heard::default();
+    let unknown = pipeline.layout == LayoutSpec::Auto && state.layout().is_none();
     let stats = pipeline.scanner.scan(state, lines, clock, &mut |m| {
         Pipeline::deliver(routes, &m, &mut heard, &mut |seat, m| {
             let last = told.last.map_or(m.time, |last| last.max(m.time));
@@ -161,6 +162,10 @@ fn hear(
         });
     });
     told.matched += stats.matches;
+    told.misfits += stats.misfits;
+    if unknown {
+        told.undecided += stats.undecided;
+    }
     for (filter, hints) in state.take_hints() {
         for (_, place) in routes.get(usize::from(filter)).into_iter().flatten() {
             *told.hints.entry(*place).or_default() += hints;

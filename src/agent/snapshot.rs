@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::left_closed::LeftClosed;
 use super::readers::Readers;
 use super::resolver::Answers;
 use super::scans::Parked;
@@ -30,6 +31,8 @@ pub(super) struct Snapshot {
     pub(super) scans: Parked,
     /// Failures below the threshold, by jail.
     pub(super) jails: BTreeMap<JailName, JailSnapshot>,
+    /// What the bans of each jail close on this host. Not in files of earlier versions.
+    pub(super) closed: BTreeMap<JailName, LeftClosed>,
     /// Bans, past bans, pardons.
     pub(super) ledger: LedgerSnapshot,
     /// Addresses of the allow lists' hosts.

@@ -86,7 +86,8 @@ pub(super) fn judge(args: &Args, loaded: &Loaded, context: &Context) -> anyhow::
     let never = house(loaded, jail);
     let layout = jail.map_or(LayoutSpec::Auto, |jail| jail.layout.clone());
     let zone = TimeZone::system();
-    let clock = ReadClock { now: jiff::Timestamp::now().into(), live: false, zone: &zone };
+    let now = jiff::Timestamp::now().into();
+    let clock = ReadClock { now, live: false, newest: now, zone: &zone };
     let mut source: Option<(Scanner, ScanState)> = None;
     let mut counted = false;
     let mut judge = |line: &[u8]| -> anyhow::Result<()> {
@@ -321,7 +322,7 @@ mod tests {
         let scanner = Scanner::new(&[Arc::new(filter)], &LayoutSpec::Auto, Envelope::None, &policy).unwrap();
         static ZONE: TimeZone = TimeZone::UTC;
         let now = crate::engine::Timestamp::from_secs(1_795_366_800);
-        let clock = ReadClock { now, live: false, zone: &ZONE };
+        let clock = ReadClock { now, live: false, newest: now, zone: &ZONE };
         let never =
             NeverBan::new(never.iter().map(|net| (net.parse().unwrap(), Why::AllowList("office".into()))));
         Account::new(
@@ -357,7 +358,7 @@ mod tests {
         let scanner = Scanner::new(&[Arc::new(filter)], &LayoutSpec::Auto, Envelope::None, &policy).unwrap();
         static ZONE: TimeZone = TimeZone::UTC;
         let now = crate::engine::Timestamp::from_secs(1_795_366_800);
-        let clock = ReadClock { now, live: false, zone: &ZONE };
+        let clock = ReadClock { now, live: false, newest: now, zone: &ZONE };
         let mut state = ScanState::default();
         let mut explained = |line: &str| {
             let explanation = scanner.explain(&mut state, line.as_bytes(), clock);

@@ -97,7 +97,8 @@ fn tried<'a>(args: &'a Args, context: &Context) -> anyhow::Result<(Arc<Filter>, 
         None => TimeZone::system(),
         Some(name) => TimeZone::get(name).with_context(|| format!("there is no time zone `{name}`"))?,
     };
-    let clock = ReadClock { now: jiff::Timestamp::now().into(), live: false, zone: &zone };
+    let now = jiff::Timestamp::now().into();
+    let clock = ReadClock { now, live: false, newest: now, zone: &zone };
     let first = log.fill_buf()?.split(|b| *b == b'\n').next().unwrap_or_default();
     let envelope = if cri::parse(first).is_some() { Envelope::Cri } else { Envelope::None };
     let mut tally = Tally::new(args, Trial::new(Arc::clone(&filter), &LayoutSpec::Auto, envelope)?);

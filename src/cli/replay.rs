@@ -1,5 +1,7 @@
 //! `gaoler replay`
 
+mod summary;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,10 +13,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
 
 use super::days::{self, Part};
-use super::plural::counted;
-use super::{Context, ExitStatus, Table, when};
-use crate::agent::replay::{Replay, ReplayReport};
-use crate::agent::report::BanReport;
+use super::{Context, ExitStatus};
+use crate::agent::replay::Replay;
 use crate::config::{JailConfig, Loaded, load};
 use crate::engine::JailName;
 
@@ -43,8 +43,6 @@ pub struct Args {
     pub(super) config: Vec<PathBuf>,
 }
 
-/// Changes of layout that are told one by one.
-const MOST_CHANGES: usize = 5;
 /// How much is read at once, in bytes: what stays in the processor's cache until it was searched.
 const BLOCK: usize = 256 * 1024;
 /// What is kept of a line that does not fit into a block: enough for the jail to see that it is too long.
@@ -83,7 +81,7 @@ pub(super) fn judge(args: &Args, loaded: &Loaded, context: &Context) -> anyhow::
     if context.data() {
         context.print_data(&report)?;
     } else {
-        print(&report, context)?;
+        summary::print(&report, context)?;
     }
     Ok(ExitStatus::Success)
 }
@@ -188,73 +186,6 @@ fn give(mut lines: &[u8], end: u64, replay: &mut Replay, parts: &[Part]) -> anyh
     Ok(())
 }
 
-fn print(report: &ReplayReport, context: &Context) -> anyhow::Result<()> {
-    if !report.bans.is_empty() {
-        let mut table = Table::new(&["ADDRESS", "N", "FROM", "UNTIL", "FAILURES", "RULES"]);
-        for ban in &report.bans {
-            table.row([
-                context.bold(ban.subject),
-                ban.n.to_string(),
-                ban.since.map_or_else(|| "-".into(), when::local),
-                ban.until.map_or_else(|| "for ever".into(), when::local),
-                ban.weight.to_string(),
-                rules(ban),
-            ]);
-        }
-        context.say(table)?;
-    }
-    context.say(summary(report))
-}
-
-fn rules(ban: &BanReport) -> String {
-    let rule = |r: &crate::agent::report::RuleCount| format!("{} x{}", r.rule, r.matches);
-    ban.rules.iter().map(rule).collect::<Vec<_>>().join(", ")
-}
-
-/// `8 lines, 8 failures: jail james would have banned 4 addresses 4 times`, and what else is worth a word.
-fn summary(report: &ReplayReport) -> String {
-    let tallies = &report.tallies;
-    let failures = tallies.failures + tallies.while_banned + tallies.never_banned + tallies.too_late;
-    let mut who: Vec<_> = report.bans.iter().map(|ban| ban.subject).collect();
-    who.sort_unstable();
-    who.dedup();
-    let bans = match report.bans.len() {
-        0 => "nobody".to_string(),
-        n if n == who.len() => counted(n as u64, "subject"),
-        n => format!("{}, {n} times", counted(who.len() as u64, "subject")),
-    };
-    let (lines, failures) = (counted(report.lines, "line"), counted(failures, "failure"));
-    let mut text = format!("{lines}, {failures}: jail {} would have banned {bans}", report.jail);
-    for (n, what) in [
-        (tallies.never_banned, "of somebody who is never banned"),
-        (tallies.too_late, "written more than findTime too late"),
-    ] {
-        if n > 0 {
-            text += &format!("; {} {what}", counted(n, "failure"));
-        }
-    }
-    if tallies.braked > 0 {
-        text += &format!("; {} held back by the brake", counted(tallies.braked, "ban"));
-    }
-    for change in report.layouts.iter().take(MOST_CHANGES) {
-        let place = place(&change.log, change.line);
-        text += &format!("\nfrom {place} on the layout is another one, and read as such: {}", change.layout);
-    }
-    if let Some(more) = report.layouts.len().checked_sub(MOST_CHANGES).filter(|more| *more > 0) {
-        text += &format!("\nthe layout changes {}", counted(more as u64, "more time"));
-    }
-    if let Some(unread) = &report.unread {
-        let (lines, place) = (counted(unread.lines, "line"), place(&unread.log, unread.line));
-        text += &format!("\nnot understood, being of another layout: {lines}, the first is {place}");
-    }
-    text
-}
-
-/// `line 31 of james.log`
-fn place(log: &str, line: u64) -> String {
-    if matches!(log, "" | "-") { format!("line {line}") } else { format!("line {line} of {log}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,89 +271,5 @@ spec:
         super::read(&log, &mut replay, &ProgressBar::hidden()).unwrap();
         let banned: Vec<String> = replay.finish().bans.iter().map(|ban| ban.subject.to_string()).collect();
         assert_eq!(banned, ["203.0.113.2"]);
-    }
-
-    /// What the replay of a log through a jail with this layout says, and whom the filter accused how often.
-    fn james(log: &str, layout: &str) -> (String, Vec<(String, u64)>) {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("all.yaml");
-        let manifest = format!(
-            "kind: Jail\napiVersion: gaoler.dev/v1alpha1\nmetadata: {{name: james}}\nspec:\n  filters: \
-             [james-pop3-auth]\n  source: {{files: [/nowhere.log]{layout}}}\n  maxRetry: 1000\n  enforce: {{ports: \
-             [110]}}\n"
-        );
-        std::fs::write(&file, manifest).unwrap();
-        let loaded = load(&[file], None);
-        let mut replay = Replay::new(loaded.config.jails.first().unwrap(), &[]).unwrap();
-        replay.begin("james.log");
-        let written = Timestamp::from_secs(1_795_450_000);
-        lines(log.as_bytes(), &mut replay, &days::whole(written)).unwrap();
-        let report = replay.finish();
-        let said = report.addresses.iter().map(|a| (a.address.to_string(), a.failures)).collect();
-        (summary(&report), said)
-    }
-
-    fn as_shipped(n: usize, host: u8) -> String {
-        let line = format!(
-            "16:45:41.985 [INFO ] o.a.j.p.c.PassCmdHandler - Bad credential supplied for bob with remote address \
-             203.0.113.{host}\n"
-        );
-        line.repeat(n)
-    }
-
-    fn in_json(n: usize, host: u8) -> String {
-        let line = format!(
-            "{{\"timestamp\":\"2026-11-22T16:45:41.985Z\",\"level\":\"INFO\",\"thread\":\"x\",\"logger\":\
-             \"org.apache.james.pop3server.core.PassCmdHandler\",\"message\":\"Bad credential supplied for bob with \
-             remote address 203.0.113.{host}\",\"context\":\"default\"}}\n"
-        );
-        line.repeat(n)
-    }
-
-    #[test]
-    fn a_log_whose_layout_changes_midway_is_read_to_its_end_and_the_places_are_told() {
-        for (n, m) in [(30, 30), (25, 3000), (3000, 25), (5000, 5000)] {
-            let log =
-                [as_shipped(n, 1), "\tat a.stack.trace\n".into(), in_json(m, 2), as_shipped(n, 3)].concat();
-            let (text, said) = james(&log, "");
-            let expected: Vec<(String, u64)> = [(1, n), (2, m), (3, n)]
-                .map(|(host, times)| (format!("203.0.113.{host}"), times as u64))
-                .to_vec();
-            assert_eq!(said, expected, "{n} {m}: {text}");
-            let there = format!("from line {} of james.log on the layout is another one", n + 2);
-            let back = format!("from line {} of james.log on the layout is another one", n + m + 2);
-            assert!(text.contains(&there) && text.contains(&back), "{text}");
-            assert!(!text.contains("not understood"), "{text}");
-        }
-    }
-
-    #[test]
-    fn lines_of_another_layout_that_are_too_few_for_a_change_are_told_with_the_place_of_the_first() {
-        let log = [as_shipped(40, 1), in_json(3, 2), as_shipped(1, 1), in_json(1, 2)].concat();
-        let (text, said) = james(&log, "");
-        assert_eq!(said, [("203.0.113.1".to_owned(), 41)]);
-        assert!(text.contains("another layout: 4 lines, the first is line 41 of james.log"), "{text}");
-    }
-
-    #[test]
-    fn where_a_layout_is_declared_lines_of_another_are_told_however_many_they_are() {
-        let log = [as_shipped(40, 1), in_json(60, 2)].concat();
-        let (text, said) = james(&log, ", layout: {type: JamesDefault}");
-        assert_eq!(said, [("203.0.113.1".to_owned(), 40)]);
-        assert!(text.contains("another layout: 60 lines, the first is line 41 of james.log"), "{text}");
-        let declared = ", layout: {type: Pattern, pattern: '%d{HH:mm:ss.SSS} [%-5level] %logger - %msg%n'}";
-        let (text, _) = james(&as_shipped(40, 1), declared);
-        assert!(!text.contains("another layout"), "{text}");
-    }
-
-    #[test]
-    fn a_change_of_layout_within_a_containers_log_is_read_too() {
-        let wrapped = |lines: String| -> String {
-            lines.lines().map(|line| format!("2026-11-22T16:45:41.985000000Z stdout F {line}\n")).collect()
-        };
-        let log = wrapped([as_shipped(30, 1), in_json(30, 2)].concat());
-        let (text, said) = james(&log, "");
-        assert_eq!(said, [("203.0.113.1".to_owned(), 30), ("203.0.113.2".to_owned(), 30)], "{text}");
-        assert!(text.contains("from line 31 of james.log"), "{text}");
     }
 }

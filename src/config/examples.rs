@@ -155,7 +155,7 @@ fn complaint(wanted: Option<&Wanted>, found: &[Match]) -> Option<String> {
 /// The reader's circumstances while examples run.
 pub(super) fn clock() -> ReadClock<'static> {
     static ZONE: TimeZone = TimeZone::UTC;
-    ReadClock { now: NOW, live: false, zone: &ZONE }
+    ReadClock { now: NOW, live: false, newest: NOW, zone: &ZONE }
 }
 
 /// What a scanner finds in lines of a source of their own.

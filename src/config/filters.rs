@@ -5,7 +5,7 @@ use crate::engine::filter::Filter;
 use crate::engine::{AddressSource, FilterName, FilterSpec, OnePer, RuleSpec, TextSpec};
 
 use super::origin::Notes;
-use super::{compile, proxied};
+use super::{claimed, compile, proxied};
 
 /// Where James writes the client's address, the safest first. `proxy.ip` is the load balancer.
 const JAMES_ADDRESS: [&str; 3] = ["proxy.source", "remoteIP", "ip"];
@@ -112,6 +112,7 @@ fn lower_rule(field: &str, rule: &api::Rule, notes: &mut Notes<'_>) -> RuleSpec 
     }
     if field.starts_with("spec.rules") {
         proxied::check_rule(field, &address, notes);
+        claimed::check_rule(field, &address, notes);
     }
     RuleSpec {
         logger: rule.logger.clone(),

@@ -46,10 +46,12 @@ pub(super) fn bans(
                 notes.warning(&format!("spec.entries[{i}].scope"), message, advice);
             }
             let (subject, until) = (Subject::new(net), time(entry.until.as_ref()));
-            if let Some(AllowEntry { list, who: Allowed::Prefix(spared), .. }) = book.sparing(subject, until)
+            if let Some(AllowEntry { list, who: Allowed::Prefix(spared), until: end }) =
+                book.sparing(subject, until)
             {
                 let spared = Subject::new(*spared);
-                notes.warning(
+                notes.warning_until(
+                    [until, *end].into_iter().flatten().min(),
                     &field,
                     format!("`{subject}` is not banned: `{spared}` is on the AllowList `{list}`"),
                     "remove the wrong one of the two, or write prefixes that leave those addresses out",

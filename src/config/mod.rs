@@ -1,6 +1,7 @@
 //! Resources or files to one validated [`Config`], with a verdict per object (DESIGN §3).
 
 mod blind;
+mod claimed;
 mod compile;
 mod crowd;
 mod examples;
@@ -79,8 +80,16 @@ pub struct Config {
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.
     pub allowed: Vec<AllowEntry>,
-    /// Something is declared that is refused or cannot be read, and was never good: a jail may be missing here.
-    pub incomplete: bool,
+    /// Something is declared that cannot be read: nobody can tell which jails are missing here.
+    pub unread: bool,
+}
+
+impl Config {
+    /// Whether a jail that is not here may be declared all the same.
+    #[must_use]
+    pub fn may_lack(&self, jail: &JailName) -> bool {
+        self.unread || self.refused_jails.contains(jail)
+    }
 }
 
 /// One accepted jail.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::node::{Node, Position};
 use super::{ObjectName, Problem, Severity};
+use crate::engine::Timestamp;
 
 /// A file (or another source) and its text.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ impl Origin {
             field: String::new(),
             message: message.into(),
             fix: fix.into(),
+            until: None,
             excerpt: line.map(Into::into),
         }
     }
@@ -55,6 +57,20 @@ impl<'a> Notes<'a> {
     /// Notes a warning at a field.
     pub(super) fn warning(&mut self, field: &str, message: impl AsRef<str>, fix: impl AsRef<str>) {
         self.add(Severity::Warning, self.root.place(field), field, message.as_ref(), fix.as_ref());
+    }
+
+    /// Notes a warning at a field that holds until then.
+    pub(super) fn warning_until(
+        &mut self,
+        until: Option<Timestamp>,
+        field: &str,
+        message: impl AsRef<str>,
+        fix: impl AsRef<str>,
+    ) {
+        self.warning(field, message, fix);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.until = until;
+        }
     }
 
     /// Where a field stands.

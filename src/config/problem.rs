@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::ObjectName;
+use crate::engine::Timestamp;
 
 /// Whether a problem refuses its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -38,6 +39,9 @@ pub struct Problem {
     pub message: String,
     /// What to do, in the same form; may be empty.
     pub fix: String,
+    /// When it ends by itself; `None`: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// The line of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
@@ -110,6 +114,7 @@ mod tests {
             field: "spec.maxRetry".into(),
             message: "`maxRetry` must be at least 1, but is 0".into(),
             fix: "write how many failures are allowed".into(),
+            until: None,
             excerpt: Some(excerpt.into()),
         }
     }

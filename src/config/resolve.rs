@@ -58,16 +58,17 @@ impl<'a> Book<'a> {
         }));
     }
 
-    /// The entry of an AllowList that keeps a ban with this end from biting.
+    /// The entry of an AllowList that keeps a ban with this end from biting, of several the one that ends last.
     pub(super) fn sparing(&self, subject: Subject, until: Option<Timestamp>) -> Option<&AllowEntry> {
         let over = until.is_some_and(|until| self.at.is_some_and(|at| until <= at));
         if over || self.spared.overlap(subject).is_none() {
             return None;
         }
-        self.allowed.iter().find(|entry| match &entry.who {
+        let sparing = self.allowed.iter().rev().filter(|entry| match &entry.who {
             Allowed::Prefix(net) => subject.overlaps(*net),
             Allowed::Host(_) => false,
-        })
+        });
+        sparing.max_by_key(|entry| entry.until.unwrap_or(Timestamp::MAX))
     }
 
     /// The first declaration of a name counts; a second is refused elsewhere.

@@ -148,9 +148,9 @@ pub fn assemble(
     }
     statuses.sort_by(|a, b| a.name.cmp(&b.name).then(a.line.cmp(&b.line)));
     let missing = |status: &ObjectStatus| !status.accepted && !status.last_good;
-    loaded.config.incomplete = !damaged.is_empty() || statuses.iter().any(missing);
-    let refused = statuses.iter().filter(|status| status.name.kind == "Jail" && missing(status));
+    let refused = statuses.iter().filter(|status| status.name.kind == Kind::Jail.as_str() && missing(status));
     loaded.config.refused_jails = refused.map(|status| JailName::new(&status.name.name)).collect();
+    loaded.config.unread = !damaged.is_empty();
     loaded.objects = statuses;
     loaded.adopt(good, &book, around);
     loaded

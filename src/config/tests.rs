@@ -274,6 +274,28 @@ fn an_entry_of_a_ban_list_that_an_allow_list_spares_is_told_with_the_one_that_sp
 }
 
 #[test]
+fn that_an_entry_is_spared_is_told_until_the_last_entry_that_spares_it_ends_or_it_ends_itself() {
+    let dir = Directory::new();
+    dir.put(
+        "bans.yaml",
+        "apiVersion: gaoler.dev/v1alpha1\nkind: BanList\nmetadata: {name: feed}\nspec:\n  entries:\n  \
+         - {prefix: 203.0.113.9}\n  - {prefix: 203.0.113.0/24, until: '2090-01-01T00:00:00Z'}\n  \
+         - {prefix: 192.0.2.7}\n",
+    )
+    .put(
+        "office.yaml",
+        "apiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {name: office}\nspec:\n  entries:\n  \
+         - {prefix: 203.0.113.8/31, until: '2091-01-01T00:00:00Z'}\n  \
+         - {prefix: 203.0.113.9, until: '2092-01-01T00:00:00Z'}\n  \
+         - {prefix: 203.0.113.9, until: '2030-01-01T00:00:00Z'}\n  - {prefix: 192.0.2.7}\n",
+    );
+    let loaded = dir.load(None);
+    let ends = loaded.all_problems().map(|problem| problem.until.map(|until| until.to_string()));
+    let year = |year: u16| Some(format!("{year}-01-01T00:00:00Z"));
+    assert_eq!(ends.collect::<Vec<_>>(), [year(2092), year(2090), None]);
+}
+
+#[test]
 fn entries_of_an_unchanged_list_were_written_when_an_api_server_made_it() {
     let written = |metadata: serde_json::Value, cluster| {
         let list = resources::Object::from_json(

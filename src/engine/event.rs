@@ -47,6 +47,12 @@ impl<'a> Context<'a> {
         self.0.iter().map(|(k, v)| (k.as_ref(), v.as_ref()))
     }
 
+    /// Whether the client wrote what stands here as its address: of WebAdmin's requests James prints X-Forwarded-For as
+    /// `ip`, as it came, before it asks who that is.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.get("protocol") == Some("webadmin")
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {

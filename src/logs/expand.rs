@@ -153,6 +153,7 @@ impl Files {
         stream.past = Vec::from_iter::<Vec<_>>(known).into_iter().map(Past::of).collect();
         self.streams.insert(id, stream);
         self.paths.insert(path, id);
+        self.regrouped = true;
         self.reconcile(id, now, false);
     }
 

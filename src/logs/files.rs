@@ -19,6 +19,9 @@ const SCAN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
 /// Checkpoints of paths that nobody follows are kept this long.
 const KEEP_UNFOLLOWED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// And of those whose last lines count no more only so many, the newest: a path may come back, as with a remount, but
+/// where pods come and go most never do.
+const MOST_UNFOLLOWED: usize = 1000;
 /// A rotated file that was read is remembered for this long beyond the horizon.
 const KEEP_READ: Duration = Duration::from_secs(3600);
 
@@ -80,6 +83,8 @@ pub struct Files {
     pub(super) directories: HashMap<PathBuf, Timestamp>,
     pub(super) buffer: Vec<u8>,
     pub(super) expand: bool,
+    /// There are other streams or groups than at the last [`Files::regrouped`].
+    pub(super) regrouped: bool,
     pub(super) next_id: u64,
     signals: Vec<Signal>,
     last_scan: Option<Timestamp>,
@@ -115,6 +120,7 @@ impl Files {
             directories: HashMap::new(),
             buffer: new_buffer(),
             expand: true,
+            regrouped: false,
             next_id: 0,
             signals: Vec::new(),
             last_scan: None,
@@ -130,6 +136,21 @@ impl Files {
     pub fn watch(&mut self, watched: impl AsRef<[(GroupId, Vec<PathBuf>)]>) {
         self.patterns = Patterns::new(watched.as_ref());
         self.expand = true;
+        self.regrouped = true;
+    }
+
+    /// Every path that was read before, and who asks for it by the last [`Files::watch`].
+    pub fn known(&self) -> impl Iterator<Item = (&Path, Vec<GroupId>)> {
+        let followed = self.streams.values().map(|stream| stream.path.as_path());
+        let known = followed.chain(self.unfollowed.iter().map(|checkpoint| checkpoint.path.as_path()));
+        known.map(|path| (path, self.patterns.groups_of(path).to_vec()))
+    }
+
+    /// Every followed path and who is given its lines, when that may have changed since the last call.
+    pub fn regrouped(&mut self) -> impl Iterator<Item = (&Path, &[GroupId])> {
+        let changed = std::mem::take(&mut self.regrouped);
+        let streams = changed.then(|| self.streams.values()).into_iter().flatten();
+        streams.map(|stream| (stream.path.as_path(), stream.groups.as_slice()))
     }
 
     /// Forgets how far the paths that are meant were read. Who follows them begins at the next poll as at the first sight of a file.
@@ -174,6 +195,9 @@ impl Files {
         }
         if self.expand {
             self.expand(now);
+        }
+        if scan_due {
+            self.tidy(now);
         }
         let mut bytes = 0;
         while bytes < budget {
@@ -286,7 +310,18 @@ impl Files {
                 self.survey(id, now);
             }
         }
+    }
+
+    /// Forgets places that nobody will ask for. After [`Self::expand`]: at the start all places are among them.
+    fn tidy(&mut self, now: Timestamp) {
         self.unfollowed.retain(|c| c.time + KEEP_UNFOLLOWED >= now);
+        let excess = self.unfollowed.len().saturating_sub(MOST_UNFOLLOWED);
+        if excess > 0 {
+            let oldest = now - self.options.horizon - KEEP_READ;
+            self.unfollowed.sort_by_key(|c| c.time);
+            let outdated = self.unfollowed.partition_point(|c| c.time < oldest);
+            self.unfollowed.drain(..excess.min(outdated));
+        }
     }
 
     fn look_at_all(&mut self, now: Timestamp) {

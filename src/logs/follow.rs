@@ -102,7 +102,9 @@ impl Files {
             }
             _ => {}
         }
-        self.expand |= stream.alias_of.is_some() != was_alias;
+        let alias_changed = stream.alias_of.is_some() != was_alias;
+        self.expand |= alias_changed;
+        self.regrouped |= alias_changed;
         stream.known = true;
         stream.segments.iter_mut().for_each(Segment::look);
         if urgent || stream.dirty {

@@ -63,6 +63,6 @@ pub struct Chunk<'a> {
     pub bytes: &'a [u8],
     /// Appended while the reader stood at the end of this very file.
     pub live: bool,
-    /// When the file was last written.
+    /// When the file was last written; none of the lines was written later.
     pub modified: Timestamp,
 }

@@ -204,8 +204,10 @@ impl Segment {
         }
         let (taken, lost, inside) = {
             let live = self.stood_at_end;
+            // Something may have been written between the look and the read. What comes live is of now anyway.
+            let modified = if live { stat.modified } else { self.body.stat()?.modified };
             let data = text.get(before..).unwrap_or_default();
-            whole_lines(data, self.inside, &mut |lines| deliver(lines, live, stat.modified))
+            whole_lines(data, self.inside, &mut |lines| deliver(lines, live, modified))
         };
         if taken > 0 {
             let done = before + taken;

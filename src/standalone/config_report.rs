@@ -30,6 +30,14 @@ impl ConfigReport {
         }
     }
 
+    /// The same without problems that have ended by themselves.
+    #[must_use]
+    pub fn at(&self, now: Moment) -> Self {
+        let mut report = self.clone();
+        report.problems.retain(|problem| problem.until.is_none_or(|until| until > now));
+        report
+    }
+
     /// Objects whose declaration is not in force.
     #[must_use]
     pub fn refused(&self) -> usize {
@@ -84,4 +92,34 @@ pub struct ProblemReport {
     pub fix: String,
     /// All of it over several lines, as `gaoler check` prints it.
     pub text: String,
+    /// When it ends by itself; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Timestamp;
+
+    #[test]
+    fn a_problem_that_has_ended_by_itself_is_not_told_any_more() {
+        let problem = |until: Option<i64>| ProblemReport {
+            severity: "warning".into(),
+            file: String::new(),
+            line: 0,
+            column: 0,
+            object: String::new(),
+            field: String::new(),
+            message: String::new(),
+            fix: String::new(),
+            text: String::new(),
+            until: until.map(|secs| Moment(Timestamp::from_secs(secs))),
+        };
+        let read = Moment(Timestamp::from_secs(10));
+        let problems = vec![problem(None), problem(Some(20)), problem(Some(30))];
+        let report = ConfigReport { read, objects: Vec::new(), problems };
+        assert_eq!(report.at(Moment(Timestamp::from_secs(19))).problems.len(), 3);
+        assert_eq!(report.at(Moment(Timestamp::from_secs(20))).problems, [problem(None), problem(Some(30))]);
+    }
 }

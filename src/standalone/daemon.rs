@@ -95,7 +95,8 @@ impl Daemon {
         for limit in &mut agent.rate_limits {
             limit.conditions.splice(0..0, verdict("RateLimit", &limit.name));
         }
-        Ok(DaemonStatus { agent, config: current.report.clone() })
+        let now = Moment(jiff::Timestamp::now().into());
+        Ok(DaemonStatus { agent, config: current.report.at(now) })
     }
 
     /// One line for `systemctl status`.
@@ -138,6 +139,7 @@ fn report(loaded: &Loaded, unusable: &[Unusable]) -> ConfigReport {
             message: reason.clone(),
             fix: String::new(),
             text: format!("error: Jail {jail}: {reason}\n"),
+            until: None,
         });
     }
     for problem in &problems {
@@ -176,5 +178,6 @@ fn problem(problem: &Problem) -> ProblemReport {
         message: problem.message.clone(),
         fix: problem.fix.clone(),
         text: problem.to_string(),
+        until: problem.until.map(Moment),
     }
 }

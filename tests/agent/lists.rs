@@ -89,3 +89,26 @@ fn what_a_list_orders_against_an_allow_list_is_left_out() {
     world.keeps_out(&["all 203.0.113.7"]);
     assert_eq!(world.banned(), ["203.0.113.7"]);
 }
+
+#[test]
+fn whoever_asks_about_an_address_hears_of_the_entry_that_is_left_out_until_it_is_in_force() {
+    let mut world = World::guarded(JAMES);
+    let of = |address: &str| subject(address).addr();
+    let left_out = |world: &World, address: &str| {
+        let why = block_on(world.agent().why(of(address))).unwrap();
+        why.left_out.into_iter().map(|entry| (entry.list, entry.subject, entry.why)).collect::<Vec<_>>()
+    };
+    world.declare("feed.yaml", BLOCK);
+    world.declare(
+        "allow.yaml",
+        "apiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {name: guests}\nspec:\n  entries:\n  - {prefix: 198.51.100.9/32, comment: a guest}\n",
+    );
+    world.reload();
+    let told = ("feed".to_owned(), subject("198.51.100.0/24"), "on the allow list guests".to_owned());
+    assert_eq!(left_out(&world, "198.51.100.7"), std::slice::from_ref(&told));
+    assert_eq!(left_out(&world, "198.51.100.9"), [told]);
+    assert_eq!(left_out(&world, "203.0.113.7"), []);
+    std::fs::remove_file(world.path("etc/allow.yaml")).unwrap();
+    world.reload();
+    assert_eq!(left_out(&world, "198.51.100.7"), []);
+}

@@ -219,3 +219,55 @@ fn a_first_line_that_looks_like_a_containers_does_not_blind_the_jail() {
     world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
     world.keeps_out(&["j_james 203.0.113.7"]);
 }
+
+#[test]
+fn whom_a_jail_banned_stays_out_over_a_restart_while_its_declaration_is_broken() {
+    for broken in [&*JAMES.replace("maxRetry: 2", "maxRetry: none"), "{"] {
+        let mut world = World::guarded(JAMES);
+        world.log(&[failure("203.0.113.7"), failure("203.0.113.7"), failure("203.0.113.8")]);
+        world.keeps_out(&["j_james 203.0.113.7"]);
+        let ports = |world: &World| {
+            let scopes = world.skeleton().scopes;
+            scopes.into_iter().find(|scope| scope.name.to_string() == "j_james").map(|scope| scope.reach)
+        };
+        let closed = ports(&world);
+        assert!(closed.is_some());
+        world.heard("james", 3);
+        world.stop();
+        world.declare("jails.yaml", broken);
+        // Also at the second start: what the first one knew was not forgotten.
+        for _ in 0..2 {
+            world.start();
+            world.keeps_out(&["j_james 203.0.113.7"]);
+            assert_eq!(ports(&world), closed);
+            assert!(world.bans().iter().all(|ban| ban.enforced));
+            let why = block_on(world.agent().why("203.0.113.7".parse().unwrap())).unwrap();
+            assert_eq!((why.dropped, &why.closed[0].ports[..]), (true, &[25, 143][..]));
+            world.stop();
+        }
+        world.start();
+        world.declare("jails.yaml", JAMES);
+        world.reload();
+        world.log(&[failure("203.0.113.8")]);
+        world.keeps_out(&["j_james 203.0.113.7", "j_james 203.0.113.8"]);
+    }
+}
+
+#[test]
+fn a_jail_that_is_gone_at_a_start_leaves_nothing_closed_whatever_else_is_broken() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    world.stop();
+    world.declare("jails.yaml", &JAMES.replace("maxRetry: 2", "maxRetry: none"));
+    world.start();
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    // Another one is broken now.
+    world.declare(
+        "jails.yaml",
+        &JAMES.replace("name: james", "name: other").replace("maxRetry: 2", "maxRetry: none"),
+    );
+    world.reload();
+    world.keeps_out(&[]);
+    assert!(world.bans().iter().all(|ban| !ban.enforced));
+}

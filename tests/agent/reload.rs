@@ -1,6 +1,8 @@
 //! Another configuration while it runs.
 
 use gaoler::agent::report::{BanReport, ConditionType, FileReport, UnbanOrder};
+use gaoler::agent::state_file::StateFile;
+use gaoler::engine::Timestamp;
 
 use crate::world::{JAMES, World, block_on, failure, subject, until};
 
@@ -83,6 +85,80 @@ fn who_was_let_out_stays_free_when_the_only_jail_is_made_again() {
     world.keeps_out(&["j_james 203.0.113.8"]);
 }
 
+/// A failed login whose line begins with something that is no date, or one that is ahead.
+fn stamped(stamp: &str, address: &str) -> String {
+    format!("{stamp} - {}", failure(address).split_once(" - ").unwrap().1)
+}
+
+/// Stamps that do not say when a line was written: none, and one of a clock or a zone that is ahead.
+fn vague_stamps() -> [String; 2] {
+    let ahead = jiff::Timestamp::now() + jiff::Span::new().hours(2);
+    [String::new(), ahead.strftime("%Y-%m-%d %H:%M:%S.%3f +0000").to_string()]
+}
+
+#[test]
+fn who_was_let_out_stays_free_though_the_lines_do_not_say_when_they_were_written() {
+    for stamp in vague_stamps() {
+        let mut world = World::guarded(JAMES);
+        world.log(&[stamped(&stamp, "203.0.113.7"), stamped(&stamp, "203.0.113.7")]);
+        world.keeps_out(&["j_james 203.0.113.7"]);
+        let order = UnbanOrder { prefix: Some(subject("203.0.113.7").net()), jail: None, reason: None };
+        block_on(world.agent().unban(order)).unwrap().unwrap();
+        world.keeps_out(&[]);
+        delete(&mut world);
+        world.declare("jails.yaml", JAMES);
+        world.reload();
+        assert_eq!(world.heard("james", 2).counters.too_late, 2, "{stamp:?}");
+        assert_eq!(world.banned(), [""; 0], "{stamp:?}");
+        // Those who go on are banned all the same.
+        world.log(&[stamped(&stamp, "203.0.113.7"), stamped(&stamp, "203.0.113.7")]);
+        world.keeps_out(&["j_james 203.0.113.7"]);
+    }
+}
+
+/// The log was written so long ago and not since.
+fn idle_for(world: &World, minutes: i64) -> Timestamp {
+    let then = jiff::Timestamp::now() - jiff::Span::new().minutes(minutes);
+    let log = std::fs::File::options().append(true).open(world.path("james.log")).unwrap();
+    log.set_modified(then.into()).unwrap();
+    Timestamp::from_micros(then.as_microsecond())
+}
+
+#[test]
+fn lines_that_do_not_say_when_they_were_written_prolong_no_ban_when_they_are_read_again() {
+    for stamp in vague_stamps() {
+        let mut world = World::new(JAMES);
+        world.log(&[stamped(&stamp, "203.0.113.7"), stamped(&stamp, "203.0.113.7")]);
+        let written = idle_for(&world, 10);
+        world.start();
+        let until = |world: &World| {
+            world.heard("james", 2);
+            world.bans().iter().map(|ban| ban.until.unwrap().0).collect::<Vec<_>>()
+        };
+        let term = std::time::Duration::from_secs(2 * 3600);
+        assert_eq!(until(&world), [written + term], "{stamp:?}");
+        delete(&mut world);
+        world.declare("jails.yaml", JAMES);
+        world.reload();
+        assert_eq!(until(&world), [written + term], "{stamp:?}");
+    }
+}
+
+#[test]
+fn lines_without_a_date_that_were_written_while_nobody_looked_are_as_old_as_the_last_write() {
+    let mut world = World::guarded(JAMES);
+    world.stop();
+    world.log(&[stamped("", "203.0.113.7"), stamped("", "203.0.113.7")]);
+    world.start();
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    world.stop();
+    world.log(&[stamped("", "203.0.113.8"), stamped("", "203.0.113.8")]);
+    idle_for(&world, 21);
+    world.start();
+    assert_eq!(world.heard("james", 2).counters.too_late, 2);
+    assert_eq!(world.banned(), ["203.0.113.7"]);
+}
+
 #[test]
 fn a_jail_that_is_made_again_after_its_end_was_not_seen_knows_the_same() {
     let mut world = World::guarded(JAMES);
@@ -128,6 +204,43 @@ fn a_jail_that_is_made_again_beside_a_neighbour_on_its_log_counts_from_now_on_an
     let mut weights: Vec<_> = world.bans().iter().map(|ban| (ban.jail.clone(), ban.weight)).collect();
     weights.sort();
     assert_eq!(weights, [(Some("james".into()), 2), (Some("other".into()), 3)]);
+}
+
+#[test]
+fn a_jail_that_joins_another_on_a_quiet_log_counts_from_then_on_also_when_the_other_goes() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.declare("other.yaml", &JAMES.replace("name: james", "name: other"));
+    world.reload();
+    std::fs::remove_file(world.path("etc/jails.yaml")).unwrap();
+    world.reload();
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.8"), failure("203.0.113.8")]);
+    world.keeps_out(&["j_other 203.0.113.8"]);
+    assert_eq!(world.jail("other").counters.failures, 3);
+}
+
+/// What a program left that did not note which jails read what.
+fn forget_readers(world: &World) {
+    let file = StateFile::open(&world.path("lib/state")).unwrap();
+    let mut state: serde_json::Value = file.load().state.unwrap();
+    assert!(state.as_object_mut().unwrap().remove("readers").is_some());
+    file.stage(&state).unwrap().commit().unwrap();
+}
+
+#[test]
+fn after_an_upgrade_a_jail_on_a_quiet_log_knows_what_a_new_one_would_when_it_is_made_again() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7")]);
+    world.heard("james", 1);
+    world.stop();
+    forget_readers(&world);
+    world.start();
+    delete(&mut world);
+    world.declare("jails.yaml", JAMES);
+    world.reload();
+    world.log(&[failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
 }
 
 #[test]

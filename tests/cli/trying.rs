@@ -97,3 +97,47 @@ fn a_replay_tells_who_would_have_been_banned() {
     assert_eq!(subjects.len(), 4, "{answer}");
     assert!(subjects.contains(&"45.129.14.40".into()), "{answer}");
 }
+
+/// A line of an access log, so many seconds after 16:47.
+fn request(address: &str, target: &str, status: u16, second: usize) -> String {
+    let time = format!("22/Nov/2026:16:{}:{:02} +0000", 47 + second / 60, second % 60);
+    format!("{address} - - [{time}] \"GET {target} HTTP/1.1\" {status} 0 \"-\" \"curl/8.5\"\n")
+}
+
+#[test]
+fn the_sample_jails_for_jmap_and_webadmin_ban_who_guesses_and_nobody_else() {
+    let jails = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/james-http/jails.yaml");
+    let output = gaoler(&["check", jails]).output().unwrap();
+    let text = said(&output);
+    assert!(output.status.success() && !text.contains("warning"), "{text}");
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("access.log");
+    for (jail, target, hidden, most) in [
+        ("james-jmap", "/jmap/session", "/a/b/../../%2Ewell-known/jmap", 20),
+        ("james-webadmin", "/users", "/a/b/../../users", 5),
+    ] {
+        let mut lines = String::new();
+        for second in 0..most {
+            lines += &request("203.0.113.7", target, 401, second);
+            lines += &request("203.0.113.8", hidden, 401, second);
+            // One less; who logs in; who guesses elsewhere, or at a path that only looks like it.
+            if second > 0 {
+                lines += &request("198.51.100.1", target, 401, second);
+            }
+            lines += &request("198.51.100.2", target, 200, second);
+            lines += &request("198.51.100.3", "/shop/login", 401, second);
+            lines += &request("198.51.100.4", &format!("/a/b/..{target}"), 401, second);
+        }
+        std::fs::write(&log, lines).unwrap();
+        let replay = ["replay", "-o", "json", "--jail", jail, "--config", jails];
+        let output = gaoler(&replay).arg(&log).output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let banned: Vec<_> = json["bans"].as_array().unwrap().iter().map(|ban| &ban["subject"]).collect();
+        assert_eq!(banned, ["203.0.113.7", "203.0.113.8"], "{json}");
+        assert_eq!(
+            (&json["lines"], &json["matched"]),
+            (&(6 * most - 1).into(), &(3 * most - 1).into()),
+            "{json}"
+        );
+    }
+}

@@ -9,8 +9,8 @@ use super::layouts::{LayoutReport, Layouts, UnreadReport};
 use crate::agent::court::Court;
 use crate::agent::report::{BanReport, EventKind, Moment, Tallies};
 use crate::config::JailConfig;
-use crate::engine::scanner::Hints;
-use crate::engine::{FilterName, JailName, KeyedMap, Match, Outcome, Subject, Timestamp};
+use crate::engine::scanner::{Hints, layout_name};
+use crate::engine::{FilterName, JailName, KeyedMap, LayoutSpec, Match, Outcome, Subject, Timestamp};
 
 /// What would have happened. This is `-o json`: fields are added, never renamed or removed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,6 +39,9 @@ pub struct ReplayReport {
     /// Lines of another layout that were not understood, being too few for a change, or with a layout declared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<UnreadReport>,
+    /// Lines that rules speak about and none could judge: their layout was not recognised, or is not the declared one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unjudged: Option<UnjudgedReport>,
     /// Every ban that would have fallen, each with the end that later failures gave it; by its beginning.
     pub bans: Vec<BanReport>,
 }
@@ -71,6 +74,17 @@ pub struct BlindReport {
     pub proxied: u64,
 }
 
+/// Lines that no rule could judge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnjudgedReport {
+    /// How many.
+    pub lines: u64,
+    /// The declared layout, which fits none of them; absent: none is declared and none was recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
+}
+
 /// What the court told.
 #[derive(Default)]
 pub(super) struct Told {
@@ -82,6 +96,10 @@ pub(super) struct Told {
     /// By address, as the subject of its own, and filter.
     addresses: KeyedMap<(Subject, u16), Said>,
     pub(super) hints: BTreeMap<u16, Hints>,
+    /// Lines for rules while no layout was known.
+    pub(super) undecided: u64,
+    /// Lines for rules that are not of the known layout.
+    pub(super) misfits: u64,
 }
 
 /// What a filter said of an address.
@@ -115,9 +133,22 @@ impl Told {
         }
     }
 
+    /// A declared layout is wrong when it fits no line that rules speak about. Lines that show another one are told as
+    /// such.
+    fn unjudged(&self, jail: &JailConfig, seen: &Layouts) -> Option<UnjudgedReport> {
+        let declared = &jail.layout;
+        if *declared == LayoutSpec::Auto {
+            return (self.undecided > 0).then_some(UnjudgedReport { lines: self.undecided, layout: None });
+        }
+        let understood = self.matched > 0 || self.hints.values().any(|hints| *hints != Hints::default());
+        let wrong = self.misfits > 0 && !understood && seen.unread.is_none();
+        wrong.then(|| UnjudgedReport { lines: self.misfits, layout: Some(layout_name(declared)) })
+    }
+
     /// All of it, of this jail.
     pub(super) fn report(self, jail: &JailConfig, tallies: Tallies, seen: Layouts) -> ReplayReport {
-        let Told { lines, matched, first, last, bans, addresses, hints } = self;
+        let unjudged = self.unjudged(jail, &seen);
+        let Told { lines, matched, first, last, bans, addresses, hints, .. } = self;
         let name = |place: u16| match jail.filters.get(usize::from(place)) {
             Some(filter) => filter.name.clone(),
             None => FilterName::new(""),
@@ -145,6 +176,7 @@ impl Told {
             blind: blind.filter(|blind| blind.unaddressed + blind.proxied > 0).collect(),
             layouts: seen.changes,
             unread: seen.unread,
+            unjudged,
             bans: bans.into_values().collect(),
         }
     }

@@ -20,4 +20,4 @@ pub use status::{
     Condition, ConditionType, FileReport, FirewallReport, FirewallState, HouseReport, JailReport,
     JournalReport, StateReport, Status, Tallies,
 };
-pub use why::{Allowance, OverLimit, Ports, UnderPenalty, Watched, WhyReport};
+pub use why::{Allowance, LeftOut, OverLimit, Ports, UnderPenalty, Watched, WhyReport};

@@ -22,6 +22,9 @@ pub struct WhyReport {
     pub closed: Vec<Ports>,
     /// Why it is never banned: by everybody (no jail) or by one jail.
     pub allowed: Vec<Allowance>,
+    /// Entries of BanLists that mean it and are left out. Only on a plain host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Jails that have counted failures of it.
     pub watched: Vec<Watched>,
     /// Rate limits that refuse it for some time. Only what this host's kernel knows.
@@ -90,6 +93,22 @@ pub struct Allowance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jail: Option<JailName>,
     /// The reason.
+    pub why: String,
+}
+
+/// An entry of a BanList that is not in force, because somebody in it is never banned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// The list.
+    pub list: String,
+    /// Whom it bans.
+    #[serde(with = "super::subject")]
+    pub subject: Subject,
+    /// When the entry ends; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+    /// Why somebody in it is never banned.
     pub why: String,
 }
 

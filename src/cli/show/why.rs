@@ -59,6 +59,12 @@ pub(in crate::cli) fn dossier(
         let by = allowance.jail.as_ref().map_or_else(String::new, |jail| format!(" by jail {jail}"));
         out += &format!("\nnever banned{by}: {}", allowance.why);
     }
+    for entry in &report.left_out {
+        out += &format!(
+            "\nban list {} bans {}, but that entry is left out, because something in it is never banned: {}",
+            entry.list, entry.subject, entry.why
+        );
+    }
     for watched in &report.watched {
         out += &format!(
             "\njail {} counts {} of {} failures against {}, the last at {}",

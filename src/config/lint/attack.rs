@@ -11,10 +11,13 @@ use crate::engine::scanner::{Reason, RuleAccount, ScanState, Scanner};
 
 use super::json::{self, Value};
 
-/// Who is accused in a line that is made up (documentation address, RFC 5737).
-pub(super) const ACCUSED: &str = "203.0.113.7";
-/// Somebody who never wrote a line (the same).
-pub(super) const SOMEBODY_ELSE: &str = "192.0.2.66";
+/// Who is accused in a line that is made up (documentation addresses, RFC 5737 and 3849), for rules that take one of them
+/// only.
+pub(super) const ACCUSED: [&str; 2] = ["203.0.113.7", "2001:db8:7::1"];
+/// Who never wrote a line (the same): the first that the line does not name already.
+const OTHERS: [&str; 3] = ["192.0.2.66", "198.51.100.66", "192.0.2.99"];
+/// The same for a rule that took an IPv6 address.
+const OTHERS_V6: [&str; 3] = ["2001:db8:66::1", "2001:db8:67::1", "2001:db8:99::1"];
 /// What a program may write before a client's text. So many words that no optional field of a regex takes them all.
 const LEADS: [&str; 2] = [
     "mail for an unknown user of this server was refused: ",
@@ -33,6 +36,10 @@ pub(super) struct Attack<'a> {
     region: Range<usize>,
     /// The address as written.
     address: Range<usize>,
+    /// Wherever it is written: which of them the rule took is not known.
+    addresses: Vec<Range<usize>>,
+    /// Who did nothing, and is accused by what is put in.
+    pub(super) somebody_else: &'static str,
     /// Where the text begins that the rule saw.
     text: usize,
     /// The strings of a JSON line.
@@ -72,7 +79,11 @@ impl<'a> Attack<'a> {
             }
             _ => 0..line.len(),
         };
-        let start = region.start + line.get(region.clone())?.rfind(&written)?;
+        let within = line.get(region.clone())?.match_indices(&written);
+        let addresses: Vec<Range<usize>> =
+            within.map(|(at, _)| region.start + at..region.start + at + written.len()).collect();
+        let others = if written.contains(':') && !written.contains('.') { OTHERS_V6 } else { OTHERS };
+        let somebody_else = others.into_iter().find(|other| !line.contains(other))?;
         let seen = account.text.as_deref().unwrap_or_default().trim_start();
         let text = if structured || seen.is_empty() { None } else { line.rfind(seen) };
         Some(Self {
@@ -81,14 +92,19 @@ impl<'a> Attack<'a> {
             field,
             text: text.unwrap_or(region.start),
             region,
-            address: start..start + written.len(),
+            address: addresses.last()?.clone(),
+            addresses,
+            somebody_else,
             values,
         })
     }
 
     /// A line that accuses somebody else, tried out.
-    pub(super) fn find(&self) -> Option<String> {
-        self.elsewhere().or_else(|| self.within())
+    pub(super) fn find(&mut self) -> Option<String> {
+        std::mem::take(&mut self.addresses).into_iter().rev().find_map(|address| {
+            self.address = address;
+            self.elsewhere().or_else(|| self.within())
+        })
     }
 
     /// The whole text at the end of another line, where a program may print what a client sent.
@@ -101,6 +117,7 @@ impl<'a> Attack<'a> {
             }
             region = value.inside.clone();
         }
+        let region = self.line_within(&region);
         let starts = [self.text.max(region.start), region.start];
         for start in starts {
             for lead in LEADS {
@@ -109,7 +126,7 @@ impl<'a> Attack<'a> {
                         self.get(0..start),
                         lead,
                         self.get(start..self.address.start),
-                        SOMEBODY_ELSE,
+                        self.somebody_else,
                         self.get(self.address.end..region.end),
                         trail,
                         self.get(region.end..self.line.len()),
@@ -126,7 +143,7 @@ impl<'a> Attack<'a> {
 
     /// A piece within the line itself.
     fn within(&self) -> Option<String> {
-        let (from, to) = (self.region.start, self.region.end);
+        let (other, Range { start: from, end: to }) = (self.somebody_else, self.line_within(&self.region));
         let tail = self.get(self.address.end..to);
         let head = self.get(from..self.address.start);
         let words = head.char_indices().rev().filter(|(_, c)| !c.is_alphanumeric()).map(|(i, _)| i);
@@ -134,26 +151,37 @@ impl<'a> Attack<'a> {
         for at in self.places() {
             let rest = self.get(at.min(self.address.start)..self.address.start);
             let mut forged = vec![
-                format!(" {SOMEBODY_ELSE} "),
-                format!("{rest}{SOMEBODY_ELSE} "),
-                format!("{rest}{SOMEBODY_ELSE}{tail} "),
-                format!("{rest}{SOMEBODY_ELSE}{tail}"),
-                format!(" {head}{SOMEBODY_ELSE} "),
-                format!(" {head}{SOMEBODY_ELSE}{tail} "),
-                format!(" {head}{SOMEBODY_ELSE}{tail}"),
+                format!(" {other} "),
+                format!("{rest}{other} "),
+                format!("{rest}{other}{tail} "),
+                format!("{rest}{other}{tail}"),
+                format!(" {head}{other} "),
+                format!(" {head}{other}{tail} "),
+                format!(" {head}{other}{tail}"),
             ];
             for end in &ends {
-                forged.push(format!(" {end}{SOMEBODY_ELSE} "));
-                forged.push(format!(" {end}{SOMEBODY_ELSE}{tail}"));
+                forged.push(format!(" {end}{other} "));
+                forged.push(format!(" {end}{other}{tail}"));
             }
-            for piece in forged {
-                let line = self.with(at, &piece);
+            for piece in forged.iter().filter(|piece| !piece.contains('\n')) {
+                let line = self.with(at, piece);
                 if self.accuses_somebody_else(&line) {
                     return Some(line);
                 }
             }
         }
         None
+    }
+
+    /// Of several lines that a rule looks at, the one with the address: a client is not taken to write line breaks.
+    fn line_within(&self, region: &Range<usize>) -> Range<usize> {
+        let start = self
+            .get(region.start..self.address.start)
+            .rfind('\n')
+            .map_or(region.start, |at| region.start + at + 1);
+        let end =
+            self.get(self.address.end..region.end).find('\n').map_or(region.end, |at| self.address.end + at);
+        start..end
     }
 
     /// The ends and the middle of each run of places where a client's text may stand.
@@ -187,7 +215,7 @@ impl<'a> Attack<'a> {
     }
 
     fn accuses_somebody_else(&self, line: &str) -> bool {
-        scan(&self.scanner, line).iter().any(|m| m.address.to_string() == SOMEBODY_ELSE)
+        scan(&self.scanner, line).iter().any(|m| m.address.to_string() == self.somebody_else)
     }
 
     /// Whether the rule does not care for a few more letters here: then it may be a client's text.

@@ -5,11 +5,9 @@ use serde_json::json;
 use crate::engine::LayoutSpec;
 use crate::engine::filter::Filter;
 
-use super::attack::ACCUSED;
-
-/// Lines that a rule may match, each with its layout.
-pub(super) fn lines(filter: &Filter, rule: usize) -> Vec<(LayoutSpec, String)> {
-    let samples = filter.samples(rule, ACCUSED).into_iter();
+/// Lines that a rule may match and that accuse `address`, each with its layout.
+pub(super) fn lines(filter: &Filter, rule: usize, address: &str) -> Vec<(LayoutSpec, String)> {
+    let samples = filter.samples(rule, address).into_iter();
     if rule >= filter.structured_rules() {
         return samples.map(|sample| (LayoutSpec::Text, sample.text)).collect();
     }

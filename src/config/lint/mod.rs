@@ -14,7 +14,7 @@ use crate::engine::filter::Filter;
 
 use super::examples::Scanners;
 use super::origin::Notes;
-use attack::{Attack, SOMEBODY_ELSE};
+use attack::{ACCUSED, Attack};
 
 /// Longer examples are not tried; their number of places is too large.
 const MOST_BYTES: usize = 2000;
@@ -39,7 +39,7 @@ pub(super) fn run(scanners: &mut Scanners<'_>, filter: &Filter, examples: &[Exam
         if court.tried.contains(&filter.field(u16::try_from(rule).unwrap_or(u16::MAX))) {
             continue;
         }
-        for (layout, line) in made::lines(filter, rule) {
+        for (layout, line) in ACCUSED.iter().flat_map(|address| made::lines(filter, rule, address)) {
             let Ok(scanner) = scanners.of(&layout) else { continue };
             let attack = Attack::prepare(scanner, &layout, &line);
             if attack.is_some() {
@@ -66,7 +66,7 @@ struct Court {
 
 impl Court {
     fn judge(&mut self, attack: Option<Attack<'_>>, notes: &mut Notes<'_>) {
-        let Some(attack) = attack else { return };
+        let Some(mut attack) = attack else { return };
         let field = attack.field.clone();
         let often = self.tried.iter().filter(|tried| **tried == field).count() >= TRIED;
         if often || self.guilty.contains(&field) {
@@ -77,8 +77,9 @@ impl Court {
         notes.warning(
             &format!("spec.{field}"),
             format!(
-                "a client could get somebody else banned: this rule also accuses {SOMEBODY_ELSE}, whose address a \
-                 client wrote into its own text"
+                "a client could get somebody else banned: this rule also accuses {}, whose address a client wrote \
+                 into its own text",
+                attack.somebody_else
             ),
             format!(
                 "anchor the regex with `^` and `$`, and let nothing but fixed text stand behind the address; this \

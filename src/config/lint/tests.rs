@@ -159,6 +159,63 @@ fn a_regex_that_is_anchored_at_its_end_only_believes_the_end_of_any_line() {
 }
 
 #[test]
+fn an_example_that_names_two_addresses_is_tried_like_any_other() {
+    // The address that is put in by the attack, in a rule that believes nobody.
+    for line in
+        ["login failed for 192.0.2.66 from 203.0.113.7", "login failed for bob@192.0.2.66 from 203.0.113.7"]
+    {
+        let told = warnings("^login failed for .* from <HOST>$", line);
+        assert!(told.is_empty(), "{told:?}");
+    }
+    let told = warnings("^login failed for .* from <HOST>", "login failed for 192.0.2.66 from 203.0.113.7");
+    assert!(told.len() == 1 && told[0].contains("accuses 198.51.100.66"), "{told:?}");
+    // The accused address once more, behind the one that counts.
+    let line = "client bob ip=203.0.113.7 refused: 203.0.113.7";
+    let told = warnings(r"^client .*? ip=<HOST> refused: \S+$", line);
+    assert!(told.len() == 1 && shown(&told[0]).contains("ip=192.0.2.66"), "{told:?}");
+}
+
+#[test]
+fn a_rule_for_ipv6_alone_is_tried_too() {
+    for (regex, guilty) in [("login failed from <IP6>$", true), ("^login failed for .* from <IP6>$", false)] {
+        let told = told_without_examples(&format!("  failRegex:\n  - '{regex}'\n"));
+        assert_eq!(told.len(), usize::from(guilty), "{regex}: {told:?}");
+        assert!(told.iter().all(|text| text.contains("accuses 2001:db8:66::1")), "{told:?}");
+    }
+}
+
+#[test]
+fn a_client_is_not_taken_to_write_line_breaks() {
+    for (regex, guilty) in [
+        (r"^conn \S+: open from <HOST>$<SKIPLINES>^conn \S+: login failed$", false),
+        (r"^user \S+ connects from <HOST>$<SKIPLINES>^login of \S+ failed$", false),
+        (r"^user .* connects$<SKIPLINES>^login failed from <HOST>$", false),
+        (r"^user .* connects from <HOST>.*<SKIPLINES>^login of \S+ failed$", true),
+        (r"user .* connects from <HOST>$<SKIPLINES>^login of \S+ failed$", true),
+        ("login failed from <HOST>$", true),
+    ] {
+        let told = told_without_examples(&format!("  maxLines: 3\n  failRegex:\n  - '{regex}'\n"));
+        assert_eq!(told.len(), usize::from(guilty), "{regex}: {told:?}");
+    }
+}
+
+#[test]
+fn an_address_that_the_client_itself_wrote_is_warned_of() {
+    for (address, guilty) in [
+        ("[ehlo]", true),
+        ("[proxy.source, remoteIP, ip, user]", true),
+        ("[real-ip]", true),
+        ("[proxy.source, remoteIP, ip]", false),
+        ("[client]", false),
+    ] {
+        let told =
+            told_without_examples(&format!("  rules: [{{message: '^login failed$', address: {address}}}]\n"));
+        assert_eq!(told.len(), usize::from(guilty), "{address}: {told:?}");
+        assert!(told.iter().all(|text| text.contains("spec.rules[0].address[")), "{told:?}");
+    }
+}
+
+#[test]
 fn an_example_in_json_is_tried_within_what_a_client_may_have_written() {
     let event = |message: &str| {
         format!(

@@ -9,16 +9,15 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The time that counts for a line in which `found` was read.
 ///
-/// A line without a date happened now. A line appended while the reader stood at the end of the file happened now,
-/// too, when its date is more than 60 s off. A date still to come counts as now, else a line could be counted before
-/// it happened and lengthen a sentence.
+/// A line appended while the reader stood at the end of the file happened now when it has no date, or one that is more
+/// than 60 s off. No line counts later than it can have been written ([`ReadClock::newest`]): else it could count
+/// before it happened and lengthen a sentence, or, read again, count after a pardon that was given since.
 #[must_use]
 pub fn judge(found: Option<Timestamp>, clock: ReadClock<'_>) -> Timestamp {
     match found {
-        Some(time) if time > clock.now => clock.now,
         Some(time) if clock.live && time.distance(clock.now) > TOLERANCE => clock.now,
-        Some(time) => time,
-        None => clock.now,
+        Some(time) => time.min(clock.newest),
+        None => clock.newest,
     }
 }
 
@@ -29,7 +28,12 @@ mod tests {
     use super::*;
 
     fn judged(found: Option<i64>, live: bool) -> i64 {
-        let clock = ReadClock { now: Timestamp::from_secs(1_000_000), live, zone: &TimeZone::UTC };
+        judged_of(found, live, 1_000_000)
+    }
+
+    fn judged_of(found: Option<i64>, live: bool, newest: i64) -> i64 {
+        let (now, newest) = (Timestamp::from_secs(1_000_000), Timestamp::from_secs(newest));
+        let clock = ReadClock { now, live, newest, zone: &TimeZone::UTC };
         judge(found.map(Timestamp::from_secs), clock).as_secs()
     }
 
@@ -51,5 +55,13 @@ mod tests {
     fn a_line_without_a_date_happened_now() {
         assert_eq!(judged(None, true), 1_000_000);
         assert_eq!(judged(None, false), 1_000_000);
+    }
+
+    #[test]
+    fn nothing_was_written_after_the_file_was() {
+        assert_eq!(judged_of(None, false, 990_000), 990_000);
+        assert_eq!(judged_of(Some(1_000_030), false, 990_000), 990_000);
+        assert_eq!(judged_of(Some(990_001), false, 990_000), 990_000);
+        assert_eq!(judged_of(Some(989_999), false, 990_000), 989_999);
     }
 }

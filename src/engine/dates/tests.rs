@@ -13,7 +13,8 @@ static DEFAULT: LazyLock<DateFinder> = LazyLock::new(|| DateFinder::new(&[]).unw
 
 /// 2026-11-22T16:00:00Z.
 fn clock() -> ReadClock<'static> {
-    ReadClock { now: Timestamp::from_secs(1_795_363_200), live: false, zone: &BERLIN }
+    let now = Timestamp::from_secs(1_795_363_200);
+    ReadClock { now, live: false, newest: now, zone: &BERLIN }
 }
 
 fn finder(patterns: &[&str]) -> DateFinder {

@@ -175,7 +175,9 @@ impl Rule {
         for source in &self.address {
             match source {
                 AddressSource::Context(key) => {
-                    if let Some(text) = event.context.get(key) {
+                    if let Some(text) = event.context.get(key)
+                        && !event.context.is_claimed()
+                    {
                         return Ok(Accused { key: Some(key), text, address: parse_address(text) });
                     }
                 }

@@ -107,7 +107,7 @@ impl Maker<'_> {
                 }
             }
             HirKind::Capture(capture) => match capture.name.as_deref() {
-                Some("ip4" | "fid") if !self.named => {
+                Some("ip4" | "ip6" | "fid") if !self.named => {
                     self.named = true;
                     self.out.push_str(self.address);
                 }

@@ -50,7 +50,12 @@ pub fn detect(line: &str) -> Option<LayoutSpec> {
     if james::Line::read(line).is_some() {
         return Some(LayoutSpec::JamesDefault);
     }
-    let clock = ReadClock { now: Timestamp::default(), live: false, zone: &TimeZone::UTC };
+    let clock = ReadClock {
+        now: Timestamp::default(),
+        live: false,
+        newest: Timestamp::default(),
+        zone: &TimeZone::UTC,
+    };
     KNOWN.iter().find(|(_, pattern)| pattern.read(line, clock).is_ok()).map(|(spec, _)| spec.clone())
 }
 

@@ -227,7 +227,7 @@ impl Scanner {
             });
         }
         let layout = self.layout.as_ref().map_or(state.layout(), |layout| Some(layout.spec()));
-        account.layout = layout.map(layout_name);
+        account.layout = account.layout.or_else(|| layout.map(layout_name));
         if account.event.is_none()
             && let Some(known) = layout
             && let Some(shown) = self.text(line, 0, line.len()).and_then(|text| detect(&text))
@@ -284,7 +284,8 @@ impl<'s> Explainer<'s> {
 impl Report for Explainer<'_> {
     const ALL: bool = true;
 
-    fn event(&mut self, event: Option<&Event<'_>>) {
+    fn event(&mut self, layout: Option<&LayoutSpec>, event: Option<&Event<'_>>) {
+        self.account.layout = layout.map(layout_name);
         self.account.event = event.map(|event| EventAccount {
             time: event.time.map(|time| time.to_string()),
             level: event.level.to_owned(),

@@ -7,15 +7,15 @@ use smallvec::SmallVec;
 use super::gate::Mask;
 use super::hints::Hints;
 use super::report::{Report, Said, rule_ref};
-use super::settle::is_json;
 use super::state::ScanState;
 use super::{ScanStats, Scanner};
 use crate::engine::dates::{FoundDate, judge};
 use crate::engine::filter::{Accused, Filter, Miss, TextRules, TextVerdict};
-use crate::engine::layout::{Layout, detect};
+use crate::engine::layout::Layout;
 use crate::engine::{Duration, Event, Match, Outcome, ReadClock, Timestamp};
 
-/// A line without a date belongs to the last one that had a date, when that is not longer ago.
+/// A line without a date belongs to the last one that had a date, when that is not longer before the moment it was
+/// written at the latest.
 const SAME_MOMENT: Duration = Duration::from_secs(60);
 
 /// A line ready to be judged: no envelope, no colours, no line end.
@@ -60,15 +60,16 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
         let (text, clock) = (self.line.text, self.clock);
         let cell = OnceCell::new();
         let mut own = self.state.layout.take();
-        if let Some(known) = own.take_if(|_| self.is_about_rules()) {
-            let (layout, event) = self.believed(known);
-            let _ = cell.set(event);
-            own = Some(layout);
+        let mut alone = None;
+        if let Some(known) = own.take_if(|_| self.is_about_rules(R::ALL)) {
+            let believed = self.believed(known);
+            let _ = cell.set(believed.event);
+            (own, alone) = (Some(believed.layout), believed.alone);
         }
-        let layout = self.scanner.layout.as_ref().or(own.as_deref());
+        let layout = self.scanner.layout.as_ref().or(alone.as_deref()).or(own.as_deref());
         let event = || cell.get_or_init(|| layout?.event(text, clock)).as_ref();
         if R::ALL {
-            self.report.event(event());
+            self.report.event(layout.map(Layout::spec), event());
         }
         let mut dates: Dates = SmallVec::from_elem(None, self.scanner.dates.len());
         let mut waiting = false;
@@ -91,35 +92,17 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
             }
         }
         self.stats.undecided += u64::from(waiting);
+        self.stats.misfits += u64::from(layout.is_some() && matches!(cell.get(), Some(None)));
         self.state.layout = own;
     }
 
-    /// Whether some structured rule may be asked about the line.
-    fn is_about_rules(&self) -> bool {
+    /// Whether some structured rule may be asked about the line; with `all`, whether there is one.
+    pub(super) fn is_about_rules(&self, all: bool) -> bool {
         let filters = self.scanner.plans.iter().zip(&self.scanner.filters);
         self.scanner.layout.is_none()
             && filters
-                .filter(|(plan, _)| R::ALL || plan.any & self.line.mask != 0)
+                .filter(|(plan, _)| all || plan.any & self.line.mask != 0)
                 .any(|(_, filter)| !filter.rules().is_empty())
-    }
-
-    /// The layout to go on with after this line, and the line's event. JSON has no line breaks in it: a line of text
-    /// that shows a layout was written by the program, and the JSON before it by somebody who forged it (or the
-    /// program was configured anew). The other way round one line shows nothing.
-    fn believed(&mut self, known: Box<Layout>) -> (Box<Layout>, Option<Event<'l>>) {
-        let (text, clock) = (self.line.text, self.clock);
-        let event = known.event(text, clock);
-        if event.is_some() || !is_json(known.spec()) {
-            return (known, event);
-        }
-        let shown = detect(text).filter(|spec| !is_json(spec)).and_then(|spec| Layout::new(&spec).ok());
-        match shown.and_then(|layout| layout.event(text, clock).map(|event| (layout, event))) {
-            Some((layout, event)) => {
-                self.state.templates = false;
-                (Box::new(layout), Some(event))
-            }
-            None => (known, None),
-        }
     }
 
     /// Whether the line has the literals of a rule.
@@ -312,9 +295,9 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
         if let Some(time) = self.line.time {
             return time;
         }
-        let now = self.clock.now;
+        let newest = self.clock.newest;
         match (date, self.state.last_date) {
-            (None, Some(last)) if last <= now && now.since(last) <= SAME_MOMENT => last,
+            (None, Some(last)) if last <= newest && newest.since(last) <= SAME_MOMENT => last,
             (None, _) => judge(None, self.clock),
             (Some(date), _) => {
                 let time = judge(Some(date.time), self.clock);

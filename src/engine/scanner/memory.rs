@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ScanState;
 use super::join::Pieces;
 use super::once::Once;
+use super::standing::Standing;
 use crate::engine::layout::Layout;
 use crate::engine::{LayoutSpec, Timestamp};
 
@@ -22,6 +23,8 @@ pub struct ScanMemory {
     settled: bool,
     undecided: u32,
     templates: bool,
+    #[serde(skip_serializing_if = "Standing::is_new")]
+    standing: Standing,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Pieces::is_empty")]
@@ -42,6 +45,7 @@ impl ScanState {
             settled: self.settled,
             undecided: self.undecided,
             templates: self.templates,
+            standing: self.standing.clone(),
             last_date: self.last_date,
             pieces: self.pieces.clone(),
             once: if self.once.iter().all(Once::is_empty) { Vec::new() } else { self.once.clone() },
@@ -53,11 +57,24 @@ impl ScanState {
     /// [`Self::renewed`] of it.
     #[must_use]
     pub fn remembering(memory: ScanMemory) -> Self {
-        let ScanMemory { layout, settled, undecided, templates, last_date, pieces, once, buffers } = memory;
+        let ScanMemory { layout, settled, undecided, templates, standing, last_date, pieces, once, buffers } =
+            memory;
         // One that cannot be made any more is looked for anew.
         let made = layout.as_ref().and_then(|spec| Layout::new(spec).ok());
         let settled = settled && made.is_some() == layout.is_some();
+        let standing = if made.is_some() { standing } else { Standing::default() };
         let layout = made.map(Box::new);
-        Self { layout, settled, undecided, templates, last_date, pieces, once, buffers, ..Self::default() }
+        Self {
+            layout,
+            settled,
+            undecided,
+            templates,
+            standing,
+            last_date,
+            pieces,
+            once,
+            buffers,
+            ..Self::default()
+        }
     }
 }

@@ -16,6 +16,7 @@ mod once;
 mod report;
 mod settle;
 mod split;
+mod standing;
 mod state;
 mod survey;
 #[cfg(test)]
@@ -85,6 +86,8 @@ pub struct ScanStats {
     /// Candidates that structured rules could not judge because no layout is known, or where a regex with
     /// look-around reached its step limit.
     pub undecided: u64,
+    /// Candidates for structured rules that are not of the source's layout: another program's, or the layout is wrong.
+    pub misfits: u64,
 }
 
 impl std::ops::AddAssign for ScanStats {
@@ -95,6 +98,7 @@ impl std::ops::AddAssign for ScanStats {
         self.matches += other.matches;
         self.too_long += other.too_long;
         self.undecided += other.undecided;
+        self.misfits += other.misfits;
     }
 }
 

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use crate::engine::dates::FoundDate;
 use crate::engine::filter::Miss;
-use crate::engine::{Event, Match, RuleRef, Timestamp};
+use crate::engine::{Event, LayoutSpec, Match, RuleRef, Timestamp};
 
 /// Listens to the judging of one line.
 pub(super) trait Report {
     /// Whether rules are tried that cannot match.
     const ALL: bool;
 
-    /// The event of the layout; `None`: the line is not of the layout, or none is known.
-    fn event(&mut self, _event: Option<&Event<'_>>) {}
+    /// The layout that the line is read with, and its event; `None`: the line is not of the layout, or none is known.
+    fn event(&mut self, _layout: Option<&LayoutSpec>, _event: Option<&Event<'_>>) {}
 
     /// The date found for a filter's regexes, and the text that is left for them.
     fn cut(&mut self, _found: Option<&FoundDate>, _left: &str) {}

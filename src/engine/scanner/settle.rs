@@ -30,9 +30,10 @@ impl Scanner {
             return;
         };
         state.settled = true;
-        state.templates = has_templates(layout.spec(), text);
         if self.layout.is_none() {
-            state.layout = Some(Box::new(layout));
+            state.take_to(layout, text);
+        } else {
+            state.templates = has_templates(layout.spec(), text);
         }
     }
 
@@ -59,8 +60,9 @@ impl Scanner {
                     state.strange += 1;
                     if state.strange >= CHANGED {
                         state.strange = 0;
-                        state.templates = has_templates(&shown, &strip_ansi(&text));
-                        state.layout = Layout::new(&shown).ok().map(Box::new);
+                        if let Ok(layout) = Layout::new(&shown) {
+                            state.take_to(layout, &strip_ansi(&text));
+                        }
                         return;
                     }
                 }

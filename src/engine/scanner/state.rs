@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use super::hints::Hints;
 use super::join::Pieces;
 use super::once::Once;
+use super::settle::has_templates;
+use super::standing::Standing;
 use crate::engine::dates::DateMemory;
 use crate::engine::layout::Layout;
 use crate::engine::{LayoutSpec, Timestamp};
@@ -21,6 +23,8 @@ pub struct ScanState {
     pub(super) undecided: u32,
     /// Lines of another layout since the last one of this.
     pub(super) strange: u32,
+    /// How far the layout is believed, when it is JSON.
+    pub(super) standing: Standing,
     /// The layout's encoder leaves the message unformatted: no literal of a message need be in the line.
     pub(super) templates: bool,
     pub(super) pieces: Pieces,
@@ -47,6 +51,14 @@ impl ScanState {
         self.layout.as_deref().map(Layout::spec)
     }
 
+    /// Takes to a layout, which the line `text` shows.
+    pub(super) fn take_to(&mut self, layout: Layout, text: &str) {
+        self.templates = has_templates(layout.spec(), text);
+        self.strange = 0;
+        self.standing = Standing::default();
+        self.layout = Some(Box::new(layout));
+    }
+
     /// What each filter saw besides its matches since this was asked last, with the filter's place in the scanner.
     pub fn take_hints(&mut self) -> impl Iterator<Item = (u16, Hints)> + use<> {
         (0_u16..).zip(std::mem::take(&mut self.hints)).filter(|(_, hints)| *hints != Hints::default())
@@ -60,6 +72,7 @@ impl ScanState {
             settled: self.settled,
             undecided: self.undecided,
             strange: self.strange,
+            standing: self.standing,
             templates: self.templates,
             pieces: self.pieces,
             ..Self::default()

@@ -5,7 +5,8 @@
 
 use memchr::{memchr, memrchr};
 
-use super::settle::{CHANGED, has_templates, is_json};
+use super::gate::PIECE;
+use super::settle::{CHANGED, is_json};
 use super::{Envelope, MOST_BYTES, ScanState, Scanner};
 use crate::engine::layout::{Layout, detect, strip_ansi};
 use crate::engine::{LayoutSpec, ReadClock, cri};
@@ -89,26 +90,38 @@ impl Survey {
             }
             matches!(shown, Shown::Other(_))
         };
-        if self.run == 0 && !samples(block).enumerate().any(&mut other) {
+        // One line of text may end JSON that is not earned yet: then no sample is enough.
+        let json = scanner.layout.is_none() && is_json(known.spec());
+        let sure = self.run == 0 && (!json || state.standing.is_earned());
+        if sure && !samples(block).enumerate().any(&mut other) {
             return stretch;
         }
         // The run may have begun in the block before; this much of it is in this one.
-        let mut run: Option<(usize, u64)> = None;
+        let mut run: Option<Run> = None;
         for (at, end) in lines(block) {
             match shown(at, end) {
                 Shown::Nothing => {}
                 Shown::Known => {
                     self.run = 0;
+                    // It may have been the last word on the source, so what comes behind it is looked at anew.
+                    if let Some(end) = run.as_ref().and_then(|run| run.judged) {
+                        return Stretch { end: (end + 1).min(block.len()), ..stretch };
+                    }
                     stretch.add(run.take());
                 }
                 Shown::Other(spec) => {
                     self.run = self.run.saturating_add(1);
-                    let (begin, count) = run.get_or_insert((at, 0));
+                    let run = run.get_or_insert(Run { begin: at, unread: 0, judged: None });
                     if self.run >= CHANGED && scanner.layout.is_none() {
                         self.run = 0;
-                        return Stretch { end: *begin, change: Some(spec), ..stretch };
+                        return Stretch { end: run.begin, change: Some(spec), ..stretch };
                     }
-                    *count += 1;
+                    // Among JSON a line of text is read as what it is.
+                    if !json || is_json(&spec) {
+                        run.unread += 1;
+                    } else if run.judged.is_none() && scanner.is_judged(block, at, end) {
+                        run.judged = Some(end);
+                    }
                 }
             }
         }
@@ -117,10 +130,19 @@ impl Survey {
     }
 }
 
+/// Lines of another layout, and none of the known one between them.
+struct Run {
+    begin: usize,
+    /// Those that are not understood.
+    unread: u64,
+    /// Where the first ends that is text among JSON, and that a rule is asked about.
+    judged: Option<usize>,
+}
+
 impl Stretch {
-    fn add(&mut self, run: Option<(usize, u64)>) {
-        if let Some((at, count)) = run {
-            self.strange.get_or_insert((at, 0)).1 += count;
+    fn add(&mut self, run: Option<Run>) {
+        if let Some(Run { begin, unread, .. }) = run.filter(|run| run.unread > 0) {
+            self.strange.get_or_insert((begin, 0)).1 += unread;
         }
     }
 }
@@ -131,11 +153,14 @@ impl Scanner {
         let end = memchr(b'\n', first).unwrap_or(first.len());
         let Some(text) = self.text(first, 0, end) else { return };
         if let (None, Ok(layout)) = (&self.layout, Layout::new(layout)) {
-            state.templates = has_templates(layout.spec(), &text);
-            state.strange = 0;
             state.settled = true;
-            state.layout = Some(Box::new(layout));
+            state.take_to(layout, &text);
         }
+    }
+
+    /// Whether some rule may be asked about a line.
+    fn is_judged(&self, block: &[u8], at: usize, end: usize) -> bool {
+        self.gate.line(block.get(at..end).unwrap_or_default()) & !PIECE != 0
     }
 
     /// A line without envelope and colours; `None`: there is no line in it.

@@ -232,6 +232,7 @@ impl View {
             over_limits.extend(let_in.map(|over| OverLimit { source, ..over }));
         }
         let dropped = !penalties.is_empty() || spared.is_none() && bans.iter().any(|ban| ban.enforced);
+        let left_out = Vec::new();
         let unanswered = None;
         let why = WhyReport {
             address,
@@ -239,6 +240,7 @@ impl View {
             bans,
             closed,
             allowed,
+            left_out,
             watched,
             penalties,
             over_limits,

@@ -5,9 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::fs::{CWD, FileType, Mode};
 
-use super::world::{World, append};
+use super::world::{World, append, clock};
 use crate::engine::Duration;
-use crate::logs::{FileState, FilesOptions, GroupId};
+use crate::logs::{Checkpoint, FileState, Files, FilesOptions, GroupId, Inside, Mark};
 
 const NOTHING: [&str; 0] = [];
 
@@ -270,4 +270,53 @@ fn a_thousand_files_are_followed() {
     assert_eq!(w.lines().len(), 1000);
     w.restart();
     assert_eq!(w.lines(), NOTHING);
+}
+
+#[test]
+fn of_places_that_nobody_follows_the_newest_are_kept_and_all_whose_lines_count() {
+    let now = clock();
+    let place = |minutes: u64| Checkpoint {
+        path: format!("/gone/{minutes}.log").into(),
+        at: format!("/gone/{minutes}.log").into(),
+        device: 1,
+        inode: minutes,
+        offset: 1,
+        size: 1,
+        head: Mark::of(b"x"),
+        tail: Mark::of(b"x"),
+        inside: Inside::Lines,
+        time: now - Duration::from_secs(minutes * 60),
+    };
+    let kept = |places: u64, horizon: u64| {
+        let options = FilesOptions { horizon: Duration::from_secs(horizon * 60), ..FilesOptions::default() };
+        let mut files = Files::new((0..places).map(place).collect(), options);
+        files.poll(now, 1, &mut |_| {});
+        let mut inodes: Vec<u64> = files.checkpoints().iter().map(|c| c.inode).collect();
+        inodes.sort_unstable();
+        inodes
+    };
+    assert_eq!(kept(1000, 10), Vec::from_iter(0..1000));
+    assert_eq!(kept(1500, 10), Vec::from_iter(0..1000));
+    // `findTime` and an hour.
+    assert_eq!(kept(1500, 1140), Vec::from_iter(0..=1200));
+}
+
+#[test]
+fn at_a_start_no_place_of_a_file_that_is_followed_is_forgotten() {
+    let mut w = World::new(&["*.log"]);
+    for n in 0..1200 {
+        w.append(&format!("{n}.log"), "1\n");
+    }
+    assert_eq!(w.lines().len(), 1200);
+    let places = w.stop();
+    w.now = w.now + Duration::from_secs(7 * 24 * 3600);
+    let later = std::time::UNIX_EPOCH + std::time::Duration::from_micros(w.now.as_micros().unsigned_abs());
+    for n in 0..1200 {
+        let name = format!("{n}.log");
+        w.append(&name, "2\n");
+        w.open(&name).set_modified(later).unwrap();
+    }
+    w.start(&places);
+    let lines = w.lines();
+    assert_eq!((lines.len(), lines.iter().filter(|line| *line == "2").count()), (1200, 1200));
 }

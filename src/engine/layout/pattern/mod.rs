@@ -298,10 +298,8 @@ impl<'a> Found<'a, '_> {
     }
 
     fn field(&mut self, kind: &Kind, value: &'a str) {
-        // Of WebAdmin's requests James prints X-Forwarded-For as `ip`, as the client wrote it, before it asks who that
-        // is: what looks like the end of the address, the logger and the message may all be of the header.
-        self.forgeable |= matches!(kind, Kind::Key { address: true, .. })
-            && self.event.context.get("protocol") == Some("webadmin");
+        // What looks like the end of the address, the logger and the message may all be of the client's header.
+        self.forgeable |= matches!(kind, Kind::Key { address: true, .. }) && self.event.context.is_claimed();
         if self.forgeable {
             return;
         }

@@ -20,7 +20,8 @@ static UTC: TimeZone = TimeZone::UTC;
 
 /// Shortly after the samples were written, 2026-11-22T17:00:00Z.
 pub(super) fn clock() -> ReadClock<'static> {
-    ReadClock { now: Timestamp::from_secs(1_795_366_800), live: true, zone: &UTC }
+    let now = Timestamp::from_secs(1_795_366_800);
+    ReadClock { now, live: true, newest: now, zone: &UTC }
 }
 
 pub(super) fn pattern(text: &str) -> Layout {
@@ -50,7 +51,7 @@ fn a_time_of_day_is_the_most_recent_one_across_midnight_too() {
     let layout = Layout::new(&LayoutSpec::JamesDefault).unwrap();
     let read = |now: &str, printed: &str| {
         let now: jiff::Timestamp = now.parse().unwrap();
-        let clock = ReadClock { now: now.into(), live: true, zone: &BERLIN };
+        let clock = ReadClock { now: now.into(), live: true, newest: now.into(), zone: &BERLIN };
         let line = format!("{printed} [INFO ] o.a.j - x");
         layout.event(&line, clock).unwrap().time.unwrap().to_string()
     };

@@ -161,3 +161,30 @@ fn a_line_full_of_literals_is_looked_at_once() {
         assert_eq!((found.len(), stats.candidates, stats.lines), (0, 3, 3), "{literals}");
     }
 }
+
+#[test]
+fn the_address_that_a_client_of_webadmin_claims_is_believed_in_no_json() {
+    let keys = ["proxy.source", "remoteIP", "ip", "real-ip"];
+    let spec = structured(vec![rule("", "^WebAdmin request received$", &keys)]);
+    for (layout, head, logger) in [
+        (LayoutSpec::JsonLayout, r#""timestamp":"2026-11-22T16:45:34.000Z","level":"INFO""#, "logger"),
+        (LayoutSpec::JsonEncoder, r#""timestamp":1795365943701,"level":"INFO""#, "loggerName"),
+        (LayoutSpec::Logstash, r#""@timestamp":"2026-11-22T16:45:34.000Z","level":"INFO""#, "logger_name"),
+    ] {
+        let line = |protocol: &str| {
+            let context = format!(r#""protocol":"{protocol}","ip":"8.8.8.8","real-ip":"8.8.8.8""#);
+            let context = match layout {
+                LayoutSpec::Logstash => context,
+                _ => format!(r#""mdc":{{{context}}}"#),
+            };
+            format!(
+                r#"{{{head},{context},"{logger}":"org.apache.james.webadmin.mdc.LoggingRequestFilter","message":"WebAdmin request received","formattedMessage":"WebAdmin request received"}}"#
+            ) + "\n"
+        };
+        for declared in [layout.clone(), LayoutSpec::Auto] {
+            let scanner = scanner(std::slice::from_ref(&spec), &declared, Envelope::None);
+            assert!(addresses(&scanner, line("webadmin")).is_empty(), "{declared:?}");
+            assert_eq!(addresses(&scanner, line("SMTP")), [GOOGLE], "{declared:?}");
+        }
+    }
+}

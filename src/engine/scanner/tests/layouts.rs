@@ -90,6 +90,100 @@ fn a_program_that_is_configured_anew_is_understood_again() {
     }
 }
 
+/// `lines` in the envelope of a container, if there is one.
+fn wrapped(envelope: Envelope, lines: &str) -> String {
+    let line = |line: &str| match envelope {
+        Envelope::None => line.to_owned(),
+        Envelope::Cri => format!("2026-11-22T16:45:41.985000000Z stdout F {line}"),
+    };
+    lines.split_inclusive('\n').map(line).collect()
+}
+
+/// Scans a block; gives how many matches there are.
+fn count(scanner: &Scanner, state: &mut ScanState, block: &str) -> u64 {
+    scanner.scan(state, block.as_bytes(), clock(), &mut |_| {}).matches
+}
+
+#[test]
+fn a_line_of_text_in_the_midst_of_json_is_counted_and_so_is_all_json_behind_it() {
+    for envelope in [Envelope::None, Envelope::Cri] {
+        let scanner = scanner(&[logins()], &LayoutSpec::Auto, envelope);
+        let (json, text) = (lines(Dress::Json, 150, 1, 150), lines(Dress::Default, 1, 1, 1));
+        let log = wrapped(envelope, &[json.clone(), text, json].concat());
+        assert_eq!(scan(&scanner, &log).1.matches, 301, "{envelope:?}, at once");
+        let mut state = ScanState::default();
+        let one_by_one: u64 = log.split_inclusive('\n').map(|line| count(&scanner, &mut state, line)).sum();
+        assert_eq!((one_by_one, state.layout()), (301, Some(&LayoutSpec::JsonEncoder)), "{envelope:?}");
+    }
+}
+
+#[test]
+fn json_is_earned_with_its_twentieth_line_and_survives_a_restart() {
+    for envelope in [Envelope::None, Envelope::Cri] {
+        for (before, renewed, layout) in [
+            (19, false, LayoutSpec::JamesDefault),
+            (20, false, LayoutSpec::JsonEncoder),
+            (20, true, LayoutSpec::JsonEncoder),
+        ] {
+            let scanner = scanner(&[logins()], &LayoutSpec::Auto, envelope);
+            let mut state = ScanState::default();
+            let json = lines(Dress::Json, before, 1, before);
+            assert_eq!(count(&scanner, &mut state, &wrapped(envelope, &json)), before as u64);
+            let kept = serde_json::to_string(&state.memory()).unwrap();
+            state = match renewed {
+                true => state.renewed(),
+                false => ScanState::remembering(serde_json::from_str(&kept).unwrap()),
+            };
+            let text = lines(Dress::Default, 1, 1, 1);
+            assert_eq!(count(&scanner, &mut state, &wrapped(envelope, &text)), 1);
+            assert_eq!(state.layout(), Some(&layout), "{envelope:?} {before} {renewed}");
+        }
+    }
+}
+
+#[test]
+fn a_forged_first_look_ends_with_the_lines_of_text_whatever_json_stands_between_them() {
+    for envelope in [Envelope::None, Envelope::Cri] {
+        let scanner = scanner(&[logins()], &LayoutSpec::Auto, envelope);
+        let mut state = ScanState::default();
+        let forged = |times: usize| wrapped(envelope, &lines(Dress::Json, times, 1, times));
+        let genuine = wrapped(envelope, &lines(Dress::Default, 1, 1, 1));
+        count(&scanner, &mut state, &forged(100));
+        for n in 0..20 {
+            assert_eq!(count(&scanner, &mut state, &(genuine.clone() + &forged(5))), 6, "{envelope:?} {n}");
+            state = ScanState::remembering(state.memory());
+        }
+        for n in 0..5 {
+            assert_eq!(count(&scanner, &mut state, &(genuine.clone() + &forged(5))), 1, "{envelope:?} {n}");
+        }
+        assert_eq!(state.layout(), Some(&LayoutSpec::JamesDefault));
+    }
+}
+
+#[test]
+fn in_a_log_of_text_json_from_the_second_line_on_accuses_nobody() {
+    for envelope in [Envelope::None, Envelope::Cri] {
+        let scanner = scanner(&[logins()], &LayoutSpec::Auto, envelope);
+        let mut state = ScanState::default();
+        let first = "16:45:34.154 [INFO ] o.a.j.p.n.BasicChannelInboundHandler - Connection established\n";
+        let log = first.to_owned() + &lines(Dress::Json, 300, 1, 300);
+        assert_eq!(count(&scanner, &mut state, &wrapped(envelope, &log)), 0, "{envelope:?}");
+    }
+}
+
+#[test]
+fn explaining_a_line_that_no_rule_speaks_about_changes_nothing() {
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);
+    let mut state = ScanState::default();
+    let json = lines(Dress::Json, 1, 1, 1);
+    let first = scanner.explain(&mut state, json.trim_end().as_bytes(), clock());
+    assert_eq!(first.layout.as_deref(), Some("JsonEncoder"));
+    let line = b"16:45:34.154 [INFO ] o.a.j.p.n.BasicChannelInboundHandler - Connection established";
+    let account = scanner.explain(&mut state, line, clock());
+    assert_eq!((account.layout.as_deref(), account.shows), (Some("JamesDefault"), None));
+    assert_eq!(state.layout(), Some(&LayoutSpec::JsonEncoder));
+}
+
 #[test]
 fn lines_of_another_layout_in_the_midst_of_events_change_nothing() {
     let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::None);

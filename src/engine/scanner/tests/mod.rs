@@ -22,7 +22,8 @@ use crate::engine::{
 /// 2026-11-22T17:00:00Z, some minutes after James' sample lines.
 pub(super) fn clock() -> ReadClock<'static> {
     static ZONE: TimeZone = TimeZone::UTC;
-    ReadClock { now: Timestamp::from_secs(1_795_366_800), live: false, zone: &ZONE }
+    let now = Timestamp::from_secs(1_795_366_800);
+    ReadClock { now, live: false, newest: now, zone: &ZONE }
 }
 
 /// The two regexes of the fail2ban guide for James.
