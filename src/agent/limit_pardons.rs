@@ -26,6 +26,11 @@ impl LimitPardons {
         self.waiting.extend(new.map(|pardon| (pardon.prefix, pardon.at)));
     }
 
+    /// Notes whom somebody here lets go before the table stands.
+    pub(super) fn let_go(&mut self, prefixes: &[IpNet], now: Timestamp) {
+        self.waiting.extend(prefixes.iter().map(|prefix| (*prefix, now)));
+    }
+
     /// The limits are in the kernel. Before, nobody knows their sets, and those of an earlier run hold.
     pub(super) fn table_stands(&mut self) {
         self.stands = true;
@@ -92,6 +97,15 @@ mod tests {
         assert_eq!(pardons.take(now), [], "it is received again");
         pardons.note(&[pardon("198.51.100.7/32", 998)], &ledger);
         assert_eq!(pardons.take(now).len(), 2, "a new one, in both forms");
+    }
+
+    #[test]
+    fn whom_somebody_lets_go_before_the_table_stands_is_let_go_when_it_does() {
+        let (mut pardons, now) = (LimitPardons::default(), Timestamp::from_secs(1000));
+        pardons.let_go(&["2001:db8::/32".parse().unwrap()], now);
+        assert_eq!(pardons.take(now), []);
+        pardons.table_stands();
+        assert_eq!(pardons.take(now), [("2001:db8::/32".parse().unwrap(), Duration::ZERO)]);
     }
 
     #[test]

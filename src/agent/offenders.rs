@@ -17,6 +17,9 @@ use crate::engine::{Source, Timestamp};
 use crate::firewall::ScopeName;
 use crate::firewall::enforcer::Order;
 
+/// What is told before the table stands.
+const BEING_MADE: &str = "the firewall's table is being made";
+
 /// What is told of a table that an earlier run left to one that only observes.
 pub(super) const LEFTOVERS: &str = "what an earlier run left in this host's firewall goes on dropping";
 
@@ -56,7 +59,7 @@ impl Detector {
         }
         // Until the table is made again nobody knows the sets of an earlier run, and those hold.
         if self.firewall.state == FirewallState::Starting {
-            return answer(reply, Err("the firewall's table is being made".into()));
+            return answer(reply, Err(BEING_MADE.into()));
         }
         self.order(Order::Offences(
             address,
@@ -94,6 +97,10 @@ impl Detector {
         let limits = self.limits_by_scope();
         let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         let prefixes = prefix.map_or_else(everybody, |prefix| vec![prefix]);
+        if !limits.is_empty() && self.firewall.state == FirewallState::Starting {
+            self.limit_pardons.let_go(&prefixes, jiff::Timestamp::now().into());
+            return answer(reply, Err(BEING_MADE.into()));
+        }
         let sources = prefixes.into_iter().flat_map(Source::forms);
         let whatever_age = sources.map(|source| (source, Duration::ZERO)).collect();
         self.order(Order::Release(

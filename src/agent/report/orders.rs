@@ -66,7 +66,7 @@ pub struct Unbanned {
     /// observe.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgotten: Vec<String>,
-    /// Why this host's firewall did not say which penalties of rate limits ended: they end when it does what it was asked.
+    /// Why this host's firewall did not say which penalties of rate limits ended: they may still hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<String>,
     /// Whether the pardon outlives the agent.

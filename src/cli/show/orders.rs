@@ -48,7 +48,7 @@ pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow
             context.say(format!("rate limit {limit} has forgotten what was over it and counts anew"))?;
         }
         if let Some(why) = &unbanned.unanswered {
-            let late = context.yellow("penalties of rate limits end when it does");
+            let late = context.yellow("penalties of rate limits may still hold; ask again");
             context.say(format!("{why}: {late}"))?;
         }
         if !ended && unbanned.remaining.is_empty() {
