@@ -89,6 +89,19 @@ impl Body {
         Ok((body, stat))
     }
 
+    /// The same file once more, to be read from its beginning; `at` is where it was opened. Meanwhile it may have been
+    /// rotated away from there.
+    pub(super) fn again(&self, at: &Path) -> io::Result<Self> {
+        match self {
+            Self::Plain(file) => Ok(Self::Plain(file.try_clone()?)),
+            Self::Gzip(_) => {
+                let (body, stat) = Self::open(at)?;
+                let same = stat.identity == self.stat()?.identity;
+                if same { Ok(body) } else { Err(io::ErrorKind::NotFound.into()) }
+            }
+        }
+    }
+
     /// The file's present size (as stored) and times.
     pub(super) fn stat(&self) -> io::Result<Stat> {
         let file = match self {

@@ -50,7 +50,10 @@ impl Files {
             }
             let read = stream.past.iter().find(|p| !p.homeless && p.identity() == identity);
             if read.is_some_and(|p| {
-                Body::open(path).is_ok_and(|(mut b, _)| holds(&mut b, &p.checkpoint).unwrap_or(false))
+                // Another file may have the name by now; then nothing speaks against what the inode says.
+                Body::open(path).is_ok_and(|(mut body, opened)| {
+                    opened.identity != identity || holds(&mut body, &p.checkpoint).unwrap_or(false)
+                })
             }) {
                 return Claim::Rotated(stream.id);
             }

@@ -78,9 +78,13 @@ impl Segment {
         }
     }
 
-    /// The file at `at` from where `checkpoint` left it; `None` when the content is not the checkpoint's.
-    pub(super) fn resumed(at: &Path, checkpoint: &Checkpoint) -> io::Result<Option<Self>> {
-        let (mut body, stat) = Body::open(at)?;
+    /// The open file from where `checkpoint` left it; `None` when the content is not the checkpoint's.
+    pub(super) fn going_on(
+        mut body: Body,
+        stat: &Stat,
+        at: &Path,
+        checkpoint: &Checkpoint,
+    ) -> io::Result<Option<Self>> {
         if !holds(&mut body, checkpoint)? {
             return Ok(None);
         }

@@ -132,7 +132,7 @@ impl Stream {
             self.segments.push(segment);
         } else {
             let first = !self.known && self.past.is_empty();
-            let mut segment = match self.resume(&stat, &at, elsewhere)? {
+            let mut segment = match self.resume(&body, &stat, &at, elsewhere)? {
                 Some(segment) => segment,
                 None => {
                     let mut segment = Segment::fresh(body, &stat, &at, now);
@@ -150,8 +150,10 @@ impl Stream {
         Ok(())
     }
 
-    fn resume(
+    /// Goes on in the file that was opened, where a checkpoint left it.
+    pub(super) fn resume(
         &mut self,
+        body: &Body,
         stat: &Stat,
         at: &Path,
         elsewhere: &mut Vec<Checkpoint>,
@@ -163,14 +165,12 @@ impl Stream {
             elsewhere.iter().filter(|c| c.device == stat.identity.device && c.inode == stat.identity.inode);
         for checkpoint in known.chain(foreign) {
             if best.as_ref().is_none_or(|b| b.offset < checkpoint.offset)
-                && let Some(segment) = Segment::resumed(&self.path, checkpoint)?
-                && segment.identity == stat.identity
+                && let Some(segment) = Segment::going_on(body.again(&self.path)?, stat, at, checkpoint)?
             {
                 best = Some(segment);
             }
         }
-        if let Some(segment) = &mut best {
-            segment.at = at.to_path_buf();
+        if let Some(segment) = &best {
             let offset = segment.offset;
             self.past.retain(|p| p.identity() != stat.identity || p.checkpoint.offset != offset);
             elsewhere.retain(|c| (c.device, c.inode) != (stat.identity.device, stat.identity.inode));

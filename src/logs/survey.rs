@@ -233,12 +233,7 @@ fn open(sibling: &Sibling, stat: &Stat) -> io::Result<Body> {
 
 /// The same for a file that goes on at its checkpoint; `None` when its content is not the checkpoint's.
 fn resumed(sibling: &Sibling, stat: &Stat, checkpoint: &Checkpoint) -> io::Result<Option<Segment>> {
-    let segment = Segment::resumed(&sibling.path, checkpoint)?;
-    let seen = match &segment {
-        Some(segment) => segment.identity,
-        None => Stat::of(&sibling.path)?.identity,
-    };
-    if seen == stat.identity { Ok(segment) } else { Err(io::ErrorKind::NotFound.into()) }
+    Segment::going_on(open(sibling, stat)?, stat, &sibling.path, checkpoint)
 }
 
 enum Likeness {

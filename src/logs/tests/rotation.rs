@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 
 use super::world::{World, as_lines, numbered};
 use crate::engine::Duration;
-use crate::logs::FileState;
+use crate::logs::body::Body;
+use crate::logs::stream::{Past, Stream};
+use crate::logs::{FileId, FileState};
 
 const NOTHING: [&str; 0] = [];
 
@@ -25,6 +27,20 @@ fn lines_written_before_the_start_and_while_stopped_are_read_once() {
     w.start(&saved);
     assert_eq!(w.lines(), ["while stopped"]);
     assert_eq!(w.lines(), NOTHING);
+}
+
+#[test]
+fn a_file_that_is_rotated_away_while_it_is_opened_goes_on_where_it_was_left() {
+    let mut w = World::new(&["james.log"]);
+    w.append("james.log", "first\n");
+    assert_eq!(w.lines(), ["first"]);
+    let mut stream = Stream::new(FileId(1), w.path("james.log"));
+    stream.past = w.stop().into_iter().map(Past::of).collect();
+    let (body, stat) = Body::open(&stream.path).unwrap();
+    w.rename("james.log", "james.log.1");
+    w.append("james.log", "second\n");
+    let segment = stream.resume(&body, &stat, &w.path("james.log"), &mut Vec::new()).unwrap();
+    assert_eq!(segment.unwrap().offset, 6);
 }
 
 #[test]
