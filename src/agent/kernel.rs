@@ -197,5 +197,8 @@ impl Detector {
 
 /// What is told of a question to the kernel that failed.
 pub(super) fn unanswered(error: &FirewallError) -> String {
-    format!("the firewall did not answer: {error}")
+    match error {
+        FirewallError::NotMade => error.to_string(),
+        _ => format!("the firewall did not answer: {error}"),
+    }
 }

@@ -36,6 +36,11 @@ impl LimitPardons {
         self.stands = true;
     }
 
+    /// Whether the limits came to be in the kernel in this run.
+    pub(super) fn table_stood(&self) -> bool {
+        self.stands
+    }
+
     /// Who is pardoned now, and how old a penalty must be to end with it.
     fn take(&mut self, now: Timestamp) -> Vec<(Source, Duration)> {
         if !self.stands {

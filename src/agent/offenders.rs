@@ -11,13 +11,13 @@ use super::detector::{Detector, answer};
 use super::handle::Reply;
 use super::kernel::unanswered;
 use super::plan::limit_name;
-use super::report::{FirewallState, OverLimit, UnderPenalty};
+use super::report::{OverLimit, UnderPenalty};
 use crate::config::{LimitPenalty, Mode, RateLimitConfig};
 use crate::engine::{Source, Timestamp};
 use crate::firewall::ScopeName;
 use crate::firewall::enforcer::Order;
 
-/// What is told before the table stands.
+/// What is told before there is a configuration.
 const BEING_MADE: &str = "the firewall's table is being made";
 
 /// What is told of a table that an earlier run left to one that only observes.
@@ -53,20 +53,18 @@ impl Detector {
         }
         let limits = self.limits_by_scope();
         // Not whoever is never banned: a jail spares link-local sources, a limit refuses them like all others.
-        let spared = || self.house.kernel().iter().any(|net| net.contains(&address));
-        if limits.is_empty() || spared() {
-            return answer(reply, Ok(Offences::default()));
-        }
-        // Until the table is made again nobody knows the sets of an earlier run, and those hold.
-        if self.firewall.state == FirewallState::Starting {
+        let is_spared = self.house.kernel().iter().any(|net| net.contains(&address));
+        if !self.configured {
             return answer(reply, Err(BEING_MADE.into()));
         }
+        // Asked also without any limits: a table of before may have some as long as the one of now is not made.
         self.order(Order::Offences(
             address,
             Box::new(move |found| {
                 let now: Timestamp = jiff::Timestamp::now().into();
                 let mut offences = Offences::default();
                 let found = match found {
+                    Ok(_) if is_spared => Vec::new(),
                     Ok(found) => found,
                     Err(error) => return answer(reply, Err(unanswered(&error))),
                 };
@@ -97,8 +95,11 @@ impl Detector {
         let limits = self.limits_by_scope();
         let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         let prefixes = prefix.map_or_else(everybody, |prefix| vec![prefix]);
-        if !limits.is_empty() && self.firewall.state == FirewallState::Starting {
+        // Until the table is made in this run nobody knows the sets of an earlier one, and those hold.
+        if !self.limit_pardons.table_stood() {
             self.limit_pardons.let_go(&prefixes, jiff::Timestamp::now().into());
+        }
+        if !self.configured && !self.retirement.is_asked() {
             return answer(reply, Err(BEING_MADE.into()));
         }
         let sources = prefixes.into_iter().flat_map(Source::forms);

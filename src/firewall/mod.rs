@@ -58,6 +58,9 @@ pub enum FirewallError {
     /// The table or a set is gone; the skeleton must be applied again.
     #[error("the gaoler table is not as it was left: {0}")]
     Drifted(String),
+    /// The table is not, or not yet, that of the skeleton asked for: one of an earlier skeleton or run may hold.
+    #[error("the firewall's table is not made as configured")]
+    NotMade,
 }
 
 /// Packets and bytes a scope dropped since its counter was made.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -91,13 +93,15 @@ struct Host {
 
 impl Host {
     fn guarded(manifests: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        std::fs::write(directory.path().join("all.yaml"), manifests).expect("written");
-        let loaded = config::load(&[directory.path().into()], None);
-        assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
         let busy = Arc::new(Mutex::new(()));
         let firewall = Busy { kernel: Nftables::open().expect("netlink"), busy: Arc::clone(&busy) };
-        Self::of(&loaded.config, Settings::default(), Box::new(firewall), busy)
+        Self::of(&read(manifests), Settings::default(), Box::new(firewall), busy)
+    }
+
+    /// One that makes its table with this `nft`; it may not have made it yet.
+    fn making(manifests: &str, nft: &Path) -> Self {
+        let firewall = Nftables::open().expect("netlink").with_nft(nft);
+        Self::started(&read(manifests), Settings::default(), Box::new(firewall), Arc::default())
     }
 
     /// One that only observes.
@@ -112,15 +116,32 @@ impl Host {
         firewall: Box<dyn Firewall>,
         busy: Arc<Mutex<()>>,
     ) -> Self {
+        let host = Self::started(config, settings, firewall, busy);
+        host.wait_for(&[FirewallState::Enforcing, FirewallState::Observing]);
+        host
+    }
+
+    fn started(
+        config: &config::Config,
+        settings: Settings,
+        firewall: Box<dyn Firewall>,
+        busy: Arc<Mutex<()>>,
+    ) -> Self {
         let (agent, thread) = agent::spawn(settings, firewall).expect("an agent");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let host = Self { agent, thread: Some(thread), runtime, busy };
-        host.runtime.block_on(host.agent.configure(Arc::new(config.clone()))).expect("configured");
-        let works = [FirewallState::Enforcing, FirewallState::Observing];
-        while !works.contains(&host.status().firewall.state) {
+        host.configure(config);
+        host
+    }
+
+    fn configure(&self, config: &config::Config) {
+        self.runtime.block_on(self.agent.configure(Arc::new(config.clone()))).expect("configured");
+    }
+
+    fn wait_for(&self, states: &[FirewallState]) {
+        while !states.contains(&self.status().firewall.state) {
             std::thread::sleep(Duration::from_millis(10));
         }
-        host
     }
 
     fn status(&self) -> Status {
@@ -155,6 +176,23 @@ impl Drop for Host {
     }
 }
 
+fn read(manifests: &str) -> config::Config {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("all.yaml"), manifests).expect("written");
+    let loaded = config::load(&[directory.path().into()], None);
+    assert_eq!(loaded.errors(), 0, "{:?}", loaded.objects);
+    loaded.config
+}
+
+/// An `nft` that fails while a file `broken` is beside it.
+fn breakable(place: &Path) -> PathBuf {
+    let (program, broken) = (place.join("nft"), place.join("broken"));
+    let script = format!("#!/bin/sh\ntest ! -e {} || exit 1\nexec nft \"$@\"\n", broken.display());
+    std::fs::write(&program, script).expect("a script");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    program
+}
+
 fn penalties(why: &WhyReport) -> Vec<&str> {
     why.penalties.iter().map(|penalty| penalty.limit.as_str()).collect()
 }
@@ -187,6 +225,64 @@ fn what_a_firewall_that_does_not_answer_knows_is_told_as_not_known() {
         let unbanned = host.unban(V4);
         assert_eq!((unbanned.unanswered, unbanned.released), (None, vec!["smtp".to_owned()]));
     });
+}
+
+const NOT_MADE: Option<&str> = Some("the firewall's table is not made as configured");
+
+#[test]
+fn what_a_table_of_an_earlier_run_refuses_is_not_known_and_an_unban_waits_until_the_table_is_made() {
+    for manifests in [SMTP, ""] {
+        netns::on_the_host(|net| {
+            let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+            drop(Host::guarded(SMTP));
+            assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 4), "ppdd");
+            let place = tempfile::tempdir().expect("a directory");
+            let broken = place.path().join("broken");
+            std::fs::write(&broken, "").expect("broken");
+            let host = Host::making(manifests, &breakable(place.path()));
+            host.wait_for(&[FirewallState::Failing]);
+
+            let why = host.why(V4);
+            assert_eq!((why.dropped, why.unanswered.as_deref()), (false, NOT_MADE));
+            for limit in host.status().rate_limits {
+                assert_eq!((limit.counted, limit.unanswered.as_deref()), (None, NOT_MADE));
+            }
+            let unbanned = host.unban(V4);
+            assert_eq!((unbanned.released.len(), unbanned.unanswered.as_deref()), (0, NOT_MADE));
+            assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 1), "d", "the earlier table");
+
+            std::fs::remove_file(&broken).expect("mended");
+            host.wait_for(&[FirewallState::Enforcing]);
+            let why = host.why(V4);
+            assert_eq!((why.dropped, why.unanswered), (false, None));
+            assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 1), "p");
+        });
+    }
+}
+
+#[test]
+fn while_a_new_configuration_is_not_in_the_kernel_it_judges_nothing_of_the_table_of_before() {
+    let observes = SMTP.replace("spec: {", "spec: {mode: Observe, ");
+    for manifests in ["", &observes] {
+        netns::on_the_host(|net| {
+            let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+            let place = tempfile::tempdir().expect("a directory");
+            let broken = place.path().join("broken");
+            let host = Host::making(SMTP, &breakable(place.path()));
+            host.wait_for(&[FirewallState::Enforcing]);
+            assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 4), "ppdd");
+            assert!(host.why(V4).dropped);
+
+            std::fs::write(&broken, "").expect("broken");
+            host.configure(&read(manifests));
+            host.wait_for(&[FirewallState::Failing]);
+            let why = host.why(V4);
+            assert_eq!((why.dropped, why.over_limits.len(), why.unanswered.as_deref()), (false, 0, NOT_MADE));
+            assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 1), "d", "the table of before");
+            assert_eq!(host.unban(V4).unanswered.as_deref(), NOT_MADE);
+            assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 1), "p", "its penalty has ended all the same");
+        });
+    }
 }
 
 #[test]

@@ -52,7 +52,9 @@ pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow
             context.say(format!("{why}: {late}"))?;
         }
         if !ended && unbanned.remaining.is_empty() {
-            context.say("nobody was banned; failures so far are forgotten")?;
+            let nobody =
+                if unbanned.unanswered.is_some() { "no ban was in force" } else { "nobody was banned" };
+            context.say(format!("{nobody}; failures so far are forgotten"))?;
         }
     }
     let positive = ended && unbanned.remaining.is_empty();

@@ -31,7 +31,7 @@ pub enum Order {
     Restore(Vec<Change>),
     /// Say what each scope dropped.
     Counters(Reply<BTreeMap<ScopeName, Dropped>>),
-    /// Say what each rate limit did.
+    /// Say what each rate limit did. This, offences and releases fail while the skeleton ordered last is not in the kernel.
     Limits(Reply<BTreeMap<ScopeName, LimitCounts>>),
     /// Say which sources of the last seconds each rate limit caught that may lead to bans.
     Caught(Reply<BTreeMap<ScopeName, Vec<Caught>>>),

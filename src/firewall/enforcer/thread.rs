@@ -114,18 +114,26 @@ impl Thread {
             }
             Order::Restore(changes) => self.backlog.restore(changes),
             Order::Counters(reply) => reply(self.firewall.counters()),
-            Order::Limits(reply) => reply(self.firewall.limits()),
+            Order::Limits(reply) => reply(self.as_wanted().and_then(|()| self.firewall.limits())),
             Order::Caught(reply) => reply(self.firewall.caught()),
             Order::Leftovers(reply) => reply(self.firewall.has_leftovers()),
-            Order::Offences(of, reply) => reply(self.firewall.offences(of)),
+            Order::Offences(of, reply) => reply(self.as_wanted().and_then(|()| self.firewall.offences(of))),
             Order::Release(releases, reply) => {
+                let made = self.as_wanted();
+                // In a table of before, too: its penalties hold.
                 let released: Result<Vec<_>, _> =
                     releases.into_iter().map(|(from, age)| self.firewall.release(from, age)).collect();
-                reply(released.map(|limits| limits.into_iter().flatten().collect()));
+                reply(made.and(released).map(|limits| limits.into_iter().flatten().collect()));
             }
             Order::Teardown => self.tear_down(),
             Order::Stop => self.stopping = true,
         }
+    }
+
+    /// Whether what the firewall knows of limits is all that holds: not while another table than the wanted one may.
+    fn as_wanted(&mut self) -> Result<(), FirewallError> {
+        self.make_skeleton();
+        if self.wanted.is_some() && !self.ensured { Err(FirewallError::NotMade) } else { Ok(()) }
     }
 
     /// How long nothing needs to be done.
