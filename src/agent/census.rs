@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::detector::Detector;
 use super::intake::FilesReport;
+use super::offenders::LEFTOVERS;
 use super::pipeline::SeatId;
 use super::plan::{limit_name, reach_of};
 use super::report::{
@@ -105,6 +106,9 @@ impl Detector {
                 report.no_escalation = Some(hindrance.to_string());
             }
             report.conditions.push(self.ready(!observes));
+            if totals.leftovers {
+                (report.unanswered, report.counted) = (Some(LEFTOVERS.to_owned()), None);
+            }
             report
         };
         let in_force = self.config.rate_limits.iter().map(report);

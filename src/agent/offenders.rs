@@ -83,15 +83,17 @@ impl Detector {
     }
 
     /// Of a dry run nobody is an offender; what an earlier run left is not known here.
-    fn ask_leftovers(&mut self, reply: Reply<Result<Offences, String>>) {
+    fn ask_leftovers<T: Default + Send + 'static>(&mut self, reply: Reply<Result<T, String>>) {
         self.order(Order::Leftovers(Box::new(move |are_there| {
-            let nobody = Offences::default();
-            answer(reply, if are_there { Err(LEFTOVERS.into()) } else { Ok(nobody) });
+            answer(reply, if are_there { Err(LEFTOVERS.into()) } else { Ok(T::default()) });
         })));
     }
 
     /// Has rate limits forget who is over them in a prefix, or everybody.
     pub(super) fn release(&mut self, prefix: Option<IpNet>, reply: Reply<Result<Released, String>>) {
+        if self.court.observe {
+            return self.ask_leftovers(reply);
+        }
         let limits = self.limits_by_scope();
         let everybody = || ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         let prefixes = prefix.map_or_else(everybody, |prefix| vec![prefix]);
@@ -99,7 +101,7 @@ impl Detector {
         if !self.limit_pardons.table_stood() {
             self.limit_pardons.let_go(&prefixes, jiff::Timestamp::now().into());
         }
-        if !self.configured && !self.retirement.is_asked() {
+        if !self.configured {
             return answer(reply, Err(BEING_MADE.into()));
         }
         let sources = prefixes.into_iter().flat_map(Source::forms);

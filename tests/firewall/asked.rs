@@ -107,7 +107,7 @@ impl Host {
     /// One that only observes.
     fn observed() -> Self {
         let settings = Settings { observe: true, ..Settings::default() };
-        Self::of(&config::Config::default(), settings, Box::new(DryRun::new()), Arc::default())
+        Self::of(&read(SMTP), settings, Box::new(DryRun::new()), Arc::default())
     }
 
     fn of(
@@ -373,18 +373,21 @@ fn a_source_with_an_ipv4_address_in_it_is_told_as_its_packets_come_and_spared_an
 
 #[test]
 fn one_that_only_observes_says_that_what_an_earlier_run_left_goes_on_dropping() {
+    let left = Some("what an earlier run left in this host's firewall goes on dropping");
     netns::on_the_host(|net| {
         let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
         let host = Host::observed();
         assert!(!host.status().firewall.leftovers, "there is no table");
-        assert_eq!(host.why(V4).unanswered, None);
+        assert_eq!((host.why(V4).unanswered, host.limit().unanswered), (None, None));
         drop(Host::guarded(SMTP));
         assert_eq!(knock(net, &forge, V4, Knock::Tcp(25), 4), "ppdd", "the earlier run has ended");
         assert!(host.status().firewall.leftovers);
-        let why = host.why(V4).unanswered;
-        assert_eq!(why.as_deref(), Some("what an earlier run left in this host's firewall goes on dropping"));
+        assert_eq!(host.why(V4).unanswered.as_deref(), left);
+        assert_eq!(host.limit().unanswered.as_deref(), left);
+        assert_eq!(host.unban(V4).unanswered.as_deref(), left);
         net.host.run(&["nft", "delete", "table", "inet", "gaoler"]);
         assert!(!host.status().firewall.leftovers);
-        assert_eq!(host.why(V4).unanswered, None);
+        assert_eq!((host.why(V4).unanswered, host.limit().unanswered), (None, None));
+        assert_eq!(host.unban(V4).unanswered, None);
     });
 }

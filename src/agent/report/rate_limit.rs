@@ -43,7 +43,7 @@ pub struct RateLimitReport {
     /// that were counted only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latest_offenders: Vec<OffenderReport>,
-    /// Why these numbers are not of this moment: the firewall did not answer.
+    /// Why these numbers are not of this moment: the firewall did not answer, or goes on with what an earlier run left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<String>,
     /// When the kernel told them; absent: it did not yet, and they say nothing.

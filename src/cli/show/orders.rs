@@ -35,7 +35,9 @@ pub(in crate::cli) fn unbanned(unbanned: &Unbanned, context: &Context) -> anyhow
     } else {
         for ban in &unbanned.ended {
             let what = ban.jail.as_ref().map_or_else(|| "all ports".into(), |jail| format!("jail {jail}"));
-            context.say(format!("{} may connect again ({what})", context.bold(ban.subject)))?;
+            let free =
+                if unbanned.unanswered.is_some() { "is no longer banned" } else { "may connect again" };
+            context.say(format!("{} {free} ({what})", context.bold(ban.subject)))?;
         }
         for ban in &unbanned.remaining {
             let until = ban.until.map_or_else(|| "for ever".into(), when::relative);

@@ -26,6 +26,12 @@ pub(in crate::cli) fn dossier(
             context.red("refused"),
             context.yellow("observed")
         ),
+        (false, false) if report.unanswered.is_some() => {
+            format!(
+                "{address} is banned, but its ban drops nothing; whether its packets are dropped is {}",
+                context.yellow("not known")
+            )
+        }
         (false, false) => {
             format!("{address} is banned, but its packets are {}", context.yellow("not dropped"))
         }
@@ -160,6 +166,19 @@ mod tests {
              the firewall did not answer: which rate limits refuse it is not known; ask again"
         );
         assert_eq!(told(&serde_json::json!({})), "198.51.100.7 is not banned");
+        let ban = serde_json::json!({
+            "subject": "198.51.100.7", "n": 1, "origin": "hand", "weight": 0, "enforced": false,
+        });
+        let observed =
+            told(&serde_json::json!({"bans": [&ban], "unanswered": "the firewall did not answer"}));
+        assert!(
+            observed.starts_with(
+                "198.51.100.7 is banned, but its ban drops nothing; whether its packets are dropped is not known\n"
+            ),
+            "{observed}"
+        );
+        let dropped_by_nobody = told(&serde_json::json!({"bans": [&ban]}));
+        assert!(dropped_by_nobody.starts_with("198.51.100.7 is banned, but its packets are not dropped\n"));
     }
 
     #[test]
