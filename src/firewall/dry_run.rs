@@ -8,7 +8,7 @@ use super::{
 };
 use crate::engine::Timestamp;
 
-/// Remembers what it is asked and touches nothing; tells when our table is in the kernel all the same.
+/// Remembers what it is asked and touches nothing; tells when our table drops packets all the same.
 pub struct DryRun {
     memory: Memory,
     /// To look only; `None` where the kernel cannot be asked.
@@ -55,7 +55,7 @@ impl Firewall for DryRun {
     }
 
     fn has_leftovers(&mut self) -> bool {
-        self.kernel.as_mut().is_some_and(|kernel| kernel.has_table().unwrap_or(false))
+        self.kernel.as_mut().is_some_and(|kernel| kernel.holds_anything().unwrap_or(false))
     }
 
     fn teardown(&mut self) -> Result<(), FirewallError> {

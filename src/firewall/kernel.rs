@@ -58,12 +58,22 @@ impl Nftables {
         })
     }
 
-    /// Whether our table is in the kernel, whoever made it.
+    /// Whether our table has anything to drop packets by, whoever made it: a ban or a rate limit.
     ///
     /// # Errors
     /// When the kernel cannot be asked.
-    pub fn has_table(&mut self) -> Result<bool, FirewallError> {
-        listing::has_table(&mut self.netlink).map_err(FirewallError::Netlink)
+    pub fn holds_anything(&mut self) -> Result<bool, FirewallError> {
+        let found = listing::inventory(&mut self.netlink).map_err(FirewallError::Netlink)?;
+        let Some(Inventory { chains, sets, .. }) = found else { return Ok(false) };
+        if chains.contains_key(limits::LIMITS) {
+            return Ok(true);
+        }
+        for set in sets.keys().filter(|name| BanSet::parse(name).is_some()) {
+            if listing::has_elements(set).map_err(FirewallError::Netlink)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Runs this program instead of the `nft` in the path.

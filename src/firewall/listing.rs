@@ -189,9 +189,9 @@ fn elements_of(set: &str) -> NfTablesMessage {
     NfTablesMessage::GetSetElement(SetElementMessage { attributes })
 }
 
-/// Whether our table is there.
-pub(super) fn has_table(netlink: &mut Netlink) -> io::Result<bool> {
-    Ok(!netlink.ask(&NfTablesMessage::GetTable(table()), Ask::One)?.is_empty())
+/// What is in our table about now: read once, whatever changes meanwhile. `None` when it is not there.
+pub(super) fn inventory(netlink: &mut Netlink) -> io::Result<Option<Inventory>> {
+    Ok(read_once(netlink)?.map(|(inventory, _)| inventory))
 }
 
 /// Whether our table has a set of this name.
@@ -223,6 +223,16 @@ pub(super) fn latest(
         count < most
     })?;
     Ok((count.min(most), latest))
+}
+
+/// Whether a set has any element. Of a large one only the first are listed.
+pub(super) fn has_elements(set: &str) -> io::Result<bool> {
+    let mut found = false;
+    Netlink::open()?.ask_until(elements_of(set), |body| {
+        found |= elements_in(body).next().is_some();
+        !found
+    })?;
+    Ok(found)
 }
 
 /// The elements of a small set of addresses, and for how long each is still there.

@@ -22,6 +22,7 @@ use gaoler::firewall::{
 
 use crate::limits::{V4, address, knock};
 use crate::netns::{self, Forge, Knock, Witness};
+use crate::wishes::{self, ban, lift, local, now, scope, skeleton};
 
 const SMTP: &str = "\
 apiVersion: gaoler.dev/v1alpha1
@@ -389,5 +390,24 @@ fn one_that_only_observes_says_that_what_an_earlier_run_left_goes_on_dropping() 
         assert!(!host.status().firewall.leftovers);
         assert_eq!((host.why(V4).unanswered, host.limit().unanswered), (None, None));
         assert_eq!(host.unban(V4).unanswered, None);
+    });
+}
+
+#[test]
+fn a_table_that_an_earlier_run_left_without_bans_and_limits_drops_nobody() {
+    netns::on_the_host(|net| {
+        let host = Host::observed();
+        let mut earlier = wishes::firewall(&skeleton(&[scope("smtp", &[local(25)])]));
+        net.host.run(&["nft", "list", "table", "inet", "gaoler"]);
+        assert!(!host.status().firewall.leftovers);
+        assert_eq!(host.why(V4).unanswered, None);
+        for banned in ["203.0.113.0/24", "2001:db8:bad::/64"] {
+            let change = ban("smtp", banned);
+            assert_eq!(earlier.apply(&[change], now()).expect("applied").done, 1);
+            assert!(host.status().firewall.leftovers, "{banned}");
+            assert!(host.why(V4).unanswered.is_some());
+            earlier.apply(&[lift("smtp", banned)], now()).expect("lifted");
+            assert!(!host.status().firewall.leftovers, "{banned}");
+        }
     });
 }
