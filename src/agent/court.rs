@@ -92,9 +92,7 @@ impl Court {
         // The declaration of a jail may be broken just now; what it counted waits until it is mended, and what it closed
         // stays closed.
         self.waiting.retain(|jail, _| config.may_lack(jail));
-        let seats = &self.seats;
-        self.left_closed
-            .retain(|jail, _| config.may_lack(jail) && !seats.iter().any(|seat| seat.name() == jail));
+        self.left_closed.retain(|jail, _| config.may_lack(jail));
         for jail in self.left_closed.keys() {
             tracing::warn!(%jail, "the declaration cannot be used: nothing is counted, and who is banned stays so");
         }

@@ -187,20 +187,25 @@ impl House {
         prefixes.extend(self.surroundings.iter().cloned());
         let end = |entry: &AllowEntry| entry.until.map(|until| until + self.ahead);
         let in_force = |entry: &&AllowEntry| end(entry).is_none_or(|until| until > now);
+        let mut allowed: Vec<(IpNet, Why)> = Vec::new();
         for entry in self.allowed.iter().filter(in_force) {
             let why = || Why::AllowList(entry.list.clone());
             match &entry.who {
-                Allowed::Prefix(net) => prefixes.push((*net, why())),
+                Allowed::Prefix(net) => allowed.push((*net, why())),
                 Allowed::Host(name) => {
-                    prefixes.extend(self.addresses(name).iter().map(|a| (IpNet::from(*a), why())));
+                    allowed.extend(self.addresses(name).iter().map(|a| (IpNet::from(*a), why())));
                 }
             }
         }
+        prefixes.extend(allowed.iter().cloned());
         prefixes.extend(NeverBan::health_checks());
         self.next_end = self.allowed.iter().filter(in_force).filter_map(end).min();
         self.never = NeverBan::new(prefixes);
-        let allowed = self.never.prefixes().filter(|(_, why)| matches!(why, Why::AllowList(_)));
-        let translated = allowed.filter_map(|(net, _)| Some(Source::translated(net)?.net()));
+        // Of all entries: one inside of what is spared for another reason may come through NAT64 all the same.
+        let allowed = NeverBan::new(allowed);
+        let translated = allowed.prefixes().filter_map(|(net, _)| Some(Source::translated(net)?.net()));
+        let is_new = |net: &IpNet| !self.never.prefixes().any(|(wide, _)| wide.contains(net));
+        let translated = translated.filter(is_new);
         self.kernel = self.never.prefixes().map(|(net, _)| net).chain(translated).collect();
     }
 }
@@ -243,6 +248,16 @@ mod tests {
         assert!(!house.refresh(Timestamp::from_secs(99)));
         assert!(house.refresh(Timestamp::from_secs(100)));
         assert_eq!(house.never().covers(address), None);
+    }
+
+    #[test]
+    fn an_entry_within_a_prefix_of_health_checks_is_spared_behind_nat64_too() {
+        let within = "35.191.1.0/24";
+        let house = house(&[entry(within, None), entry("35.191.1.7/32", None)], 0);
+        let kernel = house.kernel();
+        assert!(!kernel.contains(&within.parse().unwrap()), "the wider one is there");
+        assert!(kernel.contains(&"64:ff9b::23bf:100/120".parse().unwrap()));
+        assert!(!kernel.contains(&"64:ff9b::23bf:107/128".parse().unwrap()), "none within another");
     }
 
     #[test]

@@ -103,6 +103,8 @@ impl Intake {
         }
         let longest = config.jails.iter().map(|jail| jail.spec.find_time).max();
         self.files.set_horizon(longest.unwrap_or(Duration::ZERO));
+        // A jail that is mended goes on where it was, however long its `findTime` is.
+        self.files.keep_all_places(config.may_lack_any());
         self.configure_journals(journals, longest.unwrap_or(Duration::ZERO), &mut unusable);
         unusable
     }

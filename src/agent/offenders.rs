@@ -1,6 +1,6 @@
 //! Who is over rate limits: asked of the kernel, and told by what that means for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,17 @@ impl Detector {
         if !self.configured {
             return answer(reply, Err(BEING_MADE.into()));
         }
-        let sources = prefixes.into_iter().flat_map(Source::forms);
+        // Who writes the address of a packet that came through NAT64 means the source that a limit counts it to.
+        let written: Vec<IpNet> =
+            prefixes.iter().copied().filter(|net| Source::new(*net).is_translated()).collect();
+        let counted = limits.values().flat_map(|limit| {
+            written.iter().filter_map(|net| {
+                let bits = limit.prefix.ipv6.min(net.prefix_len());
+                Some(Source::new(IpNet::new(net.addr(), bits).ok()?))
+            })
+        });
+        let sources: BTreeSet<Source> = prefixes.into_iter().flat_map(Source::forms).chain(counted).collect();
+        let sources = sources.into_iter();
         let whatever_age = sources.map(|source| (source, Duration::ZERO)).collect();
         self.order(Order::Release(
             whatever_age,

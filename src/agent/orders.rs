@@ -73,6 +73,7 @@ impl Court {
         if let Some(prefix) = prefix.filter(|prefix| hides_all_of_ipv4(*prefix)) {
             return Err(Refusal::AllOfIpv4(prefix));
         }
+        let written = prefix;
         let prefix = prefix.map(|prefix| Subject::new(prefix).net());
         if let Some(jail) = &jail
             && self.seat(jail).is_none()
@@ -96,7 +97,8 @@ impl Court {
         self.dirty = true;
         let remains = |ban: &Ban| {
             jail.as_ref().is_none_or(|jail| ban.jail.as_ref() == Some(jail))
-                && prefix.is_none_or(|prefix| ban.subject.overlaps(prefix))
+                && (prefix.is_none_or(|prefix| ban.subject.overlaps(prefix))
+                    || written.is_some_and(|written| ban.subject.overlaps(written)))
         };
         let report = |ban: &Ban| BanReport::new(ban, self.enforces(ban.jail.as_ref()));
         let remaining = self.ledger.active(now).filter(remains).map(|ban| report(&ban)).collect();
@@ -144,9 +146,10 @@ impl Court {
 
     /// All about one address.
     pub(super) fn why(&self, address: IpAddr, now: Timestamp) -> WhyReport {
-        let address = AddressPolicy::default().canonical(address).unwrap_or_else(|| address.to_canonical());
+        let sent_as = address.to_canonical();
+        let address = AddressPolicy::default().canonical(address).unwrap_or(sent_as);
         let spared = self.house.covers(address);
-        let bans = self.ledger.covering(address, now);
+        let bans = self.ledger.covering(sent_as, now);
         let bans: Vec<BanReport> =
             bans.iter().map(|ban| BanReport::new(ban, self.enforces(ban.jail.as_ref()))).collect();
         let mut closed: Vec<Ports> = Vec::new();

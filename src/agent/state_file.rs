@@ -82,6 +82,9 @@ impl StateFile {
         if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(StateError::Directory { path: path.to_path_buf() });
         }
+        // A link is followed once: what is saved takes the place of the file, not of the link.
+        let linked = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
+        let path = linked.as_deref().unwrap_or(path);
         if is_foreign(path) {
             return Err(StateError::Foreign { path: path.to_path_buf() });
         }
@@ -273,7 +276,12 @@ fn decode<T: DeserializeOwned>(mut file: &File) -> io::Result<Result<T, String>>
 
 /// Whether a file is certainly not a state. Where gaoler was before, its lock is still there: then it is a damaged one.
 fn is_foreign(path: &Path) -> bool {
-    if beside(path, ".lock").exists() || !path.is_file() {
+    let Ok(found) = path.metadata() else { return false };
+    if !found.is_file() {
+        // A device or a pipe: renamed it would be missed, and reading it may wait for ever.
+        return true;
+    }
+    if beside(path, ".lock").exists() {
         return false;
     }
     let mut first = Vec::new();

@@ -1,7 +1,10 @@
 //! What the ledger can be asked.
 
 use std::collections::HashSet;
+use std::iter;
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::ledger::{Book, Hold, Ledger, LedgerLimits};
 use super::row::{Row, until};
@@ -86,11 +89,15 @@ impl Ledger {
 
     fn about(&self, address: IpAddr, wanted: impl Fn(&Row) -> bool) -> Vec<Ban> {
         let host = Subject::host(address);
+        // A prefix too short to mean IPv4 addresses covers the packets that NAT64 makes of theirs.
+        let around = IpNet::new(address, 95).ok().map(Subject::new).filter(|_| host.addr() != address);
         let mut bans = Vec::new();
         for book in &self.books {
-            for (subject, row) in book.rows.covering(host).chain(book.listed.covering(host)) {
-                if wanted(row) {
-                    bans.push(row.ban(book.jail.as_ref(), subject, &self.names));
+            for host in iter::once(host).chain(around) {
+                for (subject, row) in book.rows.covering(host).chain(book.listed.covering(host)) {
+                    if wanted(row) {
+                        bans.push(row.ban(book.jail.as_ref(), subject, &self.names));
+                    }
                 }
             }
         }

@@ -88,7 +88,15 @@ impl Config {
     /// Whether a jail that is not here may be declared all the same.
     #[must_use]
     pub fn may_lack(&self, jail: &JailName) -> bool {
-        self.unread || self.refused_jails.contains(jail)
+        let is_known =
+            self.disabled_jails.contains(jail) || self.jails.iter().any(|known| known.name() == jail);
+        !is_known && (self.unread || self.refused_jails.contains(jail))
+    }
+
+    /// Whether some jail may be declared that is not here.
+    #[must_use]
+    pub fn may_lack_any(&self) -> bool {
+        self.unread || !self.refused_jails.is_empty()
     }
 }
 

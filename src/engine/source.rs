@@ -44,6 +44,21 @@ impl Source {
         [Some(Self(meant)), Self::translated(meant)].into_iter().flatten()
     }
 
+    /// Whether it is whom this prefix means. One that holds many who come through NAT64 is not meant by the IPv4 address
+    /// of one of them.
+    #[must_use]
+    pub fn is_meant_by(self, prefix: IpNet) -> bool {
+        let meant = Subject::new(prefix).net();
+        let translated = || Self::translated(meant).is_some_and(|made| made.0.contains(&self.0));
+        meant.contains(&self.0) || self.0.contains(&meant) || translated()
+    }
+
+    /// Whether all of it comes through NAT64.
+    #[must_use]
+    pub fn is_translated(self) -> bool {
+        IpNet::V6(NAT64).contains(&self.0)
+    }
+
     /// The source of packets that NAT64 makes of those of this IPv4 prefix.
     #[must_use]
     pub fn translated(net: IpNet) -> Option<Self> {
@@ -123,6 +138,25 @@ mod tests {
         assert_eq!(translated("192.0.2.7/32").as_deref(), Some("64:ff9b::c000:207"));
         assert_eq!(translated("192.0.2.0/24").as_deref(), Some("64:ff9b::c000:200/120"));
         assert_eq!(translated("2001:db8::/32"), None);
+    }
+
+    #[test]
+    fn an_ipv4_address_does_not_mean_everybody_who_comes_through_nat64() {
+        let is_meant =
+            |source: &str, by: &str| source.parse::<Source>().unwrap().is_meant_by(by.parse().unwrap());
+        for (source, by, meant) in [
+            ("64:ff9b::/64", "192.0.2.7/32", false),
+            ("64:ff9b::/64", "64:ff9b::/64", true),
+            ("64:ff9b::c000:200/120", "192.0.2.7/32", false),
+            ("64:ff9b::c000:200/120", "192.0.0.0/16", true),
+            ("64:ff9b::c000:207", "192.0.2.7/32", true),
+            ("64:ff9b::c000:207", "64:ff9b::c000:207/128", true),
+            ("192.0.2.0/24", "192.0.2.7/32", true),
+            ("2001:db8::/64", "2001:db8::7/128", true),
+            ("2001:db8::/64", "2001:db9::7/128", false),
+        ] {
+            assert_eq!(is_meant(source, by), meant, "{source} {by}");
+        }
     }
 
     #[test]

@@ -88,6 +88,10 @@ pub(super) fn sources_in(
         let meant = held.filter(|(at, left)| from.net().contains(at) && is_old(*left));
         return Ok(meant.map(|(at, _)| at).collect());
     }
+    if from.is_translated() && from.net().prefix_len() > limits::bits(limit, family) {
+        // Many others come from that source: who means one of them does not mean it.
+        return Ok(Vec::new());
+    }
     let Some(source) = source_of(limit, from.net().addr()) else { return Ok(Vec::new()) };
     let meant = age.is_zero() || elements::left(netlink, &set, source)?.is_some_and(is_old);
     Ok(meant.then_some(source).into_iter().collect())

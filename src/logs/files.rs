@@ -83,6 +83,7 @@ pub struct Files {
     pub(super) directories: HashMap<PathBuf, Timestamp>,
     pub(super) buffer: Vec<u8>,
     pub(super) expand: bool,
+    pub(super) keep_all_places: bool,
     /// There are other streams or groups than at the last [`Files::regrouped`].
     pub(super) regrouped: bool,
     pub(super) next_id: u64,
@@ -120,6 +121,7 @@ impl Files {
             directories: HashMap::new(),
             buffer: new_buffer(),
             expand: true,
+            keep_all_places: false,
             regrouped: false,
             next_id: 0,
             signals: Vec::new(),
@@ -172,6 +174,11 @@ impl Files {
     /// Rotated files last written longer ago are not read: the largest `findTime` of all groups.
     pub fn set_horizon(&mut self, horizon: Duration) {
         self.options.horizon = horizon;
+    }
+
+    /// Whether every place in a path that nobody follows is kept, however old: who asks for it may not be known yet.
+    pub fn keep_all_places(&mut self, all: bool) {
+        self.keep_all_places = all;
     }
 
     /// Readable when something happened; `None` when files are polled.
@@ -316,7 +323,7 @@ impl Files {
     fn tidy(&mut self, now: Timestamp) {
         self.unfollowed.retain(|c| c.time + KEEP_UNFOLLOWED >= now);
         let excess = self.unfollowed.len().saturating_sub(MOST_UNFOLLOWED);
-        if excess > 0 {
+        if excess > 0 && !self.keep_all_places {
             let oldest = now - self.options.horizon - KEEP_READ;
             self.unfollowed.sort_by_key(|c| c.time);
             let outdated = self.unfollowed.partition_point(|c| c.time < oldest);

@@ -254,6 +254,19 @@ fn whom_a_jail_banned_stays_out_over_a_restart_while_its_declaration_is_broken()
 }
 
 #[test]
+fn a_jail_that_is_disabled_at_a_start_leaves_nothing_closed_whatever_cannot_be_read() {
+    let mut world = World::guarded(JAMES);
+    world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);
+    world.keeps_out(&["j_james 203.0.113.7"]);
+    world.stop();
+    world.declare("jails.yaml", &JAMES.replace("maxRetry: 2", "maxRetry: 2\n  mode: Disabled"));
+    world.declare("other.yaml", "{");
+    world.start();
+    world.keeps_out(&[]);
+    assert!(world.bans().iter().all(|ban| !ban.enforced));
+}
+
+#[test]
 fn a_jail_that_is_gone_at_a_start_leaves_nothing_closed_whatever_else_is_broken() {
     let mut world = World::guarded(JAMES);
     world.log(&[failure("203.0.113.7"), failure("203.0.113.7")]);

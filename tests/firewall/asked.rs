@@ -373,6 +373,25 @@ fn a_source_with_an_ipv4_address_in_it_is_told_as_its_packets_come_and_spared_an
 }
 
 #[test]
+fn all_who_come_through_nat64_are_let_go_together_only_by_who_writes_so() {
+    netns::on_the_host(|net| {
+        let (_witness, forge) = (Witness::new(&net.host), Forge::new(&net.internet));
+        let host = Host::guarded(SMTP);
+        let translated = "64:ff9b::c633:6407";
+        let refused = || knock(net, &forge, translated, Knock::Tcp(25), 2) == "dd";
+        for meant in [translated, "64:ff9b::/64"] {
+            assert_eq!(knock(net, &forge, translated, Knock::Tcp(25), 4), "ppdd");
+            for other in ["8.8.8.8", V4, "198.51.100.0/24"] {
+                assert_eq!(host.unban(other).released, [""; 0], "{other}");
+                assert!(refused(), "{other}");
+            }
+            assert_eq!(host.unban(meant).released, ["smtp"], "{meant}");
+        }
+        assert_eq!(knock(net, &forge, translated, Knock::Tcp(25), 4), "ppdd");
+    });
+}
+
+#[test]
 fn one_that_only_observes_says_that_what_an_earlier_run_left_goes_on_dropping() {
     let left = Some("what an earlier run left in this host's firewall goes on dropping");
     netns::on_the_host(|net| {

@@ -1,3 +1,5 @@
+use rustix::fs::{FileType, Mode};
+
 use super::*;
 
 fn save(file: &StateFile, state: &[u32]) {
@@ -120,6 +122,30 @@ fn somebody_elses_file_is_refused_and_left_as_it_is() {
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing beside it");
     }
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    fs::write(beside(&path, ".lock"), "").unwrap();
+    let error = StateFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains("no state of gaoler"), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing beside it");
+}
+
+#[test]
+fn a_state_behind_a_link_is_saved_where_the_link_leads() {
+    let (directory, file) = fresh();
+    save(&file, &[1]);
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(file.path(), &link).unwrap();
+    drop(file);
+    let file = StateFile::open(&link).unwrap();
+    save(&file, &[2]);
+    assert!(link.is_symlink());
+    assert_eq!(load(&file).state, Some(vec![2]));
 }
 
 #[test]

@@ -32,6 +32,19 @@ fn what_is_counted_and_listed_is_told_twice_each_time_with_its_own_words() {
 }
 
 #[test]
+fn a_prefix_around_nat64_covers_packets_that_come_through_it_and_not_the_ipv4_address() {
+    let mut l = ledger();
+    l.set_list([listed("64:ff9b::/64", None), listed("192.0.2.7", None)], at(1));
+    let covering = |address: &str| -> Vec<String> {
+        let bans = l.covering(address.parse().unwrap(), at(2));
+        bans.iter().map(|ban| ban.subject.to_string()).collect()
+    };
+    assert_eq!(covering("64:ff9b::c633:6407"), ["64:ff9b::/64"]);
+    assert_eq!(covering("198.51.100.7"), [""; 0]);
+    assert_eq!(covering("64:ff9b::c000:207"), ["192.0.2.7", "64:ff9b::/64"]);
+}
+
+#[test]
 fn a_ban_that_ended_before_its_turn_is_left_out() {
     let mut l = ledger();
     l.record(&ban("203.0.113.1", 1, 0, 100), at(1));

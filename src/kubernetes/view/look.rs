@@ -17,7 +17,7 @@ use crate::api::v1alpha1 as api;
 use crate::bans::{Ban, Changes, Evidence, Ledger, LedgerLimits, Origin, Recorded};
 use crate::config::{Allowed, JailConfig, Loaded, Mode};
 use crate::engine::house::{NeverBan, Why};
-use crate::engine::{AddressPolicy, JailName, Subject, Timestamp};
+use crate::engine::{AddressPolicy, JailName, Source, Subject, Timestamp};
 use crate::kubernetes::slices;
 
 /// A jail (`None`: none, everything is closed) and a subject.
@@ -193,7 +193,7 @@ impl View {
         let address = canonical.unwrap_or_else(|| address.to_canonical());
         let host = Subject::host(address);
         let spared = self.never.overlap(host);
-        let covering = self.ledger.covering(address, now);
+        let covering = self.ledger.covering(sent_as, now);
         let bans: Vec<BanReport> = covering.iter().map(|ban| self.told(ban)).collect();
         let saw: Vec<Saw> = covering.iter().map(|ban| self.saw(ban)).collect();
         let mut closed: Vec<Ports> = Vec::new();
@@ -223,7 +223,7 @@ impl View {
             None => (self.penalties.over(address, now), self.penalties.let_in(address, now)),
             Some(_) => (Vec::new(), Vec::new()),
         };
-        if spared.is_none() && sent_as != address {
+        if sent_as != address && !self.spares(Source::new(sent_as.into())) {
             // To the kernel an IPv6 source with an IPv4 address in it is another than that.
             let source = Some(sent_as);
             let over = self.penalties.over(sent_as, now).into_iter();
@@ -250,8 +250,12 @@ impl View {
     }
 
     /// Whether no packet of the source is ever refused.
-    pub(super) fn spares(&self, source: Subject) -> bool {
-        self.never.prefixes().any(|(net, _)| source.is_within(net))
+    pub(super) fn spares(&self, source: Source) -> bool {
+        let within = |net: IpNet| net.contains(&source.net());
+        self.never.prefixes().any(|(net, why)| {
+            let translated = || Source::translated(net).filter(|_| matches!(why, Why::AllowList(_)));
+            within(net) || translated().is_some_and(|made| within(made.net()))
+        })
     }
 
     /// Why nobody may ban `subject` in `jail`; `None`: everywhere.

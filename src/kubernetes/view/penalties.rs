@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::status::moment;
 use crate::agent::report::{OverLimit, UnderPenalty};
 use crate::api::v1alpha1 as api;
-use crate::engine::{Source, Subject, Timestamp};
+use crate::engine::{Source, Timestamp};
 
 /// Sources over a rate limit: under its penalty, or let in all the same.
 #[derive(Debug, Default)]
@@ -87,11 +87,7 @@ impl Penalties {
     /// Limits of which a pardon of these prefixes ends a penalty, and those that forget offenders whom they let in.
     pub(super) fn ended_by(&self, pardons: &[IpNet], now: Timestamp) -> (Vec<String>, Vec<String>) {
         // Who names an address means the source that it belongs to.
-        // An IPv4 address may be in its source.
-        let ends = |known: &&Known| {
-            let meant = Subject::new(known.source.net());
-            pardons.iter().flat_map(|net| Source::forms(*net)).any(|form| meant.overlaps(form.net()))
-        };
+        let ends = |known: &&Known| pardons.iter().any(|net| known.source.is_meant_by(*net));
         let (ended, forgotten): (Vec<_>, Vec<_>) =
             self.now(now).filter(ends).partition(|known| known.is_shut_out());
         let names = |known: Vec<&Known>| -> Vec<String> {
@@ -184,5 +180,9 @@ mod tests {
         assert_eq!((over("64:ff9b::2d01:203"), over("45.1.2.3")), (1, 0));
         let ended = |net: &str| known.ended_by(&[net.parse().unwrap()], NOW).0.len();
         assert_eq!((ended("45.1.2.3/32"), ended("45.0.0.0/8"), ended("45.1.2.4/32")), (1, 1, 0));
+        let all = json!([{"source": "64:ff9b::/64", "node": node, "until": until}]);
+        let known = Penalties::of(&[limit("mail/smtp", "10m", &all)]);
+        let ended = |net: &str| known.ended_by(&[net.parse().unwrap()], NOW).0.len();
+        assert_eq!((ended("45.1.2.3/32"), ended("64:ff9b::/64")), (0, 1), "of all who come through it");
     }
 }

@@ -69,7 +69,9 @@ impl View {
         };
         let concerned = |ban: &Ban| {
             order.jail.as_ref().is_none_or(|jail| ban.jail.as_ref() == Some(jail))
-                && order.prefix.is_none_or(|prefix| ban.subject.overlaps(prefix))
+                && order.prefix.is_none_or(|prefix| {
+                    ban.subject.overlaps(prefix) || ban.subject.overlaps(Subject::new(prefix).net())
+                })
         };
         let ended = self.bans(now, ends);
         let remaining = self.bans(now, |ban| concerned(ban) && !ends(ban));

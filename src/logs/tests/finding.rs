@@ -287,14 +287,17 @@ fn of_places_that_nobody_follows_the_newest_are_kept_and_all_whose_lines_count()
         inside: Inside::Lines,
         time: now - Duration::from_secs(minutes * 60),
     };
-    let kept = |places: u64, horizon: u64| {
+    let kept_of = |places: u64, horizon: u64, all: bool| {
         let options = FilesOptions { horizon: Duration::from_secs(horizon * 60), ..FilesOptions::default() };
         let mut files = Files::new((0..places).map(place).collect(), options);
+        files.keep_all_places(all);
         files.poll(now, 1, &mut |_| {});
         let mut inodes: Vec<u64> = files.checkpoints().iter().map(|c| c.inode).collect();
         inodes.sort_unstable();
         inodes
     };
+    let kept = |places, horizon| kept_of(places, horizon, false);
+    assert_eq!(kept_of(1500, 0, true), Vec::from_iter(0..1500), "while a jail may be missing");
     assert_eq!(kept(1000, 10), Vec::from_iter(0..1000));
     assert_eq!(kept(1500, 10), Vec::from_iter(0..1000));
     // `findTime` and an hour.
