@@ -73,8 +73,10 @@ impl Detector {
         if let Some(notice) = notice {
             conditions.push(condition(ConditionType::Degraded, true, "FilesPolled", notice));
         }
-        let leftovers = self.totals.lock().unwrap_or_else(PoisonError::into_inner).leftovers;
-        let unanswered = self.totals.lock().unwrap_or_else(PoisonError::into_inner).unanswered.clone();
+        let (leftovers, unanswered) = {
+            let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+            (totals.leftovers, totals.unanswered.clone())
+        };
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
             started: Moment(self.started),
