@@ -10,8 +10,8 @@ use super::offenders::LEFTOVERS;
 use super::pipeline::SeatId;
 use super::plan::{limit_name, reach_of};
 use super::report::{
-    Condition, ConditionType, FileReport, FirewallReport, FirewallState, JailReport, Moment, RateLimitReport,
-    Status, Tallies,
+    Condition, ConditionType, FileReport, FirewallReport, FirewallState, HouseReport, JailReport, Moment,
+    RateLimitReport, Status, Tallies,
 };
 use super::seat::Seat;
 use super::spared::Accused;
@@ -48,6 +48,7 @@ impl Detector {
             *banned.entry(jail).or_default() += 1;
         }
         let bans = banned.values().sum();
+        let absent_jails = self.court.absent(&banned);
         let full = self.court.ledger.full();
         let mut jails = Vec::with_capacity(self.court.seats.len());
         for (id, seat) in self.court.seats.iter().enumerate() {
@@ -82,11 +83,12 @@ impl Detector {
             started: Moment(self.started),
             observe: self.court.observe,
             jails,
+            absent_jails,
             rate_limits: self.rate_limits(),
             bans,
             firewall: FirewallReport { leftovers, ..self.firewall.clone() },
             state: self.saver.report().clone(),
-            house: self.house.report(),
+            house: HouseReport { kept: self.kept_lists.report(&self.config), ..self.house.report() },
             conditions,
         };
         if let Some(why) = unanswered {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::absent::Roll;
 use super::colleagues::Colleagues;
 use super::left_closed::LeftClosed;
 use super::plan::scope_of;
@@ -51,8 +52,10 @@ pub(super) struct Court {
     pub(super) ahead: Option<Shift>,
     /// Windows of jails that are not configured yet.
     pub(super) waiting: BTreeMap<JailName, JailSnapshot>,
-    /// What jails closed in the last run that cannot be configured now.
+    /// What jails closed, in the last run or until now, that cannot be configured.
     pub(super) left_closed: BTreeMap<JailName, LeftClosed>,
+    /// Why jails that are not in force are not.
+    pub(super) roll: Roll,
 }
 
 impl Court {
@@ -72,10 +75,12 @@ impl Court {
             ahead: None,
             waiting,
             left_closed: BTreeMap::new(),
+            roll: Roll::default(),
         }
     }
 
-    /// Takes another configuration. Jails that stay keep their windows; those that are gone lose them.
+    /// Takes another configuration. Jails that stay keep their windows; those that are gone lose them, unless their
+    /// declaration may only be unreadable.
     pub(super) fn configure(&mut self, config: &Config, now: Timestamp) {
         let mut before: BTreeMap<JailName, Seat> =
             std::mem::take(&mut self.seats).into_iter().map(|seat| (seat.name().clone(), seat)).collect();
@@ -90,8 +95,16 @@ impl Court {
             self.seats.push(seat);
         }
         // The declaration of a jail may be broken just now; what it counted waits until it is mended, and what it closed
-        // stays closed.
+        // stays closed. One that was in force until now is here when its declaration went into a file that cannot be
+        // read: where it was before, nothing is broken.
+        for (jail, seat) in before {
+            if config.may_lack(&jail) {
+                self.left_closed.extend(LeftClosed::by(&seat.config).map(|closed| (jail.clone(), closed)));
+                self.waiting.insert(jail, seat.jail.snapshot());
+            }
+        }
         self.waiting.retain(|jail, _| config.may_lack(jail));
+        self.roll = Roll::of(config);
         self.left_closed.retain(|jail, _| config.may_lack(jail));
         for jail in self.left_closed.keys() {
             tracing::warn!(%jail, "the declaration cannot be used: nothing is counted, and who is banned stays so");

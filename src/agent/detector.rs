@@ -15,6 +15,7 @@ use super::court::Court;
 use super::handle::{Command, Reply, Unusable};
 use super::house::House;
 use super::intake::Intake;
+use super::kept_lists::KeptLists;
 use super::kernel::Retirement;
 use super::limit_pardons::LimitPardons;
 use super::obey::Then;
@@ -67,6 +68,7 @@ pub(super) struct Detector {
     pub(super) intake: Intake,
     pub(super) court: Court,
     pub(super) house: House,
+    pub(super) kept_lists: KeptLists,
     pub(super) firewall: FirewallReport,
     pub(super) started: Timestamp,
     pub(super) totals: Arc<Mutex<Totals>>,
@@ -97,7 +99,8 @@ impl Detector {
             observe,
             totals,
         } = parts;
-        let Snapshot { clock, files, journals, readers, scans, jails, closed, ledger, hosts } = snapshot;
+        let Snapshot { clock, files, journals, readers, scans, jails, closed, ledger, allowed, hosts } =
+            snapshot;
         let ledger = Ledger::restore(UNCONFIGURED, &ledger).unwrap_or_else(|error| {
             tracing::error!(%error, "the bans of the snapshot cannot be restored");
             saver.note_loss(format!("the bans of the snapshot cannot be restored: {error}"));
@@ -118,6 +121,7 @@ impl Detector {
         }
         Self {
             house: House::new(hosts, waker.clone()),
+            kept_lists: allowed,
             commands,
             waker,
             events,
@@ -246,7 +250,7 @@ impl Detector {
 
     pub(super) fn configure(&mut self, config: Arc<Config>, now: Timestamp) -> Vec<Unusable> {
         self.house.go_by(self.court.ahead(), now);
-        self.house.configure(&config.allowed, now);
+        self.house.configure(&self.kept_lists.complete(&self.config, &config), now);
         self.court.house = self.house.never().clone();
         self.court.configure(&config, now);
         self.intake.remembered_by(|jail| self.court.remembers(jail));
@@ -302,6 +306,7 @@ impl Detector {
             jails: self.court.jails_snapshot(),
             closed: self.court.closed_snapshot(),
             ledger: self.court.ledger_snapshot(),
+            allowed: self.kept_lists.with(&self.config),
             hosts: self.house.answers().clone(),
         };
         self.saver.save(snapshot, now);

@@ -159,7 +159,7 @@ impl House {
         });
         let allowed = self.never.prefixes().filter(|(_, why)| matches!(why, Why::AllowList(_))).count();
         let unresolved = hosts.filter(|name| self.addresses(name).is_empty()).cloned().collect();
-        HouseReport { own: self.own.len(), allowed, unresolved }
+        HouseReport { own: self.own.len(), allowed, unresolved, kept: Vec::new() }
     }
 
     fn addresses(&self, host: &str) -> &[IpAddr] {

@@ -1,5 +1,5 @@
-//! What jails closed whose declaration is broken when the program starts: nobody can tell any more what is declared,
-//! and whom they banned stays out of it.
+//! What jails closed whose declaration is broken when the program starts, or moved while it runs to where it cannot be
+//! read: nobody can tell any more what is declared, and whom they banned stays out of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,6 @@ impl LeftClosed {
     /// What `why` tells.
     pub(super) fn report(&self, name: &JailName) -> Ports {
         let ports = if self.all_ports { Vec::new() } else { self.ports.clone() };
-        Ports { jail: Some(name.clone()), ports, all: self.all_ports }
+        Ports { jail: Some(name.clone()), ports, all: self.all_ports, absent: None }
     }
 }

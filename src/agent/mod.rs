@@ -10,6 +10,7 @@
 //!
 //! [`spawn`] starts it; an [`AgentHandle`] is how everybody else talks to it.
 
+mod absent;
 mod census;
 mod chronicle;
 pub mod clock_setting;
@@ -24,6 +25,7 @@ mod heard;
 mod house;
 mod intake;
 pub mod interfaces;
+mod kept_lists;
 mod kernel;
 mod left_closed;
 mod limit_pardons;

@@ -4,11 +4,11 @@ use ipnet::IpNet;
 
 use super::court::Court;
 use super::report::{
-    Allowance, BanOrder, BanReport, Banned, Durability, EventKind, LeftOut, Ports, Refusal, UnbanOrder,
-    Unbanned, Watched, WhyReport,
+    Absence, Allowance, BanOrder, BanReport, Banned, Durability, EventKind, LeftOut, Ports, Refusal,
+    UnbanOrder, Unbanned, Watched, WhyReport,
 };
 use crate::bans::{Ban, Evidence, Origin, Pardon, Place, Recorded};
-use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp, hides_all_of_ipv4};
+use crate::engine::{AddressPolicy, Duration, JailName, Subject, Timestamp, hides_all_of_ipv4, holds_nat64};
 use std::net::IpAddr;
 
 impl Court {
@@ -49,6 +49,9 @@ impl Court {
         if subject.is_too_wide() {
             return Err(Refusal::TooWide(subject));
         }
+        if holds_nat64(subject.net()) {
+            return Err(Refusal::HoldsNat64(subject));
+        }
         if AddressPolicy::default().canonical(subject.addr()).is_none() {
             return Err(Refusal::NotBannable(subject));
         }
@@ -57,7 +60,14 @@ impl Court {
             return refuse(why.to_string());
         }
         let Some(jail) = jail else { return Ok(()) };
-        let Some(seat) = self.seat(jail) else { return Err(Refusal::NoSuchJail(jail.clone())) };
+        let Some(seat) = self.seat(jail) else {
+            let refusal = match self.absence(jail) {
+                Some(Absence::Disabled) => Refusal::DisabledJail,
+                _ if self.is_broken(jail) => Refusal::BrokenJail,
+                _ => Refusal::NoSuchJail,
+            };
+            return Err(refusal(jail.clone()));
+        };
         if let Some(why) = seat.never.overlap(subject) {
             return refuse(why.to_string());
         }
@@ -77,6 +87,7 @@ impl Court {
         let prefix = prefix.map(|prefix| Subject::new(prefix).net());
         if let Some(jail) = &jail
             && self.seat(jail).is_none()
+            && !self.is_broken(jail)
             && !self.ledger.active(now).any(|ban| ban.jail.as_ref() == Some(jail))
         {
             return Err(Refusal::NoSuchJail(jail.clone()));
@@ -206,18 +217,23 @@ impl Court {
         }
     }
 
-    fn ports(&self, jail: Option<&JailName>) -> Ports {
+    pub(super) fn ports(&self, jail: Option<&JailName>) -> Ports {
         let enforce = jail.and_then(|name| self.seat(name)).map(|seat| &seat.config.enforce);
-        match enforce {
+        let absent = jail.and_then(|name| self.absence(name));
+        let ports = match enforce {
             Some(enforce) => Ports {
                 jail: jail.cloned(),
+                absent: None,
                 ports: if enforce.all_ports { Vec::new() } else { enforce.ports.clone() },
                 all: enforce.all_ports,
             },
             None => {
                 let left = jail.and_then(|name| Some(self.left_closed.get(name)?.report(name)));
-                left.unwrap_or_else(|| Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none() })
+                let none =
+                    || Ports { jail: jail.cloned(), ports: Vec::new(), all: jail.is_none(), absent: None };
+                left.unwrap_or_else(none)
             }
-        }
+        };
+        Ports { absent, ..ports }
     }
 }

@@ -82,6 +82,10 @@ impl Replay {
 
     /// Another log begins; places in it are told by its name.
     pub fn begin(&mut self, log: &str) {
+        for (pipeline, state, survey) in &mut self.pipelines {
+            pipeline.scanner.begin(state);
+            *survey = Survey::default();
+        }
         self.layouts.begin(log);
     }
 
@@ -114,6 +118,12 @@ impl Replay {
                 from += stretch_lines.len();
                 if let Some(layout) = stretch.change {
                     pipeline.scanner.adopt(state, &layout, next);
+                    layouts.change(lines, from, &layout);
+                }
+                if let Some(layout) = stretch.taken {
+                    if state.layout() != Some(&layout) {
+                        pipeline.scanner.adopt(state, &layout, next);
+                    }
                     layouts.change(lines, from, &layout);
                 }
             }

@@ -7,11 +7,12 @@ use smallvec::SmallVec;
 use super::pipeline::SeatId;
 use super::report::{Condition, ConditionType};
 use crate::config::JailConfig;
+use crate::engine::LayoutSpec;
 use crate::engine::scanner::{Hints, ScanState};
 
 /// So many lines without an address before a jail says that it is blind: one may be a stray.
 const ENOUGH: u64 = 10;
-/// The past fades when so many failures were seen, so that a mended log configuration shows.
+/// The past fades when so many lines were seen, so that a mended log configuration shows.
 const MEMORY: u64 = 1024;
 
 /// What was seen lately, by jail and the filter's place in it.
@@ -31,10 +32,11 @@ impl Sights {
     fn add(&mut self, seat: SeatId, filter: u16, hints: Hints) {
         let known = self.0.entry((seat, filter)).or_default();
         *known += hints;
-        while known.addressed + known.unaddressed > MEMORY {
+        while known.addressed + known.unaddressed + known.strange > MEMORY {
             known.addressed /= 2;
             known.unaddressed /= 2;
             known.proxied /= 2;
+            known.strange /= 2;
         }
     }
 
@@ -46,11 +48,15 @@ impl Sights {
     /// What a person should know about this jail's sources.
     pub(super) fn conditions(&self, seat: SeatId, jail: &JailConfig, enforces: bool) -> Vec<Condition> {
         let mut blind = Vec::new();
+        let mut strange = Vec::new();
         let mut proxied = Vec::new();
         for (place, filter) in (0_u16..).zip(&jail.filters) {
             let Some(hints) = self.0.get(&(seat, place)) else { continue };
             if hints.unaddressed >= ENOUGH && hints.addressed * 4 < hints.unaddressed {
                 blind.push(filter.name.to_string());
+            }
+            if hints.strange >= ENOUGH && hints.addressed * 4 < hints.strange {
+                strange.push(format!("{} for {}", hints.strange, filter.name));
             }
             if hints.proxied > 0 {
                 proxied.push(filter.name.to_string());
@@ -66,6 +72,22 @@ impl Sights {
                     "failures that {} understands are logged without the client's address: give James a log \
                      configuration with the diagnostic context (deploy/james/logback-*.xml, docs/james.md)",
                     blind.join(", ")
+                ),
+            });
+        }
+        if !strange.is_empty() {
+            let (than, remedy) = match jail.layout {
+                LayoutSpec::Auto => ("the one in use", "declare the source's `layout`"),
+                _ => ("the declared one", "mend `source.layout` or leave it out"),
+            };
+            conditions.push(Condition {
+                kind: ConditionType::Degraded,
+                status: true,
+                reason: "OtherLayout".into(),
+                message: format!(
+                    "lines of another layout than {than} are not understood ({}): when they are the program's own, and not \
+                     what a client had it write, {remedy}; `gaoler explain` tells which one a line shows",
+                    strange.join(", ")
                 ),
             });
         }

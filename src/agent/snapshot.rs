@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::kept_lists::KeptLists;
 use super::left_closed::LeftClosed;
 use super::readers::Readers;
 use super::resolver::Answers;
@@ -35,6 +36,8 @@ pub(super) struct Snapshot {
     pub(super) closed: BTreeMap<JailName, LeftClosed>,
     /// Bans, past bans, pardons.
     pub(super) ledger: LedgerSnapshot,
+    /// What the allow lists said. Not in files of earlier versions.
+    pub(super) allowed: KeptLists,
     /// Addresses of the allow lists' hosts.
     pub(super) hosts: Answers,
 }

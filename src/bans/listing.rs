@@ -25,7 +25,7 @@ impl Ledger {
                 let active = book.table(listed).iter().filter(|(_, row)| row.is_active(now));
                 places.extend(active.map(|(subject, row)| Place {
                     end: row.end,
-                    subject: *subject,
+                    subject,
                     jail: book.jail.clone(),
                     listed,
                 }));

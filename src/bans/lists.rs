@@ -41,7 +41,7 @@ impl Ledger {
             let gone: Vec<Subject> = book
                 .listed
                 .iter()
-                .map(|(subject, _)| *subject)
+                .map(|(subject, _)| subject)
                 .filter(|subject| !wanted.contains_key(&(id as u16, *subject)))
                 .collect();
             for subject in gone {

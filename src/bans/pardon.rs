@@ -106,7 +106,7 @@ impl Pardons {
         }
         for given in std::iter::once(&mut self.everywhere).chain(self.jails.values_mut()) {
             let old: Vec<_> =
-                given.iter().filter(|(_, g)| g.at <= time).map(|(subject, _)| *subject).collect();
+                given.iter().filter(|(_, g)| g.at <= time).map(|(subject, _)| subject).collect();
             for subject in old {
                 given.remove(subject);
                 self.len -= 1;

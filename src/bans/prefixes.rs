@@ -1,48 +1,82 @@
 //! A map from prefixes that also finds every entry around a given one.
 
-use std::collections::hash_map::{Iter, Values};
+use std::hash::{Hash, Hasher};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::engine::{KeyedMap, Subject};
 
 /// Values by prefix. Looking for the entries that cover a subject costs one look-up per prefix length in use, of
 /// which there are two or three.
+///
+/// Each family has its table: a key that could be either takes 24 bytes beside a value, one of IPv4 alone takes 8.
 #[derive(Clone, Debug)]
 pub(super) struct Prefixes<T> {
-    map: KeyedMap<Subject, T>,
-    v4: Lengths,
-    v6: Lengths,
+    v4: KeyedMap<Narrow, T>,
+    v6: KeyedMap<Subject, T>,
+    v4_lengths: Lengths,
+    v6_lengths: Lengths,
 }
 
 /// Prefix lengths in use and how often, shortest first.
 type Lengths = Vec<(u8, u32)>;
 
+/// A subject of IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Narrow(Ipv4Net);
+
+impl Narrow {
+    fn subject(self) -> Subject {
+        Subject::new(IpNet::V4(self.0))
+    }
+}
+
+/// In one word, as [`Subject`] has it.
+impl Hash for Narrow {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.0.addr().to_bits()) << 8 | u64::from(self.0.prefix_len()));
+    }
+}
+
 impl<T> Default for Prefixes<T> {
     fn default() -> Self {
-        Self { map: KeyedMap::default(), v4: Vec::new(), v6: Vec::new() }
+        Self {
+            v4: KeyedMap::default(),
+            v6: KeyedMap::default(),
+            v4_lengths: Vec::new(),
+            v6_lengths: Vec::new(),
+        }
     }
 }
 
 impl<T> Prefixes<T> {
     pub(super) fn len(&self) -> usize {
-        self.map.len()
+        self.v4.len() + self.v6.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.map.is_empty()
+        self.v4.is_empty() && self.v6.is_empty()
     }
 
     pub(super) fn get(&self, subject: Subject) -> Option<&T> {
-        self.map.get(&subject)
+        match subject.net() {
+            IpNet::V4(net) => self.v4.get(&Narrow(net)),
+            IpNet::V6(_) => self.v6.get(&subject),
+        }
     }
 
     pub(super) fn get_mut(&mut self, subject: Subject) -> Option<&mut T> {
-        self.map.get_mut(&subject)
+        match subject.net() {
+            IpNet::V4(net) => self.v4.get_mut(&Narrow(net)),
+            IpNet::V6(_) => self.v6.get_mut(&subject),
+        }
     }
 
     pub(super) fn insert(&mut self, subject: Subject, value: T) -> Option<T> {
-        let old = self.map.insert(subject, value);
+        let old = match subject.net() {
+            IpNet::V4(net) => self.v4.insert(Narrow(net), value),
+            IpNet::V6(_) => self.v6.insert(subject, value),
+        };
         if old.is_none() {
             let len = subject.prefix_len();
             let lengths = self.lengths_mut(subject);
@@ -55,7 +89,10 @@ impl<T> Prefixes<T> {
     }
 
     pub(super) fn remove(&mut self, subject: Subject) -> Option<T> {
-        let old = self.map.remove(&subject);
+        let old = match subject.net() {
+            IpNet::V4(net) => take_out(&mut self.v4, &Narrow(net)),
+            IpNet::V6(_) => take_out(&mut self.v6, &subject),
+        };
         if old.is_some() {
             let len = subject.prefix_len();
             let lengths = self.lengths_mut(subject);
@@ -65,19 +102,16 @@ impl<T> Prefixes<T> {
                     lengths.remove(at);
                 }
             }
-            if self.map.len() * 8 < self.map.capacity() {
-                self.map.shrink_to(self.map.len() * 2);
-            }
         }
         old
     }
 
     /// The entries whose prefix holds all of `subject`, widest first.
     pub(super) fn covering(&self, subject: Subject) -> impl Iterator<Item = (Subject, &T)> {
-        let lengths = if subject.addr().is_ipv4() { &self.v4 } else { &self.v6 };
+        let lengths = if subject.addr().is_ipv4() { &self.v4_lengths } else { &self.v6_lengths };
         lengths.iter().take_while(move |(len, _)| *len <= subject.prefix_len()).filter_map(move |(len, _)| {
             let wider = Subject::new(IpNet::new(subject.addr(), *len).ok()?);
-            self.map.get(&wider).map(|value| (wider, value))
+            self.get(wider).map(|value| (wider, value))
         })
     }
 
@@ -85,32 +119,46 @@ impl<T> Prefixes<T> {
     pub(super) fn within(&self, net: IpNet) -> Vec<Subject> {
         let exact = Subject::new(net);
         if exact.prefix_len() == exact.net().max_prefix_len() {
-            return self.map.contains_key(&exact).then_some(exact).into_iter().collect();
+            return self.get(exact).map(|_| exact).into_iter().collect();
         }
-        self.map.keys().copied().filter(|subject| subject.is_within(exact.net())).collect()
+        self.iter().map(|(subject, _)| subject).filter(|subject| subject.is_within(exact.net())).collect()
     }
 
-    pub(super) fn iter(&self) -> Iter<'_, Subject, T> {
-        self.map.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Subject, &T)> {
+        let v4 = self.v4.iter().map(|(narrow, value)| (narrow.subject(), value));
+        v4.chain(self.v6.iter().map(|(subject, value)| (*subject, value)))
     }
 
-    pub(super) fn values(&self) -> Values<'_, Subject, T> {
-        self.map.values()
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.v4.values().chain(self.v6.values())
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.map.values_mut()
+        self.v4.values_mut().chain(self.v6.values_mut())
     }
 
     /// Bytes held, without what values have on the heap themselves.
     pub(super) fn bytes(&self) -> usize {
-        // A table of std's map: seven of eight places are usable, each with one byte of control.
-        self.map.capacity().div_ceil(7) * 8 * (size_of::<(Subject, T)>() + 1)
+        table_bytes(&self.v4) + table_bytes(&self.v6)
     }
 
     fn lengths_mut(&mut self, subject: Subject) -> &mut Lengths {
-        if subject.addr().is_ipv4() { &mut self.v4 } else { &mut self.v6 }
+        if subject.addr().is_ipv4() { &mut self.v4_lengths } else { &mut self.v6_lengths }
     }
+}
+
+/// Removes an entry, and gives back room that most of the table does not need any more.
+fn take_out<K: Eq + Hash, T>(map: &mut KeyedMap<K, T>, key: &K) -> Option<T> {
+    let old = map.remove(key);
+    if old.is_some() && map.len() * 8 < map.capacity() {
+        map.shrink_to(map.len() * 2);
+    }
+    old
+}
+
+/// A table of std's map: seven of eight places are usable, each with one byte of control.
+fn table_bytes<K, T>(map: &KeyedMap<K, T>) -> usize {
+    map.capacity().div_ceil(7) * 8 * (size_of::<(K, T)>() + 1)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl Ledger {
                 .iter()
                 .chain(book.listed.iter())
                 .filter(move |(_, row)| row.is_active(now))
-                .map(|(subject, row)| row.ban(book.jail.as_ref(), *subject, &self.names))
+                .map(|(subject, row)| row.ban(book.jail.as_ref(), subject, &self.names))
         })
     }
 
@@ -35,7 +35,7 @@ impl Ledger {
         self.books.iter().flat_map(move |book| {
             book.rows
                 .iter()
-                .map(|(subject, row)| row.ban(book.jail.as_ref(), *subject, &self.names))
+                .map(|(subject, row)| row.ban(book.jail.as_ref(), subject, &self.names))
                 .filter(|ban| matches!(ban.origin, Origin::Jail | Origin::Hand))
         })
     }
@@ -46,17 +46,17 @@ impl Ledger {
             book.rows
                 .iter()
                 .filter(move |(_, row)| row.is_active(now) && self.names.is_of_node(row.origin))
-                .map(|(subject, row)| row.ban(book.jail.as_ref(), *subject, &self.names))
+                .map(|(subject, row)| row.ban(book.jail.as_ref(), subject, &self.names))
         })
     }
 
     /// Everybody who is kept out now and until when, each (jail, subject) once: what the kernel should hold.
     pub fn holds(&self, now: Timestamp) -> impl Iterator<Item = (Option<&JailName>, Subject, Hold)> {
         self.books.iter().flat_map(move |book| {
-            let listed = book.listed.iter().filter(|(subject, _)| book.rows.get(**subject).is_none());
+            let listed = book.listed.iter().filter(|(subject, _)| book.rows.get(*subject).is_none());
             book.rows.iter().chain(listed).filter_map(move |(subject, _)| {
-                let end = book.hold(*subject, now)?;
-                Some((book.jail.as_ref(), *subject, Hold { until: until(end) }))
+                let end = book.hold(subject, now)?;
+                Some((book.jail.as_ref(), subject, Hold { until: until(end) }))
             })
         })
     }

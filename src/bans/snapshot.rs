@@ -51,7 +51,7 @@ impl Ledger {
             for (listed, table) in [(0, &book.rows), (LISTED, &book.listed)] {
                 for (subject, row) in table.iter() {
                     snapshot.bans.push(count(id));
-                    put_subject(&mut snapshot.bans, *subject);
+                    put_subject(&mut snapshot.bans, subject);
                     snapshot.put(row, listed);
                 }
             }

@@ -3,6 +3,7 @@
 use super::{Context, ExitStatus, show};
 use crate::agent::report::{BanReport, Event};
 use crate::standalone::client::Client;
+use crate::standalone::config_report::ObjectReport;
 use crate::standalone::daemon::DaemonStatus;
 use crate::standalone::protocol::Verb;
 
@@ -52,7 +53,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitStatus> {
     }
     if let (0, Some(jail)) = (table.rows(), &args.jail) {
         let status: DaemonStatus = Client::ask(&context.socket, Verb::Status)?.answer()?;
-        if !status.agent.jails.iter().any(|known| known.name.as_str() == jail) {
+        let absent = status.agent.absent_jails.iter().any(|known| known.name.as_str() == jail);
+        let of_it = |object: &ObjectReport| object.kind == "Jail" && object.name == *jail;
+        let declared = status.config.objects.iter().any(of_it);
+        if !absent && !declared && !status.agent.jails.iter().any(|known| known.name.as_str() == jail) {
             anyhow::bail!("there is no jail {jail}; `gaoler status` lists them all");
         }
     }

@@ -82,6 +82,12 @@ pub(super) fn tell(loaded: &Loaded, strict: bool, context: &Context) -> anyhow::
             context.say(painted(problem, context))?;
         }
         context.say(summary(loaded, context))?;
+        if loaded.objects.iter().any(|object| object.name.kind == "AllowList" && !object.accepted) {
+            context.say(
+                "where Gaoler runs, a refused AllowList goes on as it was when it was good, also after a restart; its \
+                 changes are not in force",
+            )?;
+        }
     }
     let fine = loaded.errors() == 0 && !(strict && loaded.warnings() > 0);
     Ok(ExitStatus::from_answer(fine))

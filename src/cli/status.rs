@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::show::{limit_table, limit_text, offenders_of};
+use super::show::{absent_jail, kept_list, limit_table, limit_text, offenders_of};
 use super::{Context, ExitStatus, Table, when};
-use crate::agent::report::{Condition, ConditionType, FirewallState, JailReport};
+use crate::agent::report::{Absence, AbsentJail, Condition, ConditionType, FirewallState, JailReport};
 use crate::standalone::client::Client;
+use crate::standalone::config_report::{ObjectReport, ProblemReport};
 use crate::standalone::daemon::DaemonStatus;
 use crate::standalone::protocol::Verb;
 
@@ -78,15 +79,25 @@ fn one(name: &str, status: &DaemonStatus, context: &Context) -> anyhow::Result<E
             if let Some(object) =
                 declared.find(|object| kinds.contains(&object.kind.as_str()) && !object.accepted)
             {
-                let text = format!("{} {named} is {}", object.kind, context.red("refused"));
-                let text = text + &refusals(&object.kind, named, status);
-                let refused = Condition {
-                    kind: ConditionType::Accepted,
-                    status: false,
-                    reason: "Invalid".into(),
-                    message: format!("{} is refused", object.origin),
-                };
-                return print(object, text, &[refused], context);
+                let absent = status.agent.absent_jails.iter().find(|jail| jail.name.as_str() == named);
+                let absent = absent.filter(|_| object.kind == "Jail");
+                let mut text = format!("{} {named} is {}", object.kind, context.red("refused"));
+                if let Some(jail) = absent {
+                    text += &format!("\n{}", absent_jail(jail, &places(jail, status)));
+                }
+                text += &refusals(&object.kind, named, status);
+                let problems = status.config.problems_of(&object.kind, named).collect();
+                return broken(&Broken { object: Some(object), absent, problems }, text, context);
+            }
+            let absent = status.agent.absent_jails.iter().find(|jail| jail.name.as_str() == named);
+            if let Some(jail) = absent.filter(|_| kinds.contains(&"Jail")) {
+                let mut text = absent_jail(jail, &places(jail, status));
+                if !jail.why.is_trouble() {
+                    anyhow::bail!("{text}");
+                }
+                let problems: Vec<&ProblemReport> = status.config.unread_problems().collect();
+                text.extend(problems.iter().map(|problem| format!("\n\n{}", problem.text.trim_end())));
+                return broken(&Broken { object: None, absent, problems }, text, context);
             }
             let what = match kind {
                 Some("jail") => "jail",
@@ -98,15 +109,40 @@ fn one(name: &str, status: &DaemonStatus, context: &Context) -> anyhow::Result<E
     }
 }
 
+/// What is declared under a name and cannot be in force.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Broken<'s> {
+    /// The object, where somebody can tell which it is.
+    #[serde(flatten)]
+    object: Option<&'s ObjectReport>,
+    /// What of its bans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    absent: Option<&'s AbsentJail>,
+    /// What is wrong.
+    problems: Vec<&'s ProblemReport>,
+}
+
+fn broken(broken: &Broken<'_>, text: String, context: &Context) -> anyhow::Result<ExitStatus> {
+    let refused = Condition {
+        kind: ConditionType::Accepted,
+        status: false,
+        reason: "Invalid".into(),
+        message: String::new(),
+    };
+    print(broken, text, &[refused], context)
+}
+
 /// What is wrong with the newest declaration of this object, below what is in force.
 fn refusals(kind: &str, name: &str, status: &DaemonStatus) -> String {
-    let object = format!("{kind} {name}");
-    let of_it = status
-        .config
-        .problems
-        .iter()
-        .filter(|problem| problem.object == object && problem.severity == "error");
+    let of_it = status.config.problems_of(kind, name);
     of_it.map(|problem| format!("\n\n{}", problem.text.trim_end())).collect()
+}
+
+/// Where what keeps this jail from being in force stands.
+fn places(jail: &AbsentJail, status: &DaemonStatus) -> Vec<String> {
+    let places = |refused| status.config.places_of("Jail", jail.name.as_str(), refused);
+    if jail.why.is_trouble() { places(jail.why == Absence::Refused) } else { Vec::new() }
 }
 
 fn print(
@@ -210,6 +246,14 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
             somebody => out += &format!("\n\n{somebody}"),
         }
     }
+    for jail in &agent.absent_jails {
+        let mark = if jail.why.is_trouble() { context.red("!") } else { context.yellow("!") };
+        out += &format!("\n{mark} {}", absent_jail(jail, &places(jail, status)));
+    }
+    for list in &agent.house.kept {
+        let told = kept_list(list, &status.config.places_of("AllowList", &list.name, list.refused));
+        out += &format!("\n{} {told}", context.red("!"));
+    }
     let about = |who: String, c: &Condition| format!("\n{} {who}: {}", context.red("!"), sentence(c));
     for jail in &agent.jails {
         out.extend(troubles(&jail.conditions).map(|c| about(jail.name.to_string(), c)));
@@ -227,6 +271,7 @@ fn text(status: &DaemonStatus, context: &Context) -> String {
 
 fn no_jails(status: &DaemonStatus) -> String {
     match status.config.objects.iter().filter(|object| object.kind == "Jail").count() {
+        0 if status.config.unread() > 0 => "no jail is in force: what is declared cannot all be read".into(),
         0 => "no jail is declared".into(),
         1 => "no jail is in force: the one that is declared is Disabled or refused".into(),
         n => format!("no jail is in force: {n} are declared, all Disabled or refused"),

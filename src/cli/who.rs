@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::agent::report::Refusal;
-use crate::engine::{Subject, hides_all_of_ipv4};
+use crate::engine::{Subject, hides_all_of_ipv4, holds_nat64};
 
 /// Reads an address or a prefix.
 ///
@@ -30,6 +30,7 @@ pub(super) fn bannable(text: &str) -> Result<Subject, String> {
             "`{text}` is a large part of the Internet; write prefixes of at least /{}",
             subject.least_len()
         )),
+        _ if holds_nat64(subject.net()) => Err(Refusal::HoldsNat64(subject).to_string()),
         _ => Ok(subject),
     }
 }
@@ -74,6 +75,12 @@ mod tests {
             (subject("64:ff9b::/96").unwrap_err(), bannable("64:ff9b::/96").unwrap_err()),
             (told.into(), told.into())
         );
+        for net in ["64:ff9b::/64", "64:ff9b::/32", "64:ff9b::/95"] {
+            let told = bannable(net).unwrap_err();
+            assert!(told.contains("through NAT64; ban the IPv4 prefix that is meant"), "{told}");
+            assert!(subject(net).is_ok(), "a pardon may be so wide");
+        }
+        assert!(bannable("64:ff9b:1::/48").is_ok());
         assert!(subject("::ffff:0:0/96").is_err());
         assert_eq!(subject("64:ff9b::c000:200/120").unwrap().to_string(), "192.0.2.0/24");
         assert!(subject("0.0.0.0/0").is_ok());

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::api::v1alpha1 as api;
-use crate::engine::{JailName, Subject, Timestamp};
+use crate::engine::{JailName, Subject, Timestamp, holds_nat64};
 
 use super::node::{Node, NodeValue};
 use super::origin::Notes;
@@ -84,6 +84,12 @@ fn refuse_ourselves(net: IpNet, field: &str, notes: &mut Notes<'_>) {
             field,
             format!("`{net}` is a large part of the Internet"),
             format!("write prefixes of at least /{least}"),
+        );
+    } else if holds_nat64(net) {
+        notes.error(
+            field,
+            format!("`{net}` holds 64:ff9b::/96, from which every IPv4 address may come through NAT64"),
+            "write the IPv4 prefix that is meant, e.g. `192.0.2.0/24`",
         );
     } else if loopback.iter().any(|of| inside(of)) {
         notes.error(field, format!("`{net}` is this host itself"), "remove the entry");

@@ -95,7 +95,10 @@ impl Loaded {
                     self.config.disabled_jails.push(config.name().clone());
                 }
                 GoodObject::BanList(entries) => self.config.ban_entries.extend(entries.iter().cloned()),
-                GoodObject::AllowList(entries) => self.config.allowed.extend(entries.iter().cloned()),
+                GoodObject::AllowList(entries) => {
+                    self.config.allow_lists.push(name.name.clone());
+                    self.config.allowed.extend(entries.iter().cloned());
+                }
                 GoodObject::Filter { .. } | GoodObject::Checked => {}
             }
         }

@@ -76,6 +76,10 @@ pub struct Config {
     pub disabled_jails: Vec<JailName>,
     /// Jails that are declared, refused, and were never good, sorted by name.
     pub refused_jails: Vec<JailName>,
+    /// Names of AllowLists in force.
+    pub allow_lists: Vec<String>,
+    /// AllowLists that are declared, refused, and were never good.
+    pub refused_lists: Vec<String>,
     /// Manual bans of all BanLists.
     pub ban_entries: Vec<BanEntry>,
     /// Prefixes of all AllowLists.
@@ -91,6 +95,13 @@ impl Config {
         let is_known =
             self.disabled_jails.contains(jail) || self.jails.iter().any(|known| known.name() == jail);
         !is_known && (self.unread || self.refused_jails.contains(jail))
+    }
+
+    /// Whether an AllowList that is not here may be declared all the same.
+    #[must_use]
+    pub fn may_lack_list(&self, list: &str) -> bool {
+        let holds = |lists: &[String]| lists.iter().any(|known| known == list);
+        !holds(&self.allow_lists) && (self.unread || holds(&self.refused_lists))
     }
 
     /// Whether some jail may be declared that is not here.

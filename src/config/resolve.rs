@@ -9,7 +9,7 @@ use crate::engine::{FilterName, FilterSpec, Subject, Timestamp};
 
 use super::library;
 use super::origin::Notes;
-use super::suggest::closest;
+use super::suggest::{closest, listed};
 use super::{AllowEntry, Allowed, FilterLibrary, Surroundings};
 
 /// What stands under a filter's name.
@@ -164,7 +164,15 @@ impl<'a> Book<'a> {
             (Some(namespace), Some((of, local))) if of == namespace => Some(local),
             (Some(_), _) => None,
         });
-        match closest(name.as_str(), own.chain(built_in.iter().map(FilterName::as_str))) {
+        let known: Vec<&str> = own.chain(built_in.iter().map(FilterName::as_str)).collect();
+        // A name cut short is more likely than some letters of another.
+        let longer =
+            |known: &&&str| known.strip_prefix(name.as_str()).is_some_and(|more| more.starts_with('-'));
+        let longer: Vec<&str> = known.iter().filter(longer).copied().collect();
+        if !longer.is_empty() {
+            return format!("write {}", listed(longer).replace(" and ", " or "));
+        }
+        match closest(name.as_str(), known) {
             Some(meant) => format!("write `{meant}`"),
             None => {
                 "declare a Filter of this name, or choose a built-in one: `gaoler filters` lists them".into()

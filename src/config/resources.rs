@@ -148,8 +148,13 @@ pub fn assemble(
     }
     statuses.sort_by(|a, b| a.name.cmp(&b.name).then(a.line.cmp(&b.line)));
     let missing = |status: &ObjectStatus| !status.accepted && !status.last_good;
-    let refused = statuses.iter().filter(|status| status.name.kind == Kind::Jail.as_str() && missing(status));
-    loaded.config.refused_jails = refused.map(|status| JailName::new(&status.name.name)).collect();
+    let refused = |kind: Kind| {
+        let refused =
+            statuses.iter().filter(move |status| status.name.kind == kind.as_str() && missing(status));
+        refused.map(|status| status.name.name.as_str())
+    };
+    loaded.config.refused_jails = refused(Kind::Jail).map(JailName::new).collect();
+    loaded.config.refused_lists = refused(Kind::AllowList).map(Into::into).collect();
     loaded.config.unread = !damaged.is_empty();
     loaded.objects = statuses;
     loaded.adopt(good, &book, around);

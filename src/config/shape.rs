@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::v1alpha1::{explain, form};
+use crate::api::v1alpha1::{Fault, explain, form};
 
 use super::node::{Key, Node, NodeValue};
 use super::origin::Notes;
@@ -286,7 +286,16 @@ fn is_port(field: &str) -> bool {
 
 /// Whether it is a whole number beyond all that can be held.
 fn is_too_large(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_err()
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_err()
+}
+
+/// A number that fits into a message: its ends, where it has many digits.
+fn shortened(digits: &str) -> String {
+    match (digits.get(..12), digits.get(digits.len().saturating_sub(12)..)) {
+        (Some(first), Some(last)) if digits.len() > 40 => format!("{first}…{last}"),
+        _ => digits.to_owned(),
+    }
 }
 
 /// The field of an entry that somebody wrote the value of alone: `entries: [203.0.113.7]`.
@@ -296,6 +305,13 @@ fn takes(schema: &Schema<'_>, text: &str) -> Option<&'static str> {
         let pattern = properties.get(*name).and_then(Schema::of);
         pattern.and_then(|property| property.text("pattern")).is_some_and(|form| explain(form, text).is_ok())
     })
+}
+
+/// What is wrong with the prefix that somebody wrote alone as an entry: `entries: [/33]`.
+fn bare_prefix(schema: &Schema<'_>, text: &str) -> Option<Fault> {
+    let properties = schema.map.get("properties").and_then(Value::as_object)?;
+    let form = properties.get("prefix").and_then(Schema::of)?.text("pattern")?;
+    explain(form, text).err()
 }
 
 /// The number that stands in quotes, if it may stand here without them.
@@ -322,7 +338,7 @@ fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'
         && is_too_large(text)
     {
         let fix = format!("write a number{}", schema.range());
-        return notes.error(field, format!("{} cannot be {text}", named(field)), fix);
+        return notes.error(field, format!("{} cannot be {}", named(field), shortened(text)), fix);
     }
     let wanted = match schema.kind {
         "object" => "a mapping",
@@ -353,7 +369,13 @@ fn wrong_type(schema: &Schema<'_>, node: &Node, field: &str, notes: &mut Notes<'
         },
         ("object", NodeValue::Text(text)) => match takes(schema, text) {
             Some(property) => format!("write `{property}: {text}`"),
-            None => schema.wanted(),
+            None => match bare_prefix(schema, text) {
+                Some(fault) => {
+                    let message = format!("{}; an entry has fields, such as `prefix`", fault.message);
+                    return notes.error(field, message, format!("{}, after `prefix: `", fault.fix));
+                }
+                None => schema.wanted(),
+            },
         },
         ("array", NodeValue::Text(_) | NodeValue::Number(_)) => format!("write a list: [{written}]"),
         ("boolean", NodeValue::Text(text)) => match text.to_ascii_lowercase().as_str() {

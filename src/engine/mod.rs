@@ -39,7 +39,7 @@ pub(crate) use keyed::KeyedMap;
 pub use matched::{Match, Outcome, RuleRef};
 pub use name::{FilterName, JailName};
 pub use sighting::{NodeIndex, Sighting};
-pub use source::{Source, hides_all_of_ipv4};
+pub use source::{Source, hides_all_of_ipv4, holds_nat64};
 pub use spec::{AddressSource, FilterSpec, JailSpec, LayoutSpec, OnePer, RuleSpec, SentenceSpec, TextSpec};
 pub use subject::{AddressPolicy, PrefixPolicy, Subject};
 pub use time::{Duration, Shift, Timestamp};

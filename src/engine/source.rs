@@ -78,6 +78,12 @@ pub fn hides_all_of_ipv4(net: IpNet) -> bool {
     })
 }
 
+/// Whether it is wider than the prefix of NAT64 and holds it: packets of every IPv4 address may come from it.
+#[must_use]
+pub fn holds_nat64(net: IpNet) -> bool {
+    net.prefix_len() < NAT64.prefix_len() && net.contains(&IpNet::V6(NAT64))
+}
+
 /// An address alone where the prefix is the whole address, else CIDR.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

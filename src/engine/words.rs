@@ -45,6 +45,12 @@ impl WordRow {
         self.packed.push(rest as u8);
     }
 
+    /// Bytes that the words take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.packed.len()
+    }
+
     /// All words from the beginning.
     pub fn iter(&self) -> impl Iterator<Item = i64> {
         let mut words = Words::new(self);

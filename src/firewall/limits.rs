@@ -114,15 +114,15 @@ fn rate_set(limit: &Limit, family: Family) -> String {
     format!("{name}_rate{}_{}_{max_sources}_{hits}x{window}", digit(family), bits(limit, family))
 }
 
-/// All sets of a family that hold sources of this limit.
+/// All sets of a family that hold sources of this limit, in the order in which a source is let go: that of offenders comes
+/// last. A packet that arrived between it and those that count would find every slot taken and be an offence anew.
 pub(super) fn sets_of_sources(limit: &Limit, family: Family) -> Vec<String> {
-    let mut sets = vec![offender_set(limit, family)];
-    if has_slots(limit) {
-        sets.extend((1..limit.hits).map(|n| slot_set(limit, family, n)));
-    } else {
-        sets.push(rate_set(limit, family));
-    }
+    let mut sets: Vec<String> = match has_slots(limit) {
+        true => (1..limit.hits).map(|n| slot_set(limit, family, n)).collect(),
+        false => vec![rate_set(limit, family)],
+    };
     sets.extend(proof::sets_of_sources(limit, family));
+    sets.push(offender_set(limit, family));
     sets
 }
 

@@ -2,6 +2,7 @@
 //! service manager, an orderly end.
 
 pub mod notify;
+pub mod resident;
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::agent::handle::{AgentHandle, Gone};
 use crate::agent::report::FirewallState;
@@ -23,6 +24,9 @@ use notify::Notifier;
 const FIREWALL_PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look whether the detector still turns when the service manager does not ask.
 const WATCH: Duration = Duration::from_secs(10);
+
+/// How long after a start everything that belongs to it has run.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Nobody can be served there.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,11 @@ pub async fn stay_alive(agent: &AgentHandle, notifier: &Notifier, summary: impl 
         return gone;
     }
     notifier.ready(&summary());
+    sleep(SETTLED).await;
+    match resident::unmap_program() {
+        Ok(bytes) => tracing::debug!(bytes, "what only starting needed of the program is unmapped"),
+        Err(error) => tracing::debug!(%error, "what only starting needed of the program stays mapped"),
+    }
     let mut ticks = interval(notify::watchdog_interval().unwrap_or(WATCH));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;

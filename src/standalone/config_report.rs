@@ -44,13 +44,40 @@ impl ConfigReport {
         self.objects.iter().filter(|object| !object.accepted).count()
     }
 
-    /// Errors in files and documents of which nobody can tell which object they are.
+    /// How many errors there are in files and documents of which nobody can tell which object they are.
     #[must_use]
     pub fn unread(&self) -> usize {
-        let named = |problem: &ProblemReport| {
+        self.unread_problems().count()
+    }
+
+    /// Errors of one object.
+    pub fn problems_of(&self, kind: &str, name: &str) -> impl Iterator<Item = &ProblemReport> {
+        let object = format!("{kind} {name}");
+        self.problems.iter().filter(move |problem| problem.object == object && problem.severity == "error")
+    }
+
+    /// Where what keeps this object from being in force stands: errors of its own where it is `refused`, else those of
+    /// which nobody can tell which object they are.
+    #[must_use]
+    pub fn places_of(&self, kind: &str, name: &str, refused: bool) -> Vec<String> {
+        let place = |problem: &ProblemReport| match problem.line {
+            0 => problem.file.clone(),
+            line => format!("{}:{line}", problem.file),
+        };
+        let mut places: Vec<String> = match refused {
+            true => self.problems_of(kind, name).map(place).collect(),
+            false => self.unread_problems().map(place).collect(),
+        };
+        places.dedup();
+        places
+    }
+
+    /// Errors in files and documents of which nobody can tell which object they are.
+    pub fn unread_problems(&self) -> impl Iterator<Item = &ProblemReport> {
+        let named = move |problem: &ProblemReport| {
             self.objects.iter().any(|object| problem.object == format!("{} {}", object.kind, object.name))
         };
-        self.problems.iter().filter(|problem| problem.severity == "error" && !named(problem)).count()
+        self.problems.iter().filter(move |problem| problem.severity == "error" && !named(problem))
     }
 }
 
@@ -101,6 +128,28 @@ pub struct ProblemReport {
 mod tests {
     use super::*;
     use crate::engine::Timestamp;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_place_without_a_line() {
+        let problem = |file: &str, line: u32| ProblemReport {
+            severity: "error".into(),
+            file: file.into(),
+            line,
+            column: 0,
+            object: String::new(),
+            field: String::new(),
+            message: String::new(),
+            fix: String::new(),
+            text: String::new(),
+            until: None,
+        };
+        let report = ConfigReport {
+            read: Moment(Timestamp::from_micros(0)),
+            objects: Vec::new(),
+            problems: vec![problem("a.yaml", 0), problem("b.yaml", 7)],
+        };
+        assert_eq!(report.places_of("Jail", "james", false), ["a.yaml", "b.yaml:7"]);
+    }
 
     #[test]
     fn a_problem_that_has_ended_by_itself_is_not_told_any_more() {

@@ -37,6 +37,93 @@ fn an_allow_list_that_comes_later_opens_what_was_banned() {
 }
 
 #[test]
+fn an_allow_list_that_is_broken_at_a_start_goes_on_as_it_was() {
+    let entry = "- {prefix: 198.51.100.0/24, comment: the office}";
+    let named = OFFICE.replace(entry, &format!("{entry}\n  - {{host: localhost}}"));
+    let spared = |world: &World| {
+        until(|| (!world.status().jails.is_empty()).then_some(()));
+        let covered = |address: &str| {
+            let why = block_on(world.agent().why(address.parse().unwrap())).unwrap();
+            why.allowed.iter().any(|allowance| allowance.why.contains("office"))
+        };
+        covered("198.51.100.7")
+    };
+    for broken in [&*OFFICE.replace("prefix: 198.51.100.0/24", "prefix: 7"), "{"] {
+        let mut world = World::guarded(JAMES);
+        world.declare("office.yaml", &named);
+        world.reload();
+        world.stop();
+        world.declare("office.yaml", broken);
+        // Also at the second start: what the first one knew was not forgotten.
+        for _ in 0..2 {
+            world.start();
+            assert!(spared(&world), "{broken}");
+            until(|| world.skeleton().never.contains(&"198.51.100.0/24".parse().unwrap()).then_some(()));
+            let kept = &world.status().house.kept;
+            assert_eq!((&*kept[0].name, kept[0].refused, kept[0].entries), ("office", broken != "{", 2));
+            world.stop();
+        }
+        world.start();
+        // What is mended is what holds, and what is gone holds no more.
+        world.declare("office.yaml", &OFFICE.replace("198.51.100.0", "192.0.2.0"));
+        world.reload();
+        assert!(!spared(&world));
+        assert_eq!(world.status().house.kept, []);
+        world.declare("office.yaml", &named);
+        world.reload();
+        assert!(spared(&world));
+        world.stop();
+        world.declare("office.yaml", "");
+        world.start();
+        assert!(!spared(&world));
+        assert_eq!(world.status().house.kept, []);
+    }
+}
+
+#[test]
+fn an_allow_list_that_moves_into_a_file_that_cannot_be_read_goes_on_as_it_was() {
+    let kernel_spares = |world: &World| world.skeleton().never.contains(&"198.51.100.0/24".parse().unwrap());
+    // Good before it moves, or refused already and in force as it was.
+    for refused_before in [false, true] {
+        let mut world = World::guarded(JAMES);
+        world.declare("office.yaml", OFFICE);
+        world.reload();
+        until(|| kernel_spares(&world).then_some(()));
+        if refused_before {
+            world.declare("office.yaml", &OFFICE.replace("prefix: 198.51.100.0/24", "prefix: 7"));
+            world.reload();
+        }
+        std::fs::remove_file(world.path("etc/office.yaml")).unwrap();
+        world.declare("moved.yaml", &format!("{OFFICE}  bad: [\n"));
+        world.reload();
+        // At the reload and at the next, and at every start after it.
+        for restarts in [false, true, true] {
+            if restarts {
+                world.stop();
+                world.start();
+            } else {
+                world.reload();
+            }
+            let kept: Vec<_> = world.status().house.kept;
+            let told: Vec<_> = kept.iter().map(|list| (&*list.name, list.refused, list.entries)).collect();
+            assert_eq!(told, [("office", false, 1)]);
+            until(|| kernel_spares(&world).then_some(()));
+            let why = block_on(world.agent().why("198.51.100.7".parse().unwrap())).unwrap();
+            assert!(why.allowed[0].why.contains("office"), "{why:?}");
+        }
+        // What is mended is what holds, and what is gone holds no more.
+        world.declare("moved.yaml", &OFFICE.replace("198.51.100.0", "192.0.2.0"));
+        world.reload();
+        until(|| (!kernel_spares(&world)).then_some(()));
+        assert_eq!(world.status().house.kept, []);
+        world.declare("moved.yaml", "");
+        world.reload();
+        let why = block_on(world.agent().why("192.0.2.7".parse().unwrap())).unwrap();
+        assert_eq!(why.allowed, []);
+    }
+}
+
+#[test]
 fn the_hosts_own_address_is_neither_counted_nor_banned_by_hand() {
     let world = World::guarded(JAMES);
     let own = gaoler::agent::interfaces::Interfaces::addresses().unwrap();

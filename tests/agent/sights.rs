@@ -40,6 +40,19 @@ fn a_layout_that_shows_nobody_is_a_condition_until_it_is_mended() {
 }
 
 #[test]
+fn lines_of_another_layout_than_the_one_in_use_are_a_condition_that_names_the_remedy() {
+    let text = LOGINS.replace("[$LOG]}", "[$LOG], layout: {type: JamesDefault}}");
+    let world = World::guarded(&text);
+    world.log(&vec![imap(r#","ip":"203.0.113.1""#); 30]);
+    let other = until(|| world.condition("james", ConditionType::Degraded));
+    assert_eq!(other.reason, "OtherLayout");
+    assert!(
+        other.message.contains("30 for james-imap-auth") && other.message.contains("mend `source.layout`"),
+        "{other:?}"
+    );
+}
+
+#[test]
 fn a_client_behind_a_proxy_is_accused_and_where_to_stop_it_is_said() {
     let world = World::guarded(LOGINS);
     world.log(&vec![imap(r#","ip":"203.0.113.60","proxy.source":"/203.0.113.99:43210""#); 5]);

@@ -282,6 +282,69 @@ fn an_object_whose_newest_declaration_is_refused_is_told_with_what_is_wrong() {
 }
 
 #[test]
+fn what_goes_on_of_manifests_that_are_broken_at_a_start_is_told() {
+    let office = "---\napiVersion: gaoler.dev/v1alpha1\nkind: AllowList\nmetadata: {name: office}\nspec: \
+                  {entries: [{prefix: 198.51.100.0/24}]}\n";
+    let refused = JAMES.replace("maxRetry: 2", "maxRetry: none");
+    for (broken, cause) in
+        [(&*format!("{refused}{}", office.replace("prefix: 198", "prefix: x")), "Refused"), ("{", "Unread")]
+    {
+        let mut host = Host::new();
+        host.declare(&format!("{JAMES}{office}"));
+        host.start(&[]);
+        host.fail(&["203.0.113.7", "203.0.113.7"]);
+        host.holds(1);
+        host.stop();
+        host.declare(broken);
+        host.start(&[]);
+        let all = host.ask(&["status"]);
+        assert_eq!(all.status.code(), Some(1));
+        let one = host.ask(&["status", "james"]);
+        assert_eq!(one.status.code(), Some(1), "{}", said(&one));
+        for text in [said(&all), said(&one)] {
+            assert!(text.contains("jail james is not in force: ") && text.contains("jails.yaml:"), "{text}");
+            assert!(text.contains("; 1 ban of before drops nothing") && text.contains("error:"), "{text}");
+        }
+        let text = said(&all);
+        assert!(
+            text.contains("! AllowList office: ") && text.contains("its entry of before goes on"),
+            "{text}"
+        );
+        assert!(!text.contains("no jail is declared"), "{text}");
+        assert_eq!(host.json(&["status"])["absentJails"][0]["why"], cause);
+        let checked = said(&gaoler(&["check"]).arg(host.path("etc")).output().unwrap());
+        assert_eq!(
+            checked.contains("a refused AllowList goes on as it was"),
+            cause == "Refused",
+            "{checked}"
+        );
+        let one = host.json(&["status", "james"]);
+        assert_eq!((&one["absent"]["why"], &one["absent"]["banned"]), (&cause.into(), &1.into()));
+        assert_eq!(one["problems"][0]["severity"], "error");
+        let banned = host.ask(&["ban", "203.0.113.9", "--jail", "james"]);
+        assert!(said(&banned).contains("`gaoler status james` says what is wrong"), "{}", said(&banned));
+        host.ask(&["unban", "203.0.113.7"]);
+        assert_eq!(said(&host.ask(&["bans", "--jail", "james"])), "nobody is banned\n");
+    }
+}
+
+#[test]
+fn a_jail_that_is_gone_is_told_to_drop_nothing() {
+    let host = Host::guarded();
+    host.fail(&["203.0.113.7", "203.0.113.7"]);
+    host.holds(1);
+    host.declare("");
+    host.ask(&["reload"]);
+    let text = said(&host.ask(&["status"]));
+    assert!(text.contains("it is not declared any more; 1 ban of before drops nothing"), "{text}");
+    let why = said(&host.ask(&["why", "203.0.113.7"]));
+    assert!(
+        why.contains("nothing, jail james is not declared any more") && !why.contains("observed"),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_status_without_jails_in_force_says_so() {
     let host = Host::guarded();
     host.declare(&format!("{}{LIMIT}", JAMES.replace("spec:", "spec:\n  mode: Disabled")));

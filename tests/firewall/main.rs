@@ -8,6 +8,7 @@ mod doctor;
 mod drops;
 mod endurance;
 mod escalation;
+mod host;
 mod limits;
 mod offenders;
 mod promotion;

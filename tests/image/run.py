@@ -139,6 +139,12 @@ class Running(InImage):
         code, said = self.run_in("--version", user=65532)
         self.assertEqual((code, said.split()[0]), (0, "gaoler"), said)
 
+    def test_it_knows_the_zones_that_layouts_name(self):
+        # No file of the image holds them.
+        line = "2026-07-01 17:00:00 login failed from 192.0.2.1"
+        code, said = self.run_in("regex", "--timezone", "Europe/Berlin", line, "^ login failed from <HOST>$", user=65532)
+        self.assertEqual((code, "1 matched" in said), (0, True), said)
+
     def test_the_daemonset_asks_for_what_is_tried_here(self):
         text = (MANIFESTS / "agent.yaml").read_text()
         for part in ("runAsUser: 0", "allowPrivilegeEscalation: false", "readOnlyRootFilesystem: true", "drop: [ALL]", "add: [NET_ADMIN]"):

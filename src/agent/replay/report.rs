@@ -140,7 +140,8 @@ impl Told {
         if *declared == LayoutSpec::Auto {
             return (self.undecided > 0).then_some(UnjudgedReport { lines: self.undecided, layout: None });
         }
-        let understood = self.matched > 0 || self.hints.values().any(|hints| *hints != Hints::default());
+        let understood =
+            self.matched > 0 || self.hints.values().any(|hints| hints.addressed + hints.unaddressed > 0);
         let wrong = self.misfits > 0 && !understood && seen.unread.is_none();
         wrong.then(|| UnjudgedReport { lines: self.misfits, layout: Some(layout_name(declared)) })
     }

@@ -2,6 +2,7 @@
 //!
 //! These types are `-o json`: fields are added, never renamed or removed. No log text is in them.
 
+mod absent;
 mod ban;
 mod event;
 mod moment;
@@ -11,6 +12,7 @@ mod status;
 mod subject;
 mod why;
 
+pub use absent::{Absence, AbsentJail};
 pub use ban::{BanReport, RuleCount};
 pub use event::{Event, EventKind};
 pub use moment::Moment;
@@ -18,6 +20,6 @@ pub use orders::{BanOrder, Banned, Durability, Refusal, UnbanOrder, Unbanned};
 pub use rate_limit::{OffenderReport, RateLimitReport};
 pub use status::{
     Condition, ConditionType, FileReport, FirewallReport, FirewallState, HouseReport, JailReport,
-    JournalReport, StateReport, Status, Tallies,
+    JournalReport, KeptList, StateReport, Status, Tallies,
 };
 pub use why::{Allowance, LeftOut, OverLimit, Ports, UnderPenalty, Watched, WhyReport};

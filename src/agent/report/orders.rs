@@ -104,6 +104,11 @@ pub enum Refusal {
     /// Written as IPv6 it means every IPv4 address.
     #[error("{0} means every IPv4 address; write 0.0.0.0/0 if you mean that")]
     AllOfIpv4(IpNet),
+    /// It holds the prefix of NAT64.
+    #[error(
+        "{0} holds 64:ff9b::/96, from which every IPv4 address may come through NAT64; ban the IPv4 prefix that is meant"
+    )]
+    HoldsNat64(Subject),
     /// No address of this kind is ever a source of packets from elsewhere.
     #[error("{0} is loopback, link-local, multicast or unspecified and is never banned")]
     NotBannable(Subject),
@@ -113,4 +118,13 @@ pub enum Refusal {
     /// There is no such jail.
     #[error("there is no jail {0}")]
     NoSuchJail(JailName),
+    /// It is declared, and bans nobody.
+    #[error("jail {0} is Disabled: nobody can be banned by it until it is not")]
+    DisabledJail(JailName),
+    /// Its declaration is broken, and no earlier state of it is in force.
+    #[error(
+        "the manifest of jail {0} is refused or cannot be read: nobody can be banned by it until it is mended, and bans of \
+         before go on until they end; `gaoler status {0}` says what is wrong"
+    )]
+    BrokenJail(JailName),
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Moment, RateLimitReport};
+use super::{AbsentJail, Moment, RateLimitReport};
 use crate::engine::JailName;
 
 /// The whole status of one agent.
@@ -19,6 +19,9 @@ pub struct Status {
     pub observe: bool,
     /// The jails, by name.
     pub jails: Vec<JailReport>,
+    /// Jails that are not in force and whose bans are known all the same, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent_jails: Vec<AbsentJail>,
     /// The rate limits, by name.
     #[serde(default)]
     pub rate_limits: Vec<RateLimitReport>,
@@ -221,6 +224,21 @@ pub struct HouseReport {
     pub allowed: usize,
     /// Hosts of allow lists that never resolved.
     pub unresolved: Vec<String>,
+    /// Allow lists that were broken already when the agent started, and go on as they were before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptList>,
+}
+
+/// An allow list that goes on as it was before the agent started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptList {
+    /// Its name.
+    pub name: String,
+    /// Whether its manifest is refused; else something cannot be read that may declare it.
+    pub refused: bool,
+    /// How many entries it had.
+    pub entries: usize,
 }
 
 /// One statement about a jail or the agent.

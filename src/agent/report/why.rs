@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BanReport, Moment};
+use super::{Absence, BanReport, Moment};
 use crate::config::{Mode, RateLimitConfig};
 use crate::engine::{JailName, Subject, Timestamp};
 
@@ -123,6 +123,9 @@ pub struct Ports {
     pub ports: Vec<u16>,
     /// Every protocol and port.
     pub all: bool,
+    /// Why the jail is not in force; absent: it is, or none is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absence>,
 }
 
 /// Failures below the threshold.

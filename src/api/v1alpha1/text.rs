@@ -169,6 +169,10 @@ fn prefix(text: &str) -> Result<(), Fault> {
         } else {
             "write an address such as `198.51.100.7` or `2001:db8::1`, or a prefix such as `198.51.100.0/24`"
         };
+        if address.is_empty() && length.is_some() {
+            let message = format!("`{text}` is the length of a prefix, without its address");
+            return Err(Fault::new(message, "write the address before it, as in `198.51.100.0/24`"));
+        }
         return Err(Fault::new(format!("`{address}` is not an IP address"), fix));
     };
     let (family, most) = if address.is_ipv4() { ("IPv4", 32) } else { ("IPv6", 128) };

@@ -322,15 +322,15 @@ fn many(count: u32) -> Ledger {
 }
 
 #[test]
-fn a_hundred_thousand_bans_take_less_than_40_megabytes() {
+fn a_hundred_thousand_bans_take_less_than_13_megabytes() {
     let l = many(100_000);
     assert_eq!(l.len(), 100_000);
-    assert!(l.bytes() < 20_000_000, "{} bytes", l.bytes());
+    assert!(l.bytes() < 12_500_000, "{} bytes", l.bytes());
     let text = serde_json::to_string(&l.snapshot()).unwrap();
     assert!(text.len() < 13_000_000, "{} bytes of state", text.len());
     let back = Ledger::restore(LedgerLimits::default(), &serde_json::from_str(&text).unwrap()).unwrap();
     assert_eq!(back.len(), 100_000);
-    assert!(back.bytes() < 20_000_000, "{} bytes restored", back.bytes());
+    assert!(back.bytes() < 12_500_000, "{} bytes restored", back.bytes());
 }
 
 #[test]

@@ -66,6 +66,8 @@ fn summary(report: &ReplayReport) -> String {
     if let Some(unread) = &report.unread {
         let (lines, place) = (counted(unread.lines, "line"), place(&unread.log, unread.line));
         text += &format!("\nnot understood, being of another layout: {lines}, the first is {place}");
+        text += "\n  → declare that layout in the jail, if it is the program's own: source.layout: {type: …}; `gaoler explain` \
+                 tells which one a line shows";
     }
     if let Some(UnjudgedReport { lines, layout }) = &report.unjudged {
         let why = layout.as_ref().map_or_else(
@@ -206,12 +208,27 @@ mod tests {
     #[test]
     fn a_change_of_layout_within_a_containers_log_is_read_too() {
         let wrapped = |lines: String| -> String {
-            lines.lines().map(|line| format!("2026-11-22T16:45:41.985000000Z stdout F {line}\n")).collect()
+            let line = |(n, line)| {
+                format!("2026-11-22T16:{:02}:{:02}.985000000Z stdout F {line}\n", n / 20, n % 20 * 3)
+            };
+            lines.lines().enumerate().map(line).collect()
         };
-        let log = wrapped([as_shipped(30, 1), in_json(30, 2)].concat());
+        let log = wrapped([as_shipped(30, 1), in_json(60, 2)].concat());
         let (text, said) = james(&log, "");
-        assert_eq!(said, [("203.0.113.1".to_owned(), 30), ("203.0.113.2".to_owned(), 30)], "{text}");
-        assert!(text.contains("from line 31 of james.log"), "{text}");
+        // As in the agent: after a minute of JSON.
+        assert_eq!(said, [("203.0.113.1".to_owned(), 30), ("203.0.113.2".to_owned(), 40)], "{text}");
+        assert!(text.contains("another layout: 20 lines, the first is line 31 of james.log"), "{text}");
+        assert!(text.contains("declare that layout") && text.contains("from line 52 of james.log"), "{text}");
+        // All at once it may be forged.
+        let at_once = |lines: String| {
+            wrapped(lines)
+                .lines()
+                .map(|line| format!("{}{}\n", "2026-11-22T16:45:41", &line[19..]))
+                .collect::<String>()
+        };
+        let (text, said) = james(&at_once([as_shipped(30, 1), in_json(60, 2)].concat()), "");
+        assert_eq!(said, [("203.0.113.1".to_owned(), 30)], "{text}");
+        assert!(text.contains("another layout: 60 lines"), "{text}");
     }
 
     #[test]

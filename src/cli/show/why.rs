@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::why;
-use crate::agent::report::{BanReport, OverLimit, WhyReport};
+use crate::agent::report::{Absence, BanReport, OverLimit, WhyReport};
 use crate::cli::{Context, Table, when};
 
 /// A line about a ban: what it tells, and what is told.
@@ -20,6 +20,9 @@ pub(in crate::cli) fn dossier(
         (true, true) => format!("{address} is {} by a rate limit", context.red("refused")),
         (true, false) if report.bans.iter().any(|ban| ban.enforced) => {
             format!("{address} is {}", context.red("banned"))
+        }
+        (true, false) if report.closed.iter().any(|closed| closed.absent.is_some()) => {
+            format!("{address} is {} by a rate limit; its ban drops nothing", context.red("refused"))
         }
         (true, false) => format!(
             "{address} is {} by a rate limit; its ban is only {}",
@@ -124,10 +127,26 @@ fn facts(ban: &BanReport, report: &WhyReport, more: Vec<Fact>) -> Table {
         fact("since", when::relative(since));
     }
     fact("until", ban.until.map_or_else(|| "until unbanned".into(), when::relative));
-    if !ban.enforced {
-        fact("drops", "nothing, it is only observed".into());
+    let closed = report.closed.iter().find(|ports| ports.jail == ban.jail);
+    match closed.and_then(|closed| closed.absent) {
+        Some(Absence::Gone) => fact("drops", format!("nothing, {jail} is not declared any more")),
+        Some(Absence::Disabled) => fact("drops", format!("nothing, {jail} is Disabled")),
+        Some(Absence::Refused) if !ban.enforced => {
+            fact("drops", format!("nothing, the manifest of {jail} is refused"));
+        }
+        Some(Absence::Unread) if !ban.enforced => {
+            fact("drops", format!("nothing, what may declare {jail} cannot be read"));
+        }
+        _ if !ban.enforced => fact("drops", "nothing, it is only observed".into()),
+        Some(Absence::Refused) => {
+            fact("jail", "its manifest is refused; this ban goes on until it ends".into());
+        }
+        Some(Absence::Unread) => {
+            fact("jail", "what may declare it cannot be read; this ban goes on until it ends".into());
+        }
+        None => {}
     }
-    if let Some(closed) = report.closed.iter().find(|ports| ports.jail == ban.jail) {
+    if let Some(closed) = closed {
         let ports: Vec<String> = closed.ports.iter().map(ToString::to_string).collect();
         match closed.all {
             true => fact("closed ports", "all".into()),
@@ -179,6 +198,21 @@ mod tests {
         );
         let dropped_by_nobody = told(&serde_json::json!({"bans": [&ban]}));
         assert!(dropped_by_nobody.starts_with("198.51.100.7 is banned, but its packets are not dropped\n"));
+    }
+
+    #[test]
+    fn a_ban_of_a_jail_whose_declaration_is_broken_is_told_as_that_and_not_as_observed() {
+        for (absent, tells) in [
+            ("Refused", "nothing, the manifest of jail james is refused"),
+            ("Unread", "nothing, what may declare jail james cannot be read"),
+        ] {
+            let ban = serde_json::json!({
+                "subject": "198.51.100.7", "jail": "james", "n": 1, "origin": "jail", "weight": 5, "enforced": false,
+            });
+            let closed = serde_json::json!([{"jail": "james", "ports": [], "all": false, "absent": absent}]);
+            let report = told(&serde_json::json!({"bans": [ban], "closed": closed}));
+            assert!(report.contains(tells) && !report.contains("observed"), "{report}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Hints {
     /// Those of `addressed` whose client came through a proxy (`proxy.source` in the context): its packets carry the
     /// proxy's address.
     pub proxied: u64,
+    /// Lines that a rule speaks about, that are not of the source's layout, and that show another one.
+    pub strange: u64,
 }
 
 impl AddAssign for Hints {
@@ -19,5 +21,6 @@ impl AddAssign for Hints {
         self.addressed += other.addressed;
         self.unaddressed += other.unaddressed;
         self.proxied += other.proxied;
+        self.strange += other.strange;
     }
 }

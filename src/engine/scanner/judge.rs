@@ -11,8 +11,8 @@ use super::state::ScanState;
 use super::{ScanStats, Scanner};
 use crate::engine::dates::{FoundDate, judge};
 use crate::engine::filter::{Accused, Filter, Miss, TextRules, TextVerdict};
-use crate::engine::layout::Layout;
-use crate::engine::{Duration, Event, Match, Outcome, ReadClock, Timestamp};
+use crate::engine::layout::{Layout, detect};
+use crate::engine::{Duration, Event, LayoutSpec, Match, Outcome, ReadClock, Timestamp};
 
 /// A line without a date belongs to the last one that had a date, when that is not longer before the moment it was
 /// written at the latest.
@@ -92,8 +92,25 @@ impl<'l, R: Report> Hearing<'_, 'l, R> {
             }
         }
         self.stats.undecided += u64::from(waiting);
-        self.stats.misfits += u64::from(layout.is_some() && matches!(cell.get(), Some(None)));
+        let misfit = layout.filter(|_| matches!(cell.get(), Some(None)));
+        self.stats.misfits += u64::from(misfit.is_some());
+        let counts = !R::ALL || self.is_about_rules(false);
+        let shown =
+            misfit.filter(|_| counts).and_then(|known| detect(text).filter(|shown| shown != known.spec()));
         self.state.layout = own;
+        if let Some(shown) = shown {
+            self.strange(&shown);
+        }
+    }
+
+    /// A line that rules speak about and that shows another layout than the source's.
+    fn strange(&mut self, shown: &LayoutSpec) {
+        self.scanner.doubt(self.state, shown, self.line.time);
+        for (index, (plan, filter)) in self.scanner.plans.iter().zip(&self.scanner.filters).enumerate() {
+            if plan.any & self.line.mask != 0 && !filter.rules().is_empty() {
+                self.hint(index, Hints { strange: 1, ..Hints::default() });
+            }
+        }
     }
 
     /// Whether some structured rule may be asked about the line; with `all`, whether there is one.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ScanState;
 use super::join::Pieces;
+use super::kept::Kept;
 use super::once::Once;
 use super::standing::Standing;
 use crate::engine::layout::Layout;
@@ -30,7 +31,7 @@ pub struct ScanMemory {
     #[serde(skip_serializing_if = "Pieces::is_empty")]
     pieces: Pieces,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    once: Vec<Once>,
+    once: Vec<Kept>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     buffers: Vec<VecDeque<String>>,
 }
@@ -48,7 +49,11 @@ impl ScanState {
             standing: self.standing.clone(),
             last_date: self.last_date,
             pieces: self.pieces.clone(),
-            once: if self.once.iter().all(Once::is_empty) { Vec::new() } else { self.once.clone() },
+            once: if self.once.iter().all(Once::is_empty) {
+                Vec::new()
+            } else {
+                self.once.iter().map(Kept::from).collect()
+            },
             buffers: if empty { Vec::new() } else { self.buffers.clone() },
         }
     }
@@ -72,7 +77,7 @@ impl ScanState {
             standing,
             last_date,
             pieces,
-            once,
+            once: once.into_iter().map(Once::from).collect(),
             buffers,
             ..Self::default()
         }

@@ -5,11 +5,13 @@
 
 mod anchor;
 mod buckets;
+mod doubt;
 mod explain;
 mod gate;
 mod hints;
 mod join;
 mod judge;
+mod kept;
 mod literals;
 mod memory;
 mod once;
@@ -281,7 +283,8 @@ impl Scanner {
 
     /// Whether the next line must be looked at, literal or not.
     fn line_by_line(&self, state: &ScanState) -> bool {
-        self.gate.every_line() || state.templates || state.pieces.open() || self.undecided(state)
+        let doubted = state.doubt.is_some();
+        self.gate.every_line() || state.templates || state.pieces.open() || doubted || self.undecided(state)
     }
 
     /// The bits of rules from which nothing follows in the source's layout.
@@ -291,7 +294,7 @@ impl Scanner {
     }
 
     fn too_long<R: Report>(&self, state: &mut ScanState, line: &[u8], work: &mut Work<'_, R>) {
-        work.stats.too_long += 1;
+        Self::unseen(state, work);
         if self.envelope == Envelope::Cri
             && let Some(record) = cri::parse(line)
         {
@@ -309,7 +312,7 @@ impl Scanner {
         let Some(record) = cri::parse(line) else { return };
         match state.pieces.take(&record) {
             Joined::More => {}
-            Joined::TooLong => work.stats.too_long += 1,
+            Joined::TooLong => Self::unseen(state, work),
             Joined::Whole(content, time) => {
                 self.content(state, content, Some(time), true, mask & !PIECE, work);
             }
@@ -332,7 +335,8 @@ impl Scanner {
     ) {
         let undecided = self.undecided(state);
         let mask = if R::ALL { mask } else { mask & !self.mute(state) };
-        if mask == 0 && !undecided && !state.templates && !R::ALL {
+        let doubted = state.doubt.is_some();
+        if mask == 0 && !undecided && !doubted && !state.templates && !R::ALL {
             return;
         }
         let content = without_returns(content);
@@ -343,6 +347,9 @@ impl Scanner {
         let text = without_colours(&text, &mut plain);
         if undecided {
             self.settle_layout(state, text);
+        }
+        if doubted {
+            self.weigh(state, text, time);
         }
         let mask = if state.templates { mask | self.gate.all() } else { mask };
         if mask != 0 || R::ALL {

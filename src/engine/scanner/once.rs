@@ -4,22 +4,21 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::kept::{Kept, KeptEvent};
 use crate::engine::{Duration, KeyedMap, OnePer, Outcome, Timestamp};
 
 /// Events remembered per generation and source; beyond it the older generation is forgotten early, and an event in
-/// it may count once more.
-const MOST: usize = 8192;
+/// it may count once more. As many as a table of 8192 places takes: one more would double it.
+const MOST: usize = 7168;
 
 /// The events of one filter and source that were counted lately.
 ///
 /// Two lines of one event come from two statements of the program, hence match two rules. Lines that match the same
 /// rule are two events, however close: so an event weighs as much as the rule that saw most of it. (James 3.8 speaks
 /// of two failures by one statement and of the third, with the weight of all three, by another.)
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Kept", into = "Kept")]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Once {
     young: KeyedMap<Key, Entry>,
     old: KeyedMap<Key, Entry>,
@@ -84,19 +83,9 @@ impl Default for Once {
     }
 }
 
-/// [`Once`] in the state file: only events that may still have a line to come.
-#[derive(Default, Serialize, Deserialize)]
-struct Kept {
-    secret: u64,
-    turned: Option<Timestamp>,
-    events: Vec<KeptEvent>,
-}
-
-/// Address, whether a failure, values; first, last, counted, start; rules and how often each was seen.
-type KeptEvent = ((IpAddr, bool, u64), (Timestamp, Timestamp, i64, i64), SmallVec<[(u16, i64); 2]>);
-
-impl From<Once> for Kept {
-    fn from(once: Once) -> Self {
+impl From<&Once> for Kept {
+    /// Only events that may still have a line to come.
+    fn from(once: &Once) -> Self {
         let newest = once.young.values().map(|entry| entry.last).max().unwrap_or(Timestamp::MIN);
         let event = |(key, entry): (&Key, &Entry)| {
             let Key { address, outcome, values } = *key;
@@ -116,7 +105,7 @@ impl From<Kept> for Once {
             let outcome = if failure { Outcome::Failure } else { Outcome::Success };
             (Key { address, outcome, values }, Entry { first, last, counted, seen, start })
         };
-        let young = events.into_iter().map(entry).collect();
+        let young = events.iter().map(entry).collect();
         Self { young, old: KeyedMap::default(), secret, within: Duration::ZERO, turned }
     }
 }

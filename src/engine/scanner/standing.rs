@@ -38,6 +38,11 @@ impl Standing {
         self.json = self.json.saturating_add(1).min(EARNED);
     }
 
+    /// So many lines of JSON came, and no text between them, that it is earned.
+    pub(super) fn earn(&mut self) {
+        self.json = EARNED;
+    }
+
     /// Whether lines of text stand for themselves alone.
     pub(super) fn is_earned(&self) -> bool {
         self.json >= EARNED

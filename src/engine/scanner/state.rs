@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::doubt::Doubt;
 use super::hints::Hints;
 use super::join::Pieces;
 use super::once::Once;
@@ -25,6 +26,8 @@ pub struct ScanState {
     pub(super) strange: u32,
     /// How far the layout is believed, when it is JSON.
     pub(super) standing: Standing,
+    /// What speaks against the layout, in a container's log of text.
+    pub(super) doubt: Option<Doubt>,
     /// The layout's encoder leaves the message unformatted: no literal of a message need be in the line.
     pub(super) templates: bool,
     pub(super) pieces: Pieces,

@@ -5,6 +5,7 @@
 
 use memchr::{memchr, memrchr};
 
+use super::doubt::{Doubt, Weighed};
 use super::gate::PIECE;
 use super::settle::{CHANGED, is_json};
 use super::{Envelope, MOST_BYTES, ScanState, Scanner};
@@ -23,6 +24,8 @@ const READ: usize = 16;
 pub struct Survey {
     /// Lines of another layout since the last one of the known layout.
     run: u32,
+    /// In a container's log of text: JSON since the last line of text.
+    doubt: Option<Doubt>,
 }
 
 /// The beginning of a block, as far as it has one layout.
@@ -32,6 +35,8 @@ pub struct Stretch {
     pub end: usize,
     /// The layout of what comes then.
     pub change: Option<LayoutSpec>,
+    /// The layout that the scanner takes to by itself with the last line.
+    pub taken: Option<LayoutSpec>,
     /// Lines in it that show another layout and are not understood therefore, with the place of the first in bytes.
     pub strange: Option<(usize, u64)>,
 }
@@ -92,7 +97,7 @@ impl Survey {
         };
         // One line of text may end JSON that is not earned yet: then no sample is enough.
         let json = scanner.layout.is_none() && is_json(known.spec());
-        let sure = self.run == 0 && (!json || state.standing.is_earned());
+        let sure = self.run == 0 && self.doubt.is_none() && (!json || state.standing.is_earned());
         if sure && !samples(block).enumerate().any(&mut other) {
             return stretch;
         }
@@ -100,9 +105,9 @@ impl Survey {
         let mut run: Option<Run> = None;
         for (at, end) in lines(block) {
             match shown(at, end) {
-                Shown::Nothing => {}
+                Shown::Nothing => self.doubt = None,
                 Shown::Known => {
-                    self.run = 0;
+                    (self.run, self.doubt) = (0, None);
                     // It may have been the last word on the source, so what comes behind it is looked at anew.
                     if let Some(end) = run.as_ref().and_then(|run| run.judged) {
                         return Stretch { end: (end + 1).min(block.len()), ..stretch };
@@ -112,13 +117,21 @@ impl Survey {
                 Shown::Other(spec) => {
                     self.run = self.run.saturating_add(1);
                     let run = run.get_or_insert(Run { begin: at, unread: 0, judged: None });
-                    if self.run >= CHANGED && scanner.layout.is_none() {
+                    // A container's lines come to the daemon one by one, see `doubt`.
+                    let whole = scanner.envelope == Envelope::None;
+                    if self.run >= CHANGED && scanner.layout.is_none() && whole {
                         self.run = 0;
                         return Stretch { end: run.begin, change: Some(spec), ..stretch };
                     }
                     // Among JSON a line of text is read as what it is.
                     if !json || is_json(&spec) {
                         run.unread += 1;
+                        if self.doubts(scanner, known.spec(), &spec, block, (at, end)) == Weighed::Json {
+                            self.run = 0;
+                            (stretch.end, stretch.taken) = ((end + 1).min(block.len()), Some(spec));
+                            run.unread -= 1;
+                            break;
+                        }
                     } else if run.judged.is_none() && scanner.is_judged(block, at, end) {
                         run.judged = Some(end);
                     }
@@ -127,6 +140,31 @@ impl Survey {
         }
         stretch.add(run);
         stretch
+    }
+
+    /// What a line of another layout makes of a container's.
+    fn doubts(
+        &mut self,
+        scanner: &Scanner,
+        known: &LayoutSpec,
+        shown: &LayoutSpec,
+        block: &[u8],
+        (at, end): (usize, usize),
+    ) -> Weighed {
+        let time = || Some(cri::parse(block.get(at..end)?)?.time);
+        let Some(time) = Some(()).filter(|()| scanner.is_doubtful(known, shown)).and_then(|()| time()) else {
+            self.doubt = None;
+            return Weighed::Stays;
+        };
+        let Some(doubt) = &mut self.doubt else {
+            self.doubt = scanner.is_judged(block, at, end).then(|| Doubt::at(time));
+            return Weighed::Stays;
+        };
+        let weighed = doubt.weigh(known, shown, time);
+        if weighed != Weighed::Stays {
+            self.doubt = None;
+        }
+        weighed
     }
 }
 

@@ -192,6 +192,25 @@ fn a_set_that_rules_cannot_add_to_is_made_anew() {
 }
 
 #[test]
+fn a_source_is_let_go_by_the_sets_that_count_before_it_is_no_offender_any_more() {
+    for (hits, catches, penalty) in [
+        (3, false, Penalty::Excess),
+        (3, true, Penalty::Silence),
+        (40, true, Penalty::Lasting(Duration::from_secs(9))),
+    ] {
+        let limit = Limit { catches, penalty, ..limit("smtp", Counted::tcp(&[25]), hits) };
+        for family in FAMILIES {
+            let sets = sets_of_sources(&limit, family);
+            assert_eq!(
+                sets.iter().position(|set| *set == offender_set(&limit, family)),
+                Some(sets.len() - 1)
+            );
+            assert!(sets.len() > 1, "{sets:?}");
+        }
+    }
+}
+
+#[test]
 fn no_name_of_a_limits_set_is_that_of_a_ban_set() {
     use crate::firewall::ban_set::BanSet;
     for name in ["smtp", "l_a_4_32", "x_6_64", "pen4"] {

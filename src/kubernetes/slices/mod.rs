@@ -14,6 +14,7 @@
 //! handed to it.
 
 mod code;
+mod ends;
 mod exchange;
 mod orphans;
 mod outbox;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
+use super::ends::Ends;
 use super::refusals::Refusals;
 use crate::bans::Ban;
 use crate::engine::{Duration, JailName, Subject, Timestamp};
@@ -12,13 +13,13 @@ use crate::kubernetes::epoch::Epoch;
 /// Which objects: those of an epoch that is watched, or all the others.
 pub(super) type Part = Option<Epoch>;
 
-/// Identities and latest ends of published bans, 24 bytes each.
+/// Identities and latest ends of published bans.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     keys: RandomState,
-    held: BTreeMap<Part, HashMap<u64, Held>>,
+    held: BTreeMap<Part, Ends>,
     /// The same, of lists that are being read.
-    listing: BTreeMap<Part, HashMap<u64, Held>>,
+    listing: BTreeMap<Part, Ends>,
     /// Written by us, not seen on the watch yet.
     on_the_way: HashMap<u64, OnTheWay>,
     /// What the server will not take.
@@ -37,14 +38,6 @@ struct OnTheWay {
     epoch: Epoch,
     /// How many lists had begun when the server had it: a later one must hold it. `None` until it answers.
     taken: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    /// The latest end; [`Timestamp::MAX`] is permanent.
-    until: Timestamp,
-    /// How many objects hold the ban with this end. Merging writes the merged one before it deletes its parts.
-    objects: u32,
 }
 
 /// Who is banned by what for the how many-th time, and until when.
@@ -78,7 +71,7 @@ impl Shelf {
     pub(super) fn list(&mut self, part: Part) {
         self.begun += 1;
         self.reading.insert(part, self.begun);
-        self.listing.insert(part, HashMap::new());
+        self.listing.insert(part, Ends::default());
     }
 
     /// The list is complete: what it did not hold is not there any more, whatever was believed before. What the server
@@ -103,12 +96,10 @@ impl Shelf {
         self.reading.remove(&Some(epoch));
         let Some(closed) = self.held.remove(&Some(epoch)) else { return };
         // A list that is being read left them out, as long as they were watched.
-        for others in [self.listing.get_mut(&None), Some(self.held.entry(None).or_default())] {
-            let Some(others) = others else { continue };
-            for (key, held) in &closed {
-                put(others, *key, *held);
-            }
+        if let Some(listing) = self.listing.get_mut(&None) {
+            listing.add(closed.clone());
         }
+        self.held.entry(None).or_default().add(closed);
     }
 
     /// An object of this part holds this ban. Tells whether we wrote it and see it come back.
@@ -118,7 +109,7 @@ impl Shelf {
             Some(listing) => listing,
             None => self.held.entry(part).or_default(),
         };
-        put(held, key, Held { until, objects: 1 });
+        held.put(key, until, 1);
         let ours = self.on_the_way.get(&key).is_some_and(|written| written.until <= until);
         if ours {
             self.on_the_way.remove(&key);
@@ -128,12 +119,9 @@ impl Shelf {
 
     /// An object that held this ban is gone.
     pub(super) fn take(&mut self, part: Part, entry: &Entry<'_>) {
-        let (key, end) = (self.key(entry), entry.end());
-        let Some(held) = self.held.get_mut(&part) else { return };
-        let Some(known) = held.get_mut(&key).filter(|known| known.until == end) else { return };
-        known.objects = known.objects.saturating_sub(1);
-        if known.objects == 0 {
-            held.remove(&key);
+        let key = self.key(entry);
+        if let Some(held) = self.held.get_mut(&part) {
+            held.take(key, entry.end());
         }
     }
 
@@ -175,7 +163,7 @@ impl Shelf {
     pub(super) fn end(&self, entry: &Entry<'_>) -> Option<Timestamp> {
         let key = self.key(entry);
         let all = self.held.values().chain(self.listing.values());
-        let seen = all.filter_map(|held| held.get(&key)).map(|known| known.until);
+        let seen = all.filter_map(|held| held.get(key));
         seen.chain(self.on_the_way.get(&key).map(|way| way.until)).max()
     }
 
@@ -194,15 +182,6 @@ impl Shelf {
     /// moves a little.
     pub(super) fn set_slack(&mut self, slack: Duration) {
         self.slack = slack;
-    }
-}
-
-fn put(held: &mut HashMap<u64, Held>, key: u64, more: Held) {
-    let known = held.entry(key).or_insert(Held { objects: 0, ..more });
-    if known.until < more.until {
-        *known = more;
-    } else if known.until == more.until {
-        known.objects += more.objects;
     }
 }
 

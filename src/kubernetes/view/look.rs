@@ -17,7 +17,7 @@ use crate::api::v1alpha1 as api;
 use crate::bans::{Ban, Changes, Evidence, Ledger, LedgerLimits, Origin, Recorded};
 use crate::config::{Allowed, JailConfig, Loaded, Mode};
 use crate::engine::house::{NeverBan, Why};
-use crate::engine::{AddressPolicy, JailName, Source, Subject, Timestamp};
+use crate::engine::{AddressPolicy, JailName, Source, Subject, Timestamp, holds_nat64};
 use crate::kubernetes::slices;
 
 /// A jail (`None`: none, everything is closed) and a subject.
@@ -266,6 +266,9 @@ impl View {
         if subject.is_too_wide() {
             return Err(Refusal::TooWide(subject));
         }
+        if holds_nat64(subject.net()) {
+            return Err(Refusal::HoldsNat64(subject));
+        }
         if AddressPolicy::default().canonical(subject.addr()).is_none() {
             return Err(Refusal::NotBannable(subject));
         }
@@ -330,7 +333,7 @@ impl View {
         let enforce = jail.and_then(|name| self.jail(name)).map(|jail| &jail.enforce);
         let all = enforce.map_or(jail.is_none(), |enforce| enforce.all_ports);
         let ports = enforce.filter(|_| !all).map_or_else(Vec::new, |enforce| enforce.ports.clone());
-        Ports { jail: jail.cloned(), ports, all }
+        Ports { jail: jail.cloned(), ports, all, absent: None }
     }
 
     /// What all nodes together counted below the threshold, as far as they published it; without what a ban in force or

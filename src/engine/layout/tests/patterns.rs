@@ -206,3 +206,9 @@ fn a_pattern_that_cannot_be_read_says_where_and_why() {
     assert!(error(&deep).contains("too deep"));
     assert!(error(&"%m".repeat(3000)).contains("too long"));
 }
+
+#[test]
+fn zones_are_known_where_the_machine_has_no_files_of_them() {
+    // The image is such a machine.
+    assert!(jiff::tz::TimeZoneDatabase::bundled().get("Europe/Berlin").is_ok());
+}

@@ -141,6 +141,67 @@ fn json_is_earned_with_its_twentieth_line_and_survives_a_restart() {
     }
 }
 
+/// Each line written so many seconds after the one before.
+fn written(lines: &str, apart: usize) -> String {
+    let line = |(n, line)| {
+        format!("2026-11-22T16:{:02}:{:02}.000000000Z stdout F {line}", n * apart / 60, n * apart % 60)
+    };
+    lines.split_inclusive('\n').enumerate().map(line).collect()
+}
+
+#[test]
+fn a_container_whose_json_begins_with_a_line_of_text_is_understood_after_a_minute() {
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::Cri);
+    let mut state = ScanState::default();
+    let (json, text) = (lines(Dress::Json, 3, 1, 3), lines(Dress::Default, 1, 1, 1));
+    count(&scanner, &mut state, &wrapped(Envelope::Cri, &[json, text].concat()));
+    assert_eq!(state.layout(), Some(&LayoutSpec::JamesDefault));
+    count(&scanner, &mut state, &written(&lines(Dress::Json, 30, 1, 30), 3));
+    assert_eq!(state.layout(), Some(&LayoutSpec::JsonEncoder));
+    let text = wrapped(Envelope::Cri, &lines(Dress::Default, 1, 1, 1));
+    assert_eq!(count(&scanner, &mut state, &text), 1, "text stands for itself alone now");
+    assert_eq!(state.layout(), Some(&LayoutSpec::JsonEncoder));
+}
+
+#[test]
+fn explaining_a_containers_lines_comes_to_the_same_layout_as_scanning_them() {
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::Cri);
+    let log = written(&[lines(Dress::Default, 1, 1, 1), lines(Dress::Json, 30, 1, 30)].concat(), 3);
+    let mut state = ScanState::default();
+    let matched = |line: &str| {
+        let account = scanner.explain(&mut state, line.as_bytes(), clock());
+        u64::from(account.filters.iter().any(|filter| filter.matched.is_some()))
+    };
+    let explained: u64 = log.lines().map(matched).sum();
+    assert_eq!(state.layout(), Some(&LayoutSpec::JsonEncoder));
+    assert_eq!(explained, count(&scanner, &mut ScanState::default(), &log));
+}
+
+/// As log4j2 writes to a console.
+const OTHER: &str = "23-Nov-2026 12:59:55.000 INFO [main] org.apache.james.Main.start:12 - start\n";
+
+#[test]
+fn json_in_a_container_with_text_between_or_all_at_once_is_forged() {
+    let genuine = "16:45:34.154 [INFO ] o.a.j.p.n.BasicChannelInboundHandler - Connection established\n";
+    let scanner = scanner(&[logins()], &LayoutSpec::Auto, Envelope::Cri);
+    let json = |count| lines(Dress::Json, count, 1, count);
+    let long = format!("{} {}\n", genuine.trim_end(), "a".repeat(70_000));
+    for log in [
+        written(&[genuine, &json(19)].concat().repeat(10), 4),
+        wrapped(Envelope::Cri, &[genuine, &json(300)].concat()),
+        written(&[genuine, &json(300)].concat(), 0),
+        // Whatever carries it: text of another layout, text of none, and a line too long to be looked at.
+        written(&[genuine, &[OTHER, &json(19)].concat().repeat(10)].concat(), 4),
+        written(&[genuine, &["no layout at all\n", &json(19)].concat().repeat(10)].concat(), 4),
+        written(&[genuine, &[long.as_str(), &json(19)].concat().repeat(10)].concat(), 4),
+    ] {
+        let mut state = ScanState::default();
+        assert_eq!(count(&scanner, &mut state, &log), 0);
+        assert_eq!(state.layout(), Some(&LayoutSpec::JamesDefault));
+        assert!(state.take_hints().next().unwrap().1.strange >= 190, "it is told all the same");
+    }
+}
+
 #[test]
 fn a_forged_first_look_ends_with_the_lines_of_text_whatever_json_stands_between_them() {
     for envelope in [Envelope::None, Envelope::Cri] {
@@ -287,7 +348,7 @@ fn failures_of_nobody_and_failures_behind_a_proxy_are_told_apart() {
     let mut state = ScanState::default();
     scanner.scan(&mut state, log.as_bytes(), clock(), &mut |_| {});
     let hints: Vec<_> = state.take_hints().collect();
-    assert_eq!(hints, [(0, Hints { addressed: 2, unaddressed: 1, proxied: 1 })]);
+    assert_eq!(hints, [(0, Hints { addressed: 2, unaddressed: 1, proxied: 1, strange: 0 })]);
     assert_eq!(state.take_hints().count(), 0, "told once");
 }
 
