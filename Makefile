@@ -59,7 +59,9 @@ test-cluster: ## A real Kubernetes API server and etcd (built once, some minutes
 	@$(PYTHON) tests/cluster/run.py --jobs 3 --binary $(TARGET)/debug/gaoler
 e2e: ## The image and the chart on a whole cluster: three nodes with kubelets, James in pods, attackers outside; needs root
 	@scripts/setup.sh e2e
-	@$(PYTHON) tests/e2e/run.py --image "$$(scripts/image.sh | head -1)"
+	@$(PYTHON) tests/e2e/run.py --image "$$(scripts/image.sh | sed -n 1p)"
+# Of what image.sh prints, the archive's path is the first line. Not `head -1`: it leaves after that line, and the
+# script would sometimes end of a pipe closed under it.
 test-all: ## All tests; suites run side by side, and each prints what it has to say when it ends
 	@scripts/setup.sh test james helm cluster image e2e
 	@scripts/test.sh fmt deny
@@ -76,7 +78,7 @@ or_told = || { mkdir -p $(TESTED); echo $@ >>$(FAILED); exit 1; }
 LEAVE := nice -n 5
 .PHONY: suite-e2e suite-cluster suite-james suite-harness suite-rust suite-chart tested
 suite-e2e:
-	@image=$$(scripts/image.sh | head -1) && MAKEFLAGS= $(PYTHON) tests/e2e/run.py --image "$$image" $(or_told)
+	@image=$$(scripts/image.sh | sed -n 1p) && MAKEFLAGS= $(PYTHON) tests/e2e/run.py --image "$$image" $(or_told)
 suite-cluster: tested
 	@$(LEAVE) $(PYTHON) tests/cluster/run.py --jobs 3 --binary $(TESTED)/whole/gaoler $(or_told)
 suite-james: tested
@@ -100,13 +102,13 @@ image: ## The container image, as an OCI archive; needs no image registry
 	@scripts/image.sh
 test-image: ## What is in the image, and that it works with the rights of the DaemonSet and no others
 	@scripts/setup.sh image
-	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | head -1)"
+	@$(PYTHON) tests/image/run.py "$$(scripts/image.sh | sed -n 1p)"
 test-image-twice: ## Two builds of the image from nothing have one digest; no part of test-all, as it takes 16 minutes of CPU
 	@scripts/setup.sh image
 	@scripts/image-twice.sh
 test-image-arm64: ## The image for arm64, cross-built here; its programs run under qemu and say what our own say (8 minutes of CPU)
 	@scripts/setup.sh image
-	@$(PYTHON) tests/image/foreign.py "$$(scripts/image.sh --platform=linux/arm64 | head -1)" "$$(scripts/image.sh | head -1)"
+	@$(PYTHON) tests/image/foreign.py "$$(scripts/image.sh --platform=linux/arm64 | sed -n 1p)" "$$(scripts/image.sh | sed -n 1p)"
 
 .PHONY: reference
 reference: ## Writes docs/reference from the program's own definitions and help

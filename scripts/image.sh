@@ -33,7 +33,7 @@ for base in $(sed -n 's/^ARG [A-Z]*=\(docker\.io.*\)/\1/p' "$root/Dockerfile"); 
     "$here/base-images.sh" "$store"
   }
 done
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
+version=$(sed -n '/^version = /{s/^version = "\(.*\)"/\1/p;q}' "$root/Cargo.toml")
 revision=$(git -C "$root" describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || echo unknown)
 # The same digest for the same sources, whatever was built before: every time in the image is 0 (with the commit's, a
 # layer from the cache would have the time of the commit it was made for), and version and revision are written over
