@@ -88,6 +88,7 @@ impl Court {
         if let Some(jail) = &jail
             && self.seat(jail).is_none()
             && !self.is_broken(jail)
+            && self.absence(jail) != Some(Absence::Disabled)
             && !self.ledger.active(now).any(|ban| ban.jail.as_ref() == Some(jail))
         {
             return Err(Refusal::NoSuchJail(jail.clone()));

@@ -129,12 +129,11 @@ mod tests {
     use super::*;
     use crate::engine::Timestamp;
 
-    #[test]
-    fn a_file_that_cannot_be_read_is_a_place_without_a_line() {
-        let problem = |file: &str, line: u32| ProblemReport {
+    fn nowhere() -> ProblemReport {
+        ProblemReport {
             severity: "error".into(),
-            file: file.into(),
-            line,
+            file: String::new(),
+            line: 0,
             column: 0,
             object: String::new(),
             field: String::new(),
@@ -142,7 +141,12 @@ mod tests {
             fix: String::new(),
             text: String::new(),
             until: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_place_without_a_line() {
+        let problem = |file: &str, line| ProblemReport { file: file.into(), line, ..nowhere() };
         let report = ConfigReport {
             read: Moment(Timestamp::from_micros(0)),
             objects: Vec::new(),
@@ -154,16 +158,8 @@ mod tests {
     #[test]
     fn a_problem_that_has_ended_by_itself_is_not_told_any_more() {
         let problem = |until: Option<i64>| ProblemReport {
-            severity: "warning".into(),
-            file: String::new(),
-            line: 0,
-            column: 0,
-            object: String::new(),
-            field: String::new(),
-            message: String::new(),
-            fix: String::new(),
-            text: String::new(),
             until: until.map(|secs| Moment(Timestamp::from_secs(secs))),
+            ..nowhere()
         };
         let read = Moment(Timestamp::from_secs(10));
         let problems = vec![problem(None), problem(Some(20)), problem(Some(30))];

@@ -97,13 +97,8 @@ fn an_allow_list_that_moves_into_a_file_that_cannot_be_read_goes_on_as_it_was() 
         world.declare("moved.yaml", &format!("{OFFICE}  bad: [\n"));
         world.reload();
         // At the reload and at the next, and at every start after it.
-        for restarts in [false, true, true] {
-            if restarts {
-                world.stop();
-                world.start();
-            } else {
-                world.reload();
-            }
+        for again in World::AGAIN {
+            again(&mut world);
             let kept: Vec<_> = world.status().house.kept;
             let told: Vec<_> = kept.iter().map(|list| (&*list.name, list.refused, list.entries)).collect();
             assert_eq!(told, [("office", false, 1)]);

@@ -8,6 +8,7 @@ mod colleagues;
 mod house;
 mod limits;
 mod lists;
+mod moved;
 mod orders;
 mod received;
 mod recovery;

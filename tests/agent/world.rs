@@ -85,6 +85,14 @@ impl World {
         &self.loaded
     }
 
+    /// What a configuration that stays as it is must outlive: being read again, and two starts.
+    pub(crate) const AGAIN: [fn(&mut Self); 3] = [|world| drop(world.reload()), Self::restart, Self::restart];
+
+    fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
     pub(crate) fn agent(&self) -> AgentHandle {
         self.running.as_ref().unwrap().0.clone()
     }

@@ -94,7 +94,7 @@ impl Host {
     pub(crate) fn guarded(manifests: &str) -> Self {
         let busy = Arc::new(Mutex::new(()));
         let firewall = Busy { kernel: Nftables::open().expect("netlink"), busy: Arc::clone(&busy) };
-        Self::of(&read(manifests), Settings::default(), Box::new(firewall), busy)
+        Self::started(&read(manifests), Settings::default(), Box::new(firewall), busy).standing()
     }
 
     /// One that makes its table with this `nft`; it may not have made it yet.
@@ -106,18 +106,13 @@ impl Host {
     /// One that only observes.
     pub(crate) fn observed() -> Self {
         let settings = Settings { observe: true, ..Settings::default() };
-        Self::of(&read(SMTP), settings, Box::new(DryRun::new()), Arc::default())
+        Self::started(&read(SMTP), settings, Box::new(DryRun::new()), Arc::default()).standing()
     }
 
-    fn of(
-        config: &config::Config,
-        settings: Settings,
-        firewall: Box<dyn Firewall>,
-        busy: Arc<Mutex<()>>,
-    ) -> Self {
-        let host = Self::started(config, settings, firewall, busy);
-        host.wait_for(&[FirewallState::Enforcing, FirewallState::Observing]);
-        host
+    /// The same when its table stands.
+    fn standing(self) -> Self {
+        self.wait_for(&[FirewallState::Enforcing, FirewallState::Observing]);
+        self
     }
 
     fn started(
