@@ -163,6 +163,7 @@ fn who_always_comes_from_the_same_port_is_caught_too() {
                 };
                 assert!(talk.exchanges(netns::PATIENCE));
                 talk.reset();
+                net.awaits_let_go(from.port());
             }
             let over = Conversation::open_from(&net.internet, from, to, netns::SILENCE);
             assert!(matches!(over, Probe::Silent), "{over:?}");

@@ -23,7 +23,7 @@ mod namespace;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use conversation::{Conversation, Listener, Probe};
 pub use forge::{Forge, Knock, Segment, Witness};
@@ -188,6 +188,26 @@ impl Net {
         match self.probe(attacker, port, PATIENCE) {
             Probe::Open(talk) => talk,
             other => panic!("no connection from {attacker} to port {port}: {other:?}"),
+        }
+    }
+
+    /// Waits until the host has let go of its connection with this port, which somebody reset. While it is busy with
+    /// it, the kernel keeps the reset for later, and discards a SYN from the same port that comes behind it.
+    ///
+    /// # Panics
+    /// When it does not within [`PATIENCE`].
+    pub fn awaits_let_go(&self, port: u16) {
+        let remote = format!(":{port:04X} ");
+        let held = || {
+            ["tcp", "tcp6"].iter().any(|table| {
+                let path = format!("/proc/thread-self/net/{table}");
+                std::fs::read_to_string(path).expect("the host's sockets").contains(&remote)
+            })
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while self.host.inside(held) {
+            assert!(Instant::now() < deadline, "the host still has a connection with port {port}");
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
