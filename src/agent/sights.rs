@@ -31,6 +31,10 @@ impl Sights {
 
     fn add(&mut self, seat: SeatId, filter: u16, hints: Hints) {
         let known = self.0.entry((seat, filter)).or_default();
+        // The layout in use has become the one that the lines have.
+        if hints.addressed > 0 && hints.strange == 0 {
+            known.strange /= 2;
+        }
         *known += hints;
         while known.addressed + known.unaddressed + known.strange > MEMORY {
             known.addressed /= 2;
@@ -104,5 +108,26 @@ impl Sights {
             });
         }
         conditions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_another_layout_are_forgotten_when_later_ones_are_understood() {
+        let mut sights = Sights::default();
+        let seat = SeatId::default();
+        let strange = |sights: &Sights| sights.0[&(seat, 0)].strange;
+        sights.add(seat, 0, Hints { strange: 300, ..Hints::default() });
+        // Whatever else is seen beside them.
+        sights.add(seat, 0, Hints { unaddressed: 5, ..Hints::default() });
+        sights.add(seat, 0, Hints { addressed: 1, strange: 4, ..Hints::default() });
+        assert_eq!(strange(&sights), 304);
+        for _ in 0..5 {
+            sights.add(seat, 0, Hints { addressed: 1, ..Hints::default() });
+        }
+        assert!(strange(&sights) < ENOUGH);
     }
 }

@@ -285,13 +285,12 @@ impl Follower {
             self.storages = storages;
             self.unsaved = true;
         }
-        // A node that was cleaned up keeps what it was told, and that mark.
+        // Also of a node that was cleaned up.
         if std::mem::take(&mut self.unsaved) {
             let stored = Stored {
                 good: self.declared.held(),
                 picture: self.picture.clone(),
                 storages: self.storages.clone(),
-                cleaned_up: self.storage.load().is_some_and(|stored| stored.cleaned_up),
                 ..Stored::default()
             };
             self.storage.save(stored).await;

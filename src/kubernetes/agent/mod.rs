@@ -192,7 +192,7 @@ async fn guard(options: AgentOptions, firewall: Box<dyn Firewall>) -> Result<(),
     drop((agent, station));
     service::join(detector, "the detector");
     if ended.is_ok() && storage.load().is_some_and(|stored| stored.cleaned_up) {
-        storage::discard(&state);
+        storage.discard(&state);
     }
     ended
 }
