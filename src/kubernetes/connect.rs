@@ -36,19 +36,31 @@ pub enum ConnectError {
     Client(#[source] kube::Error),
 }
 
-/// Makes a client. Does not ask the server anything yet.
+/// Makes a client for a command: requests that a busy server turns away are sent again. Does not ask the server
+/// anything yet.
 ///
 /// # Errors
 /// When no usable configuration is found.
 pub async fn connect(access: &Access) -> Result<Client, ConnectError> {
-    Ok(open(access).await?.0)
+    let config = configuration(access).await?;
+    Client::try_from(config).map_err(ConnectError::Client)
 }
 
-/// Makes a client, and tells where it will ask. Does not ask the server anything yet.
+/// Makes a client for what runs for ever, and tells where it will ask. Does not ask the server anything yet.
+///
+/// Who asks hears at once that a request was turned away (429, 503, 504), and when to try again is for him to say: the
+/// client's own patience doubles fifteen times, up to minutes, and no watch can know that it waits.
 ///
 /// # Errors
 /// When no usable configuration is found.
 pub async fn open(access: &Access) -> Result<(Client, Server), ConnectError> {
+    let mut config = configuration(access).await?;
+    config.default_retry = false;
+    let server = Server { host: config.cluster_url.host().unwrap_or_default().to_owned() };
+    Ok((Client::try_from(config).map_err(ConnectError::Client)?, server))
+}
+
+async fn configuration(access: &Access) -> Result<Config, ConnectError> {
     let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match &access.kubeconfig {
         Some(path) => {
@@ -62,8 +74,7 @@ pub async fn open(access: &Access) -> Result<(Client, Server), ConnectError> {
     };
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(SILENCE);
-    let server = Server { host: config.cluster_url.host().unwrap_or_default().to_owned() };
-    Ok((Client::try_from(config).map_err(ConnectError::Client)?, server))
+    Ok(config)
 }
 
 /// Where an API server is.
@@ -87,5 +98,34 @@ impl Server {
         addresses.sort_unstable();
         addresses.dedup();
         addresses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+    use kube::Api;
+    use kube::api::ListParams;
+
+    use super::*;
+    use crate::kubernetes::busy;
+
+    #[tokio::test]
+    async fn what_runs_for_ever_hears_at_once_that_it_was_turned_away() {
+        let server = busy::server(1);
+        let (client, _) = open(&server.access).await.unwrap();
+        let nodes: Api<Node> = Api::all(client);
+        let refused = nodes.list(&ListParams::default()).await;
+        assert!(matches!(&refused, Err(kube::Error::Api(status)) if status.code == 429), "{refused:?}");
+        assert!(nodes.list(&ListParams::default()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_command_that_was_turned_away_asks_again() {
+        let server = busy::server(2);
+        let nodes: Api<Node> = Api::all(connect(&server.access).await.unwrap());
+        let listed = nodes.list(&ListParams::default()).await;
+        assert!(listed.is_ok(), "{listed:?}");
+        assert_eq!(server.asked(), 3);
     }
 }

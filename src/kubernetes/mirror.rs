@@ -7,8 +7,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -18,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::follow::{followed, followed_sound};
 use super::holding::Holding;
-use super::identity;
+use super::identity::Question;
 
 /// How long to wait before a server that did not say which storage it has is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
@@ -143,30 +142,21 @@ impl<T: Send + Sync + 'static> Mirror<T> {
         let objects = Arc::new(Mutex::new(recalled));
         let (turn, version) = watch::channel(0);
         let mirror = Self { objects: Arc::clone(&objects), version };
-        let ask = move |since: Instant, wait: Duration| {
-            let client = client.clone();
-            async move {
-                tokio::time::sleep(wait).await;
-                identity::storage(&client, since).await
-            }
-            .boxed()
-        };
         let task = tokio::spawn(async move {
             let mut events = std::pin::pin!(events);
             let mut began = Instant::now();
-            let mut asked: Option<BoxFuture<'static, Option<String>>> = None;
+            let mut asked = Question::default();
             loop {
                 let event = tokio::select! {
                     event = events.next() => match event {
                         Some(event) => event,
                         None => return,
                     },
-                    storage = answer(&mut asked) => {
+                    storage = asked.answer() => {
                         let Some(storage) = storage else {
-                            asked = Some(ask(began, ASK_AGAIN));
+                            asked = Question::put(client.clone(), began, ASK_AGAIN);
                             continue;
                         };
-                        asked = None;
                         if lock(&objects).told(storage) {
                             turn.send_modify(|version| *version += 1);
                         }
@@ -177,7 +167,7 @@ impl<T: Send + Sync + 'static> Mirror<T> {
                 match event {
                     Event::Init => {
                         held.begin();
-                        (began, asked) = (Instant::now(), None);
+                        (began, asked) = (Instant::now(), Question::default());
                         continue;
                     }
                     Event::InitApply(object) => {
@@ -186,7 +176,7 @@ impl<T: Send + Sync + 'static> Mirror<T> {
                     }
                     Event::InitDone => {
                         held.listed();
-                        asked = Some(ask(began, Duration::ZERO));
+                        asked = Question::put(client.clone(), began, Duration::ZERO);
                     }
                     Event::Apply(object) => held.apply(key_of(&object), take(object)),
                     Event::Delete(object) => held.delete(&key_of(&object)),
@@ -196,14 +186,6 @@ impl<T: Send + Sync + 'static> Mirror<T> {
             }
         });
         (mirror, task)
-    }
-}
-
-/// The answer to what was asked; for ever where nothing was.
-async fn answer(asked: &mut Option<BoxFuture<'static, Option<String>>>) -> Option<String> {
-    match asked {
-        Some(asked) => asked.await,
-        None => std::future::pending().await,
     }
 }
 

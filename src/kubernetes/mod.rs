@@ -4,6 +4,8 @@
 //! network is glue around them. When the API server is away, [`crate::agent`] goes on counting and banning.
 
 pub mod agent;
+#[cfg(test)]
+mod busy;
 pub mod clock;
 pub mod cluster_time;
 pub mod connect;

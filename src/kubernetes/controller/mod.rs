@@ -47,7 +47,7 @@ use self::office::Office;
 use self::pen::Counts;
 use self::probes::Probes;
 pub use self::probes::exposition as metrics;
-use super::connect::{Access, ConnectError, connect};
+use super::connect::{Access, ConnectError, open};
 
 /// The Lease's name.
 const LEASE: &str = "gaoler-controller";
@@ -104,7 +104,7 @@ pub fn run(options: &Options) -> Result<(), ControllerError> {
 }
 
 async fn serve(options: &Options) -> Result<(), ControllerError> {
-    let client = connect(&options.access).await?;
+    let (client, _) = open(&options.access).await?;
     let mut lease = Lease::new(client.clone(), &options.namespace, LEASE, &options.identity, options.lease);
     let probes = Probes { tenure: lease.tenure(), counts: Arc::new(Counts::default()) };
     let listener = match options.listen {

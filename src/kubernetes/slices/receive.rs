@@ -25,7 +25,7 @@ use crate::engine::Timestamp;
 use crate::kubernetes::agent::station::Station;
 use crate::kubernetes::epoch::{Epoch, LABEL};
 use crate::kubernetes::follow::{Gap, followed_sound, renewals};
-use crate::kubernetes::identity;
+use crate::kubernetes::identity::Question;
 
 /// Under this name it says what is wrong.
 const NAME: &str = "following bans";
@@ -38,6 +38,10 @@ const GATHER: usize = 16;
 const LOOK: Duration = Duration::from_secs(30);
 /// Between two lists because of bans that found no room: where a jail is full all the time, each list finds some of them.
 const ROOM: Duration = Duration::from_secs(300);
+/// Before a server that does not say which storage it has is asked again…
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// …so often: a server that never says may have another.
+const ASK_MOST: u32 = 4;
 /// All nodes lost the same server at the same moment: they list everything again within so long, not at once.
 const SPREAD: Duration = Duration::from_secs(30);
 
@@ -62,6 +66,9 @@ pub(super) struct Receiver {
     /// How often it went back to an earlier state.
     renewals: u64,
     doubt: bool,
+    asked: Question,
+    /// How often in a row the server did not say.
+    unanswered: u32,
     /// When to ask whether there is room again for bans that found none.
     room_at: Instant,
 }
@@ -86,6 +93,8 @@ impl Receiver {
             storage: None,
             renewals: renewals(),
             doubt: true,
+            asked: Question::default(),
+            unanswered: 0,
             room_at: Instant::now() + LOOK,
         }
     }
@@ -101,8 +110,8 @@ impl Receiver {
         }
         loop {
             self.keep_time(self.station.clock.now());
-            if std::mem::take(&mut self.doubt) {
-                self.look_at_storage().await;
+            if !self.asked.is_open() && std::mem::take(&mut self.doubt) {
+                self.asked = Question::put(self.station.client.clone(), Instant::now(), Duration::ZERO);
             }
             if self.room_at <= Instant::now() {
                 self.look_for_room().await?;
@@ -112,6 +121,7 @@ impl Receiver {
             tokio::select! {
                 biased;
                 Some(events) = pardons.next() => self.forgive(events).await?,
+                found = self.asked.answer() => self.compare_storage(found),
                 (part, events) = next(&mut self.epochs, &mut self.everything) => {
                     self.take_in(part, events).await?;
                 }
@@ -154,9 +164,15 @@ impl Receiver {
     }
 
     /// Lists everything anew when the server's storage is not the one it was: what was believed published is gone.
-    async fn look_at_storage(&mut self) {
-        let found = identity::storage(&self.station.client, Instant::now()).await;
+    fn compare_storage(&mut self, found: Option<String>) {
         let went_back = std::mem::replace(&mut self.renewals, renewals()) != renewals();
+        if found.is_none() && !went_back && self.unanswered < ASK_MOST {
+            // Nearly always it is busy, and a list is the last thing that it needs then.
+            self.unanswered += 1;
+            self.asked = Question::put(self.station.client.clone(), Instant::now(), ASK_AGAIN);
+            return;
+        }
+        self.unanswered = 0;
         let same = !went_back && found.is_some() && (found == self.storage || self.storage.is_none());
         if found.is_some() {
             self.storage = found;
