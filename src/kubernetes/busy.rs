@@ -11,7 +11,7 @@ use super::connect::Access;
 const TURNED_AWAY: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"too many requests","reason":"TooManyRequests","code":429}"#;
 const NOTHING: &str = r#"{"kind":"NodeList","apiVersion":"v1","metadata":{},"items":[]}"#;
 
-/// Ends when nobody asks any more.
+/// Stands until the process ends.
 pub(super) struct Server {
     /// The way to it.
     pub(super) access: Access,
@@ -42,8 +42,10 @@ pub(super) fn server(times: usize) -> Server {
     thread::spawn(move || {
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
-            // A request without a body comes in one piece.
-            let _ = socket.read(&mut [0; 8192]).unwrap();
+            // A request without a body comes in one piece; a connection may come without a request.
+            if !matches!(socket.read(&mut [0; 8192]), Ok(1..)) {
+                continue;
+            }
             let (status, body) = if count.fetch_add(1, Ordering::SeqCst) < times {
                 ("429 Too Many Requests", TURNED_AWAY)
             } else {
@@ -51,7 +53,8 @@ pub(super) fn server(times: usize) -> Server {
             };
             let head = "Content-Type: application/json\r\nConnection: close";
             let length = body.len();
-            write!(socket, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+            // Who asked may have gone.
+            let _ = write!(socket, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}");
         }
     });
     Server { access: Access { kubeconfig: Some(kubeconfig), context: None }, asked, _directory: directory }

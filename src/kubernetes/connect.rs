@@ -4,14 +4,24 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kube::client::retry::{InvalidBackoff, RetryPolicy};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::retry::RetryLayer;
+use tower::{BoxError, ServiceBuilder};
 
 /// How long one connection attempt may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A watch that is silent for so long is dead: the server sends bookmarks every minute and ends watches after at
 /// most ten.
 const SILENCE: Duration = Duration::from_secs(295);
+
+/// Before a request that was turned away is sent again by the client of what runs for ever; doubled each time…
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// …never longer than this…
+const AGAIN_MOST: Duration = Duration::from_secs(1);
+/// …and so often.
+pub(super) const AGAIN: u32 = 4;
 
 /// Which API server, as whom.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +44,9 @@ pub enum ConnectError {
     /// The client cannot be made of it.
     #[error("cannot make a client for the API server")]
     Client(#[source] kube::Error),
+    /// The bounds of its patience contradict each other.
+    #[error("cannot make a client that tries again")]
+    Patience(#[source] InvalidBackoff),
 }
 
 /// Makes a client for a command: requests that a busy server turns away are sent again. Does not ask the server
@@ -48,8 +61,9 @@ pub async fn connect(access: &Access) -> Result<Client, ConnectError> {
 
 /// Makes a client for what runs for ever, and tells where it will ask. Does not ask the server anything yet.
 ///
-/// Who asks hears at once that a request was turned away (429, 503, 504), and when to try again is for him to say: the
-/// client's own patience doubles fifteen times, up to minutes, and no watch can know that it waits.
+/// A request that was turned away (429, 503, 504) is sent again for a few seconds. Then who asked hears of it, and when to
+/// try again is for him to say: kube's own patience doubles fifteen times, up to minutes, and no watch can know that it
+/// waits.
 ///
 /// # Errors
 /// When no usable configuration is found.
@@ -57,7 +71,14 @@ pub async fn open(access: &Access) -> Result<(Client, Server), ConnectError> {
     let mut config = configuration(access).await?;
     config.default_retry = false;
     let server = Server { host: config.cluster_url.host().unwrap_or_default().to_owned() };
-    Ok((Client::try_from(config).map_err(ConnectError::Client)?, server))
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).map_err(ConnectError::Client)?;
+    let policy = RetryPolicy::new(AGAIN_AFTER, AGAIN_MOST, AGAIN, false).map_err(ConnectError::Patience)?;
+    let patient = ServiceBuilder::new().layer(RetryLayer::new(policy)).service_fn(move |request| {
+        let client = client.clone();
+        async move { client.send(request).await.map_err(BoxError::from) }
+    });
+    Ok((Client::new(patient, namespace), server))
 }
 
 async fn configuration(access: &Access) -> Result<Config, ConnectError> {
@@ -111,13 +132,22 @@ mod tests {
     use crate::kubernetes::busy;
 
     #[tokio::test]
-    async fn what_runs_for_ever_hears_at_once_that_it_was_turned_away() {
-        let server = busy::server(1);
+    async fn what_runs_for_ever_hears_soon_that_it_is_turned_away() {
+        let server = busy::server(usize::MAX);
         let (client, _) = open(&server.access).await.unwrap();
         let nodes: Api<Node> = Api::all(client);
         let refused = nodes.list(&ListParams::default()).await;
         assert!(matches!(&refused, Err(kube::Error::Api(status)) if status.code == 429), "{refused:?}");
-        assert!(nodes.list(&ListParams::default()).await.is_ok());
+        assert_eq!(server.asked(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_busy_for_a_moment_refuses_nobody() {
+        let server = busy::server(2);
+        let (client, _) = open(&server.access).await.unwrap();
+        let listed = Api::<Node>::all(client).list(&ListParams::default()).await;
+        assert!(listed.is_ok(), "{listed:?}");
+        assert_eq!(server.asked(), 3);
     }
 
     #[tokio::test]
